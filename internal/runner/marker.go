@@ -1,0 +1,83 @@
+package runner
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+)
+
+// markerPrefix begins the line of a VM's description that holds the marker.
+const markerPrefix = "mayfly-marker:"
+
+// ErrNoMarker says that a description holds no marker at all: the VM is somebody else's.
+var ErrNoMarker = errors.New("no Mayfly marker")
+
+// installationForm keeps an installation usable as a Proxmox tag (pve-tag: [a-z0-9_][a-z0-9_\-+.]*).
+var installationForm = regexp.MustCompile(`^[a-z0-9_][a-z0-9_.-]{0,62}$`)
+
+// CheckInstallation returns an error that tells the accepted form when id can't name an installation.
+func CheckInstallation(id string) error {
+	if !installationForm.MatchString(id) {
+		return fmt.Errorf("installation %q: want 1 to 63 lower-case letters, digits, '_', '-' and '.'", id)
+	}
+	return nil
+}
+
+// Marker is the note in a VM's description that says whose it is. It holds no secret: Proxmox writes descriptions
+// to its cluster log.
+type Marker struct {
+	Installation string    `json:"installation"`
+	Runner       string    `json:"runner"`
+	VMID         int       `json:"vmid"`
+	Pool         string    `json:"pool"`
+	Created      time.Time `json:"created"`
+	Version      string    `json:"version"`
+}
+
+// Description renders the marker as the text of a VM's notes: a line for people and a line for Mayfly. It is far
+// below Proxmox's limit of 8192 characters.
+func (m Marker) Description() string {
+	m.Created = m.Created.UTC().Truncate(time.Second)
+	line, err := json.Marshal(m)
+	if err != nil {
+		panic(fmt.Sprintf("marshal marker: %v", err)) // strings, an int and a time always marshal
+	}
+	return fmt.Sprintf("One-job GitHub Actions runner of pool %s, made and destroyed by Mayfly. Editing these notes makes Mayfly leave the VM alone.\n\n%s%s\n",
+		m.Pool, markerPrefix, line)
+}
+
+// ParseMarker reads the marker out of a VM's description. It returns [ErrNoMarker] when there is none and another
+// error when there is something that only looks like one.
+func ParseMarker(description string) (Marker, error) {
+	var found []string
+	for line := range strings.Lines(description) {
+		if rest, ok := strings.CutPrefix(strings.TrimSpace(line), markerPrefix); ok {
+			found = append(found, rest)
+		}
+	}
+	switch {
+	case len(found) == 0:
+		return Marker{}, ErrNoMarker
+	case len(found) > 1:
+		return Marker{}, fmt.Errorf("marker: %d of them in one description", len(found))
+	}
+	var m Marker
+	dec := json.NewDecoder(strings.NewReader(found[0]))
+	if err := dec.Decode(&m); err != nil {
+		return Marker{}, fmt.Errorf("marker: %w", err)
+	}
+	switch {
+	case CheckInstallation(m.Installation) != nil:
+		return Marker{}, fmt.Errorf("marker: %w", CheckInstallation(m.Installation))
+	case !IsName(m.Runner):
+		return Marker{}, fmt.Errorf("marker: runner %q is not a runner name", m.Runner)
+	case m.VMID <= 0:
+		return Marker{}, fmt.Errorf("marker: vmid %d is not a VMID", m.VMID)
+	case m.Created.IsZero():
+		return Marker{}, errors.New("marker: no creation time")
+	}
+	return m, nil
+}

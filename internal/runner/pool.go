@@ -1,0 +1,79 @@
+package runner
+
+import (
+	"slices"
+	"strings"
+	"time"
+)
+
+// SelfHosted is the label that workflows put first in runs-on. GitHub adds it to runners that config.sh registers but
+// not to JIT runners, so Mayfly puts it into their labels itself.
+const SelfHosted = "self-hosted"
+
+// Pool is a named kind of runner: whom it serves, what its VMs look like, and its limits.
+type Pool struct {
+	Name   string
+	Target Target
+	// Labels are what its runners offer beside "self-hosted".
+	Labels []string
+	// AcceptUnlabeled lets jobs whose runs-on names only a runner group (an empty label list) count as demand.
+	AcceptUnlabeled bool
+	// GroupID is the runner group that runners join. 1 is "Default", the only one a repository has.
+	GroupID int64
+	// NamePrefix begins every runner's name.
+	NamePrefix string
+	// Template is the name of the Proxmox VM template.
+	Template string
+	// Max is how many VMs the pool may have at once, whatever their state.
+	Max int
+	// RunnerUser is the unprivileged user in the guest that runs the job.
+	RunnerUser string
+	// Cores and Memory override the template's size; 0 keeps it.
+	Cores  int
+	Memory Bytes
+	// FullClone copies the whole disk instead of linking to the template's; Storage says where to ("" is the
+	// template's storage; Proxmox refuses a storage for a linked clone).
+	FullClone bool
+	Storage   string
+	// BootTimeout bounds the time from clone to "guest ready"; GitHub cancels an assignment after 5 minutes.
+	BootTimeout time.Duration
+	// IdleTimeout is how long a registered runner may wait for a job.
+	IdleTimeout time.Duration
+	// MaxJobDuration is how long a VM may live with its job before it is destroyed. GitHub's own limit for
+	// self-hosted runners is 5 days.
+	MaxJobDuration time.Duration
+}
+
+// RegistrationLabels are the labels that a runner of the pool registers with: "self-hosted" and the pool's own,
+// without repetition.
+func (p Pool) RegistrationLabels() []string {
+	labels := []string{SelfHosted}
+	for _, l := range p.Labels {
+		if !containsFold(labels, l) {
+			labels = append(labels, l)
+		}
+	}
+	return labels
+}
+
+// Serves reports whether a runner of the pool could take the job: the same target, and every label of the job among
+// the pool's, compared case-insensitively. A job without labels matches only where the pool says so.
+func (p Pool) Serves(j Job) bool {
+	if j.Target != p.Target {
+		return false
+	}
+	if len(j.Labels) == 0 {
+		return p.AcceptUnlabeled
+	}
+	labels := p.RegistrationLabels()
+	for _, l := range j.Labels {
+		if !containsFold(labels, l) {
+			return false
+		}
+	}
+	return true
+}
+
+func containsFold(list []string, s string) bool {
+	return slices.ContainsFunc(list, func(x string) bool { return strings.EqualFold(x, s) })
+}
