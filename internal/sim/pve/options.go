@@ -1,0 +1,56 @@
+package pve
+
+import (
+	"log/slog"
+	"slices"
+)
+
+// Options say what cluster to stand in for. The zero value is one node pve1 with a template 9000, Proxmox's own timing
+// and blank machines.
+type Options struct {
+	// Seed makes tokens, process ids, MAC addresses and UUIDs: the same seed, the same values.
+	Seed uint64
+	// Node is the node that answers; "" is the first of Nodes.
+	Node string
+	// Nodes are the members of the cluster; none is just Node.
+	Nodes []string
+	// Timing is how long things take; the zero value is DefaultTiming.
+	Timing Timing
+	// Engine are the machines; nil gives blank ones, whose agent answers ping and simple commands.
+	Engine Engine
+	// TemplateName is the name of VM 9000 on the first node (9001 on the second…); "" is
+	// "ubuntu-2204-runner-template".
+	TemplateName string
+	// Logger takes one line for each request at debug; nil discards.
+	Logger *slog.Logger
+	// Release is the version to show; "" is "9.2.11".
+	Release string
+}
+
+func (o Options) withDefaults() Options {
+	if o.Node == "" {
+		o.Node = "pve1"
+		if len(o.Nodes) > 0 {
+			o.Node = o.Nodes[0]
+		}
+	}
+	if !slices.Contains(o.Nodes, o.Node) {
+		o.Nodes = append([]string{o.Node}, o.Nodes...)
+	}
+	if o.Timing == (Timing{}) {
+		o.Timing = DefaultTiming()
+	}
+	if o.Timing.Workers <= 0 {
+		o.Timing.Workers = 3
+	}
+	if o.TemplateName == "" {
+		o.TemplateName = "ubuntu-2204-runner-template"
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Release == "" {
+		o.Release = "9.2.11"
+	}
+	return o
+}

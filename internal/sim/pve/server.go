@@ -1,0 +1,101 @@
+package pve
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"mayfly/internal/sim/wire"
+)
+
+// Server is one stand-in cluster. Its zero value is not usable; make it with New.
+type Server struct {
+	opts   Options
+	wire   *wire.Server
+	ctx    context.Context // ends with Close; task workers live in it
+	cancel context.CancelFunc
+	tasks  sync.WaitGroup // running workers: tasks and the machines' own goroutines
+	start  time.Time
+
+	identity identity // the TLS certificate, made when first needed
+
+	mu sync.Mutex // guards everything below; never held over a wait
+	cluster
+}
+
+// New makes a cluster with its template, its decoys and its tokens. It starts no goroutine; Close ends those that
+// requests start.
+func New(opts Options) *Server {
+	s := &Server{opts: opts.withDefaults(), start: time.Now()}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.wire = wire.New(s.handler(), wire.Options{Fault: s.chooseFault, Done: s.record, Logger: s.opts.Logger})
+	s.populate()
+	return s
+}
+
+// Close breaks all connections, ends the workers and waits for them. Machines of the engine are the engine's to end.
+func (s *Server) Close() {
+	s.cancel()
+	s.wire.Close()
+	s.tasks.Wait()
+}
+
+// Serve answers on l over TLS with the server's self-signed certificate, until Close or until l fails; it closes l.
+// [Server.Info] names the address from then on.
+func (s *Server) Serve(l net.Listener) error {
+	cert, err := s.identity.certificate(s.opts.Nodes)
+	if err != nil {
+		_ = l.Close()
+		return fmt.Errorf("serve Proxmox stand-in: %w", err)
+	}
+	s.mu.Lock()
+	s.url = "https://" + l.Addr().String()
+	s.mu.Unlock()
+	return s.wire.Serve(tls.NewListener(l, &tls.Config{
+		Certificates: []tls.Certificate{cert},
+		MinVersion:   tls.VersionTLS12,
+		NextProtos:   []string{"http/1.1"}, // pveproxy speaks nothing newer
+	}))
+}
+
+// Listen is Serve in a goroutine that Close waits for, on a loopback port of the system's choice. It returns the
+// server's URL.
+func (s *Server) Listen() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", fmt.Errorf("listen for Proxmox stand-in: %w", err)
+	}
+	s.mu.Lock()
+	s.url = "https://" + l.Addr().String()
+	s.mu.Unlock()
+	s.tasks.Add(1)
+	go func() {
+		defer s.tasks.Done()
+		if err := s.Serve(l); err != nil {
+			s.opts.Logger.Error("stand-in stopped listening", "reason", err)
+		}
+	}()
+	return "https://" + l.Addr().String(), nil
+}
+
+// RoundTripper reaches the server in process, without a network or TLS; any host name will do. Faults, locks and delays
+// are the same.
+func (s *Server) RoundTripper() http.RoundTripper { return s.wire.RoundTripper() }
+
+// Info tells a client how to reach the server. Two tokens are set up: one with the least privileges that Mayfly's
+// documentation asks for, one with the role Administrator on "/".
+func (s *Server) Info() Info {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	info := Info{
+		URL: s.url, Fingerprint: s.identity.fingerprint(s.opts.Nodes),
+		Node: s.opts.Node, Template: templateID, ResourcePool: poolRunners,
+	}
+	info.TokenID, info.TokenSecret = fleetToken, s.tokens[fleetToken].secret
+	info.AdminTokenID, info.AdminTokenSecret = adminToken, s.tokens[adminToken].secret
+	return info
+}
