@@ -1,0 +1,51 @@
+# Mayfly's tasks. `make help` lists them. Each target installs what it needs itself (scripts/need.sh); only make and Go
+# must be there.
+.DEFAULT_GOAL := help
+.PHONY: build demo test e2e lint fuzz clean help
+
+# Tools at exact versions; a new version is a change like any other.
+GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+GOFUMPT       := mvdan.cc/gofumpt@v0.12.0
+
+# What `mayfly version` prints, and the variable it prints.
+VERSION_VARIABLE := mayfly/internal/cli.version
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+# How long each fuzz target runs.
+FUZZTIME ?= 10s
+# Ends a hanging run with every goroutine's stack; what a whole run takes is far below.
+TEST_TIMEOUT ?= 6m
+E2E_TIMEOUT  ?= 30m
+
+# Git is asked for the version above; Go's own stamping fails in checkouts that another user owns.
+export GOFLAGS := -buildvcs=false $(filter-out -buildvcs=%,$(GOFLAGS))
+
+build: ## build bin/mayfly
+	@scripts/need.sh go certs
+	go build -trimpath -ldflags '-s -w -X $(VERSION_VARIABLE)=$(VERSION)' -o bin/mayfly ./cmd/mayfly
+
+demo: build ## serve a few jobs on stand-ins of Proxmox VE and GitHub, then a summary
+	bin/mayfly demo --once
+
+test: ## all tests but those with virtual machines, with the race detector
+	@scripts/need.sh go certs cc git
+	CGO_ENABLED=1 go test -race -timeout $(TEST_TIMEOUT) ./...
+
+e2e: ## jobs in real virtual machines; builds the guests first
+	@scripts/need.sh go certs
+	@sh test/guest/packages.sh
+	go test -tags e2e -count=1 -timeout $(E2E_TIMEOUT) -v ./test/e2e/...
+
+lint: ## formatting, vet, golangci-lint, shellcheck, go.mod
+	@scripts/need.sh go certs git shellcheck
+	@scripts/lint.sh $(GOFUMPT) $(GOLANGCI_LINT)
+
+fuzz: ## every fuzz target for FUZZTIME (10s)
+	@scripts/need.sh go certs
+	@scripts/fuzz.sh $(FUZZTIME)
+
+clean: ## remove what build made
+	rm -rf bin dist
+
+help: ## this list
+	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/\1\t\2/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do \
+		printf '  make %-7s %s\n' "$$name" "$$text"; done
