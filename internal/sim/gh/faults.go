@@ -1,0 +1,5 @@
+package gh
+
+type faultList struct{}
+
+func newFaultList() *faultList { return &faultList{} }
