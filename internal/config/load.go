@@ -2,8 +2,11 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
+	"slices"
+	"strings"
 )
 
 // LoadOptions say where the configuration is.
@@ -39,5 +42,111 @@ func Load(opts LoadOptions) (*Config, Origins, error) {
 	if opts.Stat == nil {
 		opts.Stat = os.Stat
 	}
-	return nil, nil, errors.New("load configuration: nothing to load")
+	l := &loader{opts: opts, origins: Origins{}}
+	if l.gather() {
+		l.complete()
+		l.check()
+	}
+	l.sort()
+	if len(l.problems) > 0 {
+		return nil, l.origins, l.problems
+	}
+	c := l.file.config()
+	c.Warnings = l.warnings
+	return c, l.origins, nil
+}
+
+// loader carries one Load: the values so far, where each came from, and what was found wrong.
+type loader struct {
+	report
+	opts    LoadOptions
+	file    File
+	origins Origins
+	env     environment
+	// broken lists keys whose value was told to be wrong under another name than the key's.
+	broken []string
+}
+
+// gather reads every place, the weakest first, so that a stronger one overwrites it. It returns false when a file can't
+// be read at all: what follows would only be noise.
+func (l *loader) gather() bool {
+	whole := l.readEnvironment()
+	if l.opts.File != "" {
+		whole = l.readFile() && whole
+	}
+	if !whole {
+		return false
+	}
+	l.applyCredentials()
+	l.applyVariables()
+	l.applyOverrides()
+	return true
+}
+
+func (l *loader) readFile() bool {
+	text, err := l.opts.ReadFile(l.opts.File)
+	if err != nil {
+		l.problem(Origin{File: l.opts.File}, "", "can't be read: "+cause(err), "want the path of a mayfly.yaml, or none to configure by environment alone")
+		return false
+	}
+	return readYAML(l.opts.File, text, &l.file, l.origins, &l.report)
+}
+
+func (l *loader) applyOverrides() {
+	keys := map[string]key{}
+	for _, k := range l.file.keys() {
+		keys[k.path] = k
+	}
+	for _, o := range l.opts.Overrides {
+		k, ok := keys[o.Path]
+		if !ok {
+			panic("config: flag " + o.Flag + " stands for " + o.Path + ", which is no key")
+		}
+		l.set(k, o.Value, Origin{Kind: FromFlag, Name: o.Flag})
+	}
+}
+
+// set gives a key the text of a variable or flag, which may be wrong.
+func (l *loader) set(k key, text string, from Origin) {
+	l.origins[k.path] = from
+	if wrong, want := k.setText(text); wrong != "" {
+		l.problem(from, k.path, wrong, want)
+	}
+}
+
+// complete fills in what nobody set: first what follows from other keys' places, then plain defaults.
+func (l *loader) complete() {
+	l.completeEndpoints()
+	l.completePools()
+	for _, k := range l.file.keys() {
+		if text := k.tag("default"); text != "" && !l.known(k.path) {
+			if wrong, _ := k.setText(text); wrong != "" {
+				panic(fmt.Sprintf("config: default of %s: %s", k.path, wrong))
+			}
+			l.origins[k.path] = Origin{Kind: FromDefault}
+		}
+	}
+	l.completeDerived()
+}
+
+// known reports whether the key has a value already, be it a wrong one.
+func (l *loader) known(path string) bool {
+	_, ok := l.origins[path]
+	return ok
+}
+
+// bad reports whether the key's value was told to be wrong already.
+func (l *loader) bad(path string) bool {
+	return slices.Contains(l.broken, path) || slices.ContainsFunc(l.problems, func(p Problem) bool {
+		return p.Path == path || strings.HasPrefix(p.Path, path+"[") || strings.HasPrefix(p.Path, path+".")
+	})
+}
+
+// cause is the short reason of a file error, without the path, which the message names already.
+func cause(err error) string {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return path.Err.Error()
+	}
+	return err.Error()
 }

@@ -1,0 +1,98 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"mayfly/internal/runner"
+)
+
+// maxLabels is how many labels GitHub lets a JIT runner have (schema of generate-jitconfig); one is self-hosted.
+const maxLabels = 99
+
+// checkPools holds the pools against each other and the limits they share.
+func (l *loader) checkPools() {
+	names := map[string]int{}
+	for i := range l.file.Pools {
+		p, at := &l.file.Pools[i], index("pools", i)
+		if first, taken := names[p.Name]; taken && p.Name != "" {
+			l.problem(l.origins[at+".name"], at+".name", fmt.Sprintf("%q is the name of %s, too", p.Name, index("pools", first)), "want a name of its own")
+		} else {
+			names[p.Name] = i
+		}
+		l.checkPool(p, at)
+		for j := range i {
+			l.checkOverlap(p, at, &l.file.Pools[j])
+		}
+	}
+}
+
+func (l *loader) checkPool(p *FilePool, at string) {
+	if path := at + ".target"; !l.bad(path) && l.known(path) && !isTarget(p.Target) {
+		f, _ := formOf("target")
+		l.problem(l.origins[path], path, fmt.Sprintf("%q is not a repository", p.Target), f.want)
+	}
+	l.checkLabels(p, at)
+	if path := at + ".max"; !l.bad(path) && !l.bad("max_runners") && p.Max > l.file.MaxRunners {
+		l.problem(l.origins[path], path, fmt.Sprintf("%d is more than max_runners, %d", p.Max, l.file.MaxRunners), "want at most max_runners; raise that for more")
+	}
+	if path := at + ".runner_user"; !l.bad(path) && p.RunnerUser == "root" {
+		l.problem(l.origins[path], path, "root must not run jobs", "want the name of an unprivileged user, for example runner")
+	}
+	if path := at + ".storage"; p.Storage != "" && !p.FullClone && !l.bad(path) {
+		l.problem(l.origins[path], path, "Proxmox takes a storage for full clones only", "want full_clone: true beside it, or no storage")
+	}
+}
+
+func (l *loader) checkLabels(p *FilePool, at string) {
+	path := at + ".labels"
+	if l.bad(path) {
+		return
+	}
+	from, known := l.origins[path]
+	if !known {
+		from = l.origins[at]
+	}
+	switch {
+	case len(p.Labels) == 0 && !p.AcceptUnlabeled:
+		l.problem(from, path, "no labels", "want at least one, or accept_unlabeled: true")
+	case len(p.Labels) > maxLabels:
+		l.problem(from, path, fmt.Sprintf("%d labels", len(p.Labels)), fmt.Sprintf("want at most %d", maxLabels))
+	}
+	for i, label := range p.Labels {
+		if !utf8.ValidString(label) || strings.ContainsFunc(label, func(r rune) bool { return !unicode.IsPrint(r) }) {
+			f, _ := formOf("label")
+			l.problem(from, index(path, i), fmt.Sprintf("%q is not such a value", label), f.want)
+		}
+	}
+}
+
+// checkOverlap warns where all that one pool offers is offered by the other, too: GitHub gives a job to any runner that
+// has its labels, so jobs made for one pool land on the other.
+func (l *loader) checkOverlap(p *FilePool, at string, other *FilePool) {
+	if !strings.EqualFold(p.Target, other.Target) || len(p.Labels) == 0 || len(other.Labels) == 0 {
+		return
+	}
+	less, more := p, other
+	if !offers(more, less) {
+		less, more = other, p
+	}
+	if offers(more, less) {
+		l.warn(l.origins[at+".labels"], at+".labels",
+			fmt.Sprintf("pool %q offers every label of pool %q, so GitHub may give its runners the jobs of %q; give %q a label that the other lacks and put it into runs-on", more.Name, less.Name, less.Name, less.Name))
+	}
+}
+
+// offers reports whether more has every label of less.
+func offers(more, less *FilePool) bool {
+	have := runner.Pool{Labels: more.Labels}.RegistrationLabels()
+	for _, label := range less.Labels {
+		if !slices.ContainsFunc(have, func(h string) bool { return strings.EqualFold(h, label) }) {
+			return false
+		}
+	}
+	return true
+}

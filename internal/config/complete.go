@@ -1,0 +1,84 @@
+package config
+
+import (
+	"fmt"
+	"strings"
+)
+
+// completeDerived fills in what follows from other keys, after those have their defaults.
+func (l *loader) completeDerived() {
+	l.completeAPIURL()
+	l.completeTLS()
+	l.derive("installation", "name_prefix and vmids.start", func() {
+		l.file.Installation = strings.ToLower(fmt.Sprintf("%s-%d", l.file.NamePrefix, l.file.VMIDs.Start))
+	})
+	for i := range l.file.Pools {
+		pool, at := &l.file.Pools[i], index("pools", i)
+		l.derive(at+".name_prefix", "name_prefix", func() { pool.NamePrefix = l.file.NamePrefix })
+		l.derive(at+".max", "max_runners", func() { pool.Max = l.file.MaxRunners })
+	}
+}
+
+// derive sets a key that nobody set.
+func (l *loader) derive(path, why string, set func()) {
+	if !l.known(path) {
+		set()
+		l.origins[path] = Origin{Kind: FromDefault, Why: why}
+	}
+}
+
+// completeTLS decides whether the server's certificate is checked. A fingerprint or CA file is the wish to check; an
+// existing env file without either goes on without, and is told.
+func (l *loader) completeTLS() {
+	const path = "proxmox.verify_tls"
+	p := &l.file.Proxmox
+	p.Fingerprint = cleanFingerprints(p.Fingerprint)
+	pinned := ""
+	for _, other := range []string{"proxmox.ca_file", "proxmox.fingerprint"} {
+		if l.known(other) {
+			pinned = other
+		}
+	}
+	switch {
+	case pinned != "" && l.known(path) && !p.VerifyTLS && !l.bad(path):
+		l.warn(l.origins[path], path, "false has no effect beside "+pinned+": the certificate is checked; remove one of the two")
+		p.VerifyTLS = true
+		l.origins[path] = Origin{Kind: FromDefault, Why: pinned}
+	case pinned != "":
+		l.derive(path, pinned, func() { p.VerifyTLS = true })
+	case l.opts.File != "":
+		l.derive(path, "the safe choice", func() { p.VerifyTLS = true })
+	default:
+		l.derive(path, "environment alone", func() { p.VerifyTLS = false })
+	}
+	if !p.VerifyTLS && !l.bad(path) && hasHTTPS(p.Endpoints) {
+		l.warn(l.origins[path], path, "the certificate of Proxmox is not checked, so anybody in between can read the token; set PROXMOX_FINGERPRINT (proxmox.fingerprint) or PROXMOX_CA_FILE (proxmox.ca_file)")
+	}
+}
+
+func hasHTTPS(endpoints []string) bool {
+	for _, e := range endpoints {
+		if strings.HasPrefix(e, "https:") {
+			return true
+		}
+	}
+	return false
+}
+
+// cleanFingerprints writes fingerprints as Proxmox shows them: AA:BB:…, separated by commas. What isn't one stays.
+func cleanFingerprints(text string) string {
+	f, _ := formOf("fingerprint")
+	if !f.matches(text) {
+		return text
+	}
+	var list []string
+	for one := range strings.SplitSeq(text, ",") {
+		digits := strings.ToUpper(strings.ReplaceAll(strings.TrimSpace(one), ":", ""))
+		var pairs []string
+		for i := 0; i+2 <= len(digits); i += 2 {
+			pairs = append(pairs, digits[i:i+2])
+		}
+		list = append(list, strings.Join(pairs, ":"))
+	}
+	return strings.Join(list, ",")
+}

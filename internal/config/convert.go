@@ -1,0 +1,73 @@
+package config
+
+import (
+	"slices"
+	"time"
+
+	"mayfly/internal/runner"
+)
+
+// config makes a Config of a complete File.
+func (f *File) config() *Config {
+	c := &Config{
+		Installation: f.Installation,
+		Proxmox: Proxmox{
+			Endpoints: slices.Clone(f.Proxmox.Endpoints), Node: f.Proxmox.Node,
+			TokenID: f.Proxmox.TokenID, TokenSecret: f.Proxmox.TokenSecret,
+			VerifyTLS: f.Proxmox.VerifyTLS, CAFile: f.Proxmox.CAFile, Fingerprint: f.Proxmox.Fingerprint,
+			Storage: f.Proxmox.Storage, ResourcePool: f.Proxmox.ResourcePool,
+		},
+		GitHub:           GitHub{APIURL: f.GitHub.APIURL, Token: f.GitHub.Token},
+		VMIDs:            VMIDRange(f.VMIDs),
+		NamePrefix:       f.NamePrefix,
+		MaxRunners:       f.MaxRunners,
+		PollInterval:     time.Duration(f.PollInterval),
+		Handoff:          f.Handoff,
+		Web:              Web(f.Web),
+		Log:              Log(f.Log),
+		UserDataTemplate: f.UserDataTemplate,
+		SnippetsDir:      f.SnippetsDir,
+	}
+	for _, p := range f.Pools {
+		target, _ := runner.ParseTarget(p.Target) // checked
+		c.Pools = append(c.Pools, runner.Pool{
+			Name: p.Name, Target: target, Labels: slices.Clone(p.Labels), AcceptUnlabeled: p.AcceptUnlabeled,
+			GroupID: int64(p.RunnerGroupID), NamePrefix: p.NamePrefix, Template: p.Template, Max: p.Max,
+			RunnerUser: p.RunnerUser, Cores: p.Cores, Memory: runner.Bytes(p.Memory), FullClone: p.FullClone, Storage: p.Storage,
+			BootTimeout: time.Duration(p.BootTimeout), IdleTimeout: time.Duration(p.IdleTimeout), MaxJobDuration: time.Duration(p.MaxJobDuration),
+		})
+	}
+	return c
+}
+
+// fileOf is the mayfly.yaml that says what a Config says.
+func fileOf(c *Config) *File {
+	f := &File{
+		Installation: c.Installation,
+		Proxmox: FileProxmox{
+			Endpoints: c.Proxmox.Endpoints, Node: c.Proxmox.Node,
+			TokenID: c.Proxmox.TokenID, TokenSecret: c.Proxmox.TokenSecret,
+			VerifyTLS: c.Proxmox.VerifyTLS, CAFile: c.Proxmox.CAFile, Fingerprint: c.Proxmox.Fingerprint,
+			Storage: c.Proxmox.Storage, ResourcePool: c.Proxmox.ResourcePool,
+		},
+		GitHub:           FileGitHub{APIURL: c.GitHub.APIURL, Token: c.GitHub.Token},
+		VMIDs:            FileVMIDs(c.VMIDs),
+		NamePrefix:       c.NamePrefix,
+		MaxRunners:       c.MaxRunners,
+		PollInterval:     Duration(c.PollInterval),
+		Handoff:          c.Handoff,
+		Web:              FileWeb(c.Web),
+		Log:              FileLog(c.Log),
+		UserDataTemplate: c.UserDataTemplate,
+		SnippetsDir:      c.SnippetsDir,
+	}
+	for _, p := range c.Pools {
+		f.Pools = append(f.Pools, FilePool{
+			Name: p.Name, Target: p.Target.String(), Labels: p.Labels, AcceptUnlabeled: p.AcceptUnlabeled,
+			RunnerGroupID: int(p.GroupID), NamePrefix: p.NamePrefix, Template: p.Template, Max: p.Max,
+			RunnerUser: p.RunnerUser, Cores: p.Cores, Memory: Size(p.Memory), FullClone: p.FullClone, Storage: p.Storage,
+			BootTimeout: Duration(p.BootTimeout), IdleTimeout: Duration(p.IdleTimeout), MaxJobDuration: Duration(p.MaxJobDuration),
+		})
+	}
+	return f
+}

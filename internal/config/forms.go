@@ -1,0 +1,44 @@
+package config
+
+import (
+	"regexp"
+	"strings"
+)
+
+// form is what a text must look like.
+type form struct {
+	pattern string
+	want    string // the accepted form, for messages and docs
+}
+
+// matches reports whether the whole of s has the form.
+func (f form) matches(s string) bool { return regexp.MustCompile(f.pattern).MatchString(s) }
+
+// formOf gives the form of that name; the patterns are those that Go and JSON Schema read alike. The server's own rules
+// are Proxmox's formats pve-node, pve-storage-id, pve-poolid, dns-name and pve-tokenid.
+func formOf(name string) (form, bool) {
+	const hexPair = `[0-9A-Fa-f]{2}`
+	const print256 = hexPair + `(:?` + hexPair + `){31}`
+	f, ok := map[string]form{
+		"installation":  {`^[a-z0-9_][a-z0-9_.-]{0,62}$`, "want 1 to 63 lower-case letters, digits, '_', '-' and '.'"},
+		"prefix":        {`^[A-Za-z0-9]([A-Za-z0-9-]{0,50}[A-Za-z0-9])?$`, "want 1 to 52 letters, digits and inner dashes"},
+		"path":          {`[^ ]`, "want a path"},
+		"url":           {`^https?://[^/@?#, ]+(/|/api2/json/?)?$`, "want https://HOST:8006, for example https://pve1.example.org:8006"},
+		"api_url":       {`^https?://[^/@?# ]+(/[^@?# ]*)?$`, "want https://api.github.com, or https://HOST/api/v3 for GitHub Enterprise Server"},
+		"node":          {`^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$`, "want a node's name as Proxmox shows it, for example pve1"},
+		"token_id":      {`^[^ :/]+@[A-Za-z][A-Za-z0-9._-]+![A-Za-z][A-Za-z0-9._-]+$`, "want USER@REALM!NAME, for example mayfly@pve!dispatcher"},
+		"fingerprint":   {`^` + print256 + `( *, *` + print256 + `)*$`, "want the certificate's SHA-256 as 32 pairs of hex digits, AA:BB:…; several separated by commas"},
+		"resource_pool": {`^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+){0,2}$`, "want a resource pool's name, for example ci"},
+		"storage":       {`^[A-Za-z][A-Za-z0-9_.-]*[A-Za-z0-9]$`, "want a storage's name, for example local-lvm"},
+		"pool":          {`^[a-z0-9_][a-z0-9_.-]{0,62}$`, "want 1 to 63 lower-case letters, digits, '_', '-' and '.'"},
+		"target":        {`^[A-Za-z0-9._-]{1,100}/[A-Za-z0-9._-]{1,100}$`, "want OWNER/REPO, for example NREL/EnergyPlus"},
+		"label":         {`^[^,\s]{1,256}$`, "want 1 to 256 characters without comma or white space"},
+		"vm":            {`^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$`, "want a VM template's name, for example ubuntu-2204-runner-template"},
+		"user":          {`^[a-z_][a-z0-9_-]{0,31}$`, "want the name of an unprivileged user, for example runner"},
+		"listen":        {`^$|^[^ /]*:[0-9]{1,5}$`, `want HOST:PORT, for example 127.0.0.1:9180, or "" for no web server`},
+	}[name]
+	return f, ok
+}
+
+// among reads the values of a oneof tag.
+func among(tag string) []string { return strings.Fields(tag) }
