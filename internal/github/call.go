@@ -54,5 +54,9 @@ func do[T any](ctx context.Context, c *Client, op string, cl class, f func(conte
 	if state.err != nil && ctx.Err() != nil {
 		err = errors.Join(state.err, ctx.Err())
 	}
-	return none, nil, c.explain(op, cl, err)
+	e := c.explain(op, cl, err)
+	if state.err == nil && res != nil && res.Response != nil {
+		e.Status = res.StatusCode // a good reply that isn't what it should be
+	}
+	return none, nil, e
 }

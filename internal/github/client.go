@@ -2,9 +2,12 @@ package github
 
 import (
 	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -55,7 +58,7 @@ const (
 // Client speaks to one GitHub with one token. It is safe for concurrent use.
 type Client struct {
 	gh          *gh.Client
-	token       string
+	token       runner.Secret
 	governor    *governor
 	wire        *wire
 	own         *http.Transport // nil when Options brought a transport
@@ -75,18 +78,23 @@ func New(o Options) (*Client, error) {
 	if strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		return nil, errors.New("github: the token holds white space or other characters that no token has; copy it again, without a line break")
 	}
-	c := &Client{token: token, concurrency: cmp.Or(max(o.Concurrency, 0), defaultConcurrency)}
+	if u := base; u.Scheme == "http" && o.Transport == nil && !loopback(u.Hostname()) {
+		return nil, fmt.Errorf("github: API address %q: the token would travel in clear; use https://", base)
+	}
+	c := &Client{token: o.Token, concurrency: cmp.Or(max(o.Concurrency, 0), defaultConcurrency)}
 	transport := o.Transport
 	if transport == nil {
 		c.own = newTransport()
 		transport = c.own
 	}
 	logger := cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
-	c.wire = newWire(transport, base, token, "mayfly/"+cmp.Or(o.Version, "dev"), cmp.Or(o.Timeout, defaultTimeout), logger)
+	c.wire = newWire(transport, base, o.Token, "mayfly/"+cmp.Or(o.Version, "dev"), cmp.Or(o.Timeout, defaultTimeout), logger)
 	c.governor = newGovernor(c.wire, cmp.Or(o.Reserve, defaultReserve), cmp.Or(o.Pace, defaultPace), c.wire.skew)
-	cached := newETagCache(c.governor, token)
+	sum := sha256.Sum256([]byte(token))
+	credential := hex.EncodeToString(sum[:])
+	cached := newETagCache(c.governor, credential)
 	c.gh, err = gh.NewClient(
-		gh.WithHTTPClient(&http.Client{Transport: &verdict{next: &retry{next: cached, salt: token}}, CheckRedirect: stayAt(base)}),
+		gh.WithHTTPClient(&http.Client{Transport: &verdict{next: &retry{next: cached, salt: credential, first: firstBackoff}}, CheckRedirect: stayAt(base)}),
 		gh.WithURLs(new(base.String()), nil),
 		gh.WithDisableRateLimitCheck(), // the governor does it: go-github forgets 304s and resources
 	)
@@ -104,7 +112,11 @@ func (c *Client) Close() {
 }
 
 // Budget is what is left of GitHub's hourly allowance, as last told.
-func (c *Client) Budget() Budget { return c.governor.budget() }
+func (c *Client) Budget() Budget {
+	b := c.governor.budget()
+	b.PausedWhy = c.clean(b.PausedWhy)
+	return b
+}
 
 // Skew is how far GitHub's clock is ahead of this machine's, from the Date of its last reply, good to about a second;
 // negative when it is behind. Runners can't get sessions when their clock is minutes off.
@@ -137,6 +149,12 @@ func bareAPI(host string) bool {
 	return host == "api.github.com" || strings.HasPrefix(host, "api.") && strings.HasSuffix(host, ".ghe.com")
 }
 
+// loopback reports whether a host is this machine itself.
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
 // redactURL leaves out what may be a secret: everything between "//" and "@".
 func redactURL(s string) string {
 	scheme, rest, ok := strings.Cut(s, "//")
@@ -152,28 +170,30 @@ func stayAt(base *url.URL) func(*http.Request, []*http.Request) error {
 	return func(req *http.Request, via []*http.Request) error {
 		switch {
 		case len(via) >= 5:
-			return astray("redirected 5 times")
+			return redirectError("redirected 5 times")
 		case req.URL.Host != base.Host || req.URL.Scheme != base.Scheme:
-			return astray(fmt.Sprintf("redirected to %s://%s, which is not the API", req.URL.Scheme, req.URL.Host))
+			return redirectError(fmt.Sprintf("redirected to %s://%s, which is not the API", req.URL.Scheme, req.URL.Host))
 		case req.Method != via[0].Method:
-			return astray("redirected in a way that turns " + via[0].Method + " into " + req.Method)
+			return redirectError("redirected in a way that turns " + via[0].Method + " into " + req.Method)
 		}
 		return nil
 	}
 }
 
-// astray is a redirect that isn't followed.
-type astray string
+// redirectError is a redirect that isn't followed.
+type redirectError string
 
-func (a astray) Error() string { return string(a) }
+func (a redirectError) Error() string { return string(a) }
 
 func newTransport() *http.Transport {
 	return &http.Transport{
-		Proxy:                 http.ProxyFromEnvironment,
-		ForceAttemptHTTP2:     true,
-		MaxIdleConnsPerHost:   defaultConcurrency,
-		IdleConnTimeout:       idleConnections,
-		TLSHandshakeTimeout:   10 * time.Second,
-		ResponseHeaderTimeout: defaultTimeout,
+		Proxy:               http.ProxyFromEnvironment,
+		ForceAttemptHTTP2:   true,
+		MaxIdleConnsPerHost: defaultConcurrency,
+		IdleConnTimeout:     idleConnections,
+		TLSHandshakeTimeout: 10 * time.Second,
 	}
 }
+
+// Format prints the client as its API's address: fmt would print unexported fields, and so the token, as they are.
+func (c *Client) Format(f fmt.State, _ rune) { _, _ = fmt.Fprintf(f, "github client of %s", c.wire.base) }

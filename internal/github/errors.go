@@ -8,7 +8,7 @@ import (
 )
 
 // Kind says what a failure means for the caller. It is an error itself: errors.Is(err, github.NotFound).
-type Kind int
+type Kind int //nolint:errname // callers read it as github.NotFound
 
 // The kinds. A GET is never MaybeHappened.
 const (
@@ -106,7 +106,7 @@ func (e *Error) Error() string {
 	if e.Hint != "" {
 		b.WriteString("; " + e.Hint)
 	}
-	return b.String()
+	return oneLine(b.String())
 }
 
 // Unwrap gives the error below.

@@ -2,9 +2,7 @@ package github
 
 import (
 	"container/list"
-	"crypto/sha256"
-	"encoding/hex"
-	"fmt"
+	"errors"
 	"net/http"
 	"strings"
 	"sync"
@@ -39,8 +37,7 @@ type cached struct {
 }
 
 func newETagCache(next http.RoundTripper, token string) *etagCache {
-	sum := sha256.Sum256([]byte(token))
-	return &etagCache{next: next, token: hex.EncodeToString(sum[:]), entries: map[string]*list.Element{}, order: list.New()}
+	return &etagCache{next: next, token: token, entries: map[string]*list.Element{}, order: list.New()}
 }
 
 func (c *etagCache) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -67,15 +64,15 @@ func (c *etagCache) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 // revive makes the remembered 200 of a 304: its body, and its headers as far as the 304 doesn't bring newer ones
-// (RFC 9111, 4.3.4). A 304 about another version than ours is an error, and ours is forgotten: the repeat asks
-// without a condition.
+// (RFC 9111, 4.3.4). A 304 that doesn't name our version (RFC 9110, 15.4.5: it must) is an error, and ours is
+// forgotten: the repeat asks without a condition.
 func (c *etagCache) revive(res *http.Response, known *cached, key string) (*http.Response, error) {
 	if known == nil {
-		return nil, &lost{cause: fmt.Errorf("a 304 without a question for it"), sent: true}
+		return nil, &lostError{cause: errors.New("a 304 that wasn't asked for"), sent: true}
 	}
-	if etag := res.Header.Get("Etag"); etag != "" && weak(etag) != weak(known.etag) {
+	if weak(res.Header.Get("Etag")) != weak(known.etag) {
 		c.forget(key)
-		return nil, &lost{cause: fmt.Errorf("a 304 about another version than the one asked about"), sent: true}
+		return nil, &lostError{cause: errors.New("a 304 that isn't about the version asked about"), sent: true}
 	}
 	header := known.header.Clone()
 	for name, values := range res.Header {

@@ -26,10 +26,10 @@ const (
 
 // explain makes the error that callers see of what a transport or go-github ended with.
 func (c *Client) explain(op string, cl class, err error) *Error {
-	var refused *refusal
-	var answer *reply
-	var broken *lost
-	var moved astray
+	var refused *refusalError
+	var answer *replyError
+	var broken *lostError
+	var moved redirectError
 	e := &Error{Op: op, Cause: err}
 	switch {
 	case errors.As(err, &refused):
@@ -66,14 +66,14 @@ func (c *Client) explain(op string, cl class, err error) *Error {
 	e.Message = c.clean(e.Message)
 	e.AcceptedPermissions = c.clean(e.AcceptedPermissions)
 	e.Hint = c.clean(e.Hint)
-	if e.Cause != nil && c.clean(e.Cause.Error()) != oneLine(e.Cause.Error()) {
-		e.Cause = errors.New(c.clean(e.Cause.Error())) // it quoted a credential
+	if e.Cause != nil && scrub(e.Cause.Error(), c.token) != e.Cause.Error() { // it quotes a credential
+		e.Cause = errors.Join(errors.New(c.clean(e.Cause.Error())), contextOf(e.Cause))
 	}
 	return e
 }
 
 // sortReply reads GitHub's verdict (docs, "Troubleshooting the REST API").
-func sortReply(e *Error, r *reply, cl class) {
+func sortReply(e *Error, r *replyError, cl class) {
 	e.Status, e.Message = r.status, r.message
 	e.AcceptedPermissions = r.header.Get("X-Accepted-Github-Permissions")
 	switch s := r.status; {
@@ -83,8 +83,6 @@ func sortReply(e *Error, r *reply, cl class) {
 		e.Kind, e.Hint = Permission, forbiddenHint(r)
 	case s == http.StatusNotFound, s == http.StatusGone:
 		e.Kind, e.Hint = NotFound, hintRepository
-	case s == http.StatusConflict:
-		e.Kind = Exists
 	case s >= http.StatusInternalServerError, s == http.StatusRequestTimeout, s < http.StatusBadRequest:
 		// A 202 promises the answer for later, and other 2xx and 3xx aren't in GitHub's description of our calls.
 		e.Kind = Unavailable
@@ -101,7 +99,7 @@ func sortReply(e *Error, r *reply, cl class) {
 
 // forbiddenHint tells the reasons for a 403 apart. The header names the address of single sign-on: "required;
 // url=https://github.com/orgs/…" (GitHub docs, "Authenticating to the REST API").
-func forbiddenHint(r *reply) string {
+func forbiddenHint(r *replyError) string {
 	if sso := r.header.Get("X-Github-Sso"); strings.HasPrefix(sso, "required") {
 		if _, address, ok := strings.Cut(sso, "url="); ok {
 			return hintSSO + ": " + address
@@ -125,7 +123,7 @@ func contextOf(err error) error {
 
 // neverWorks reports whether a request failed before any connection for a reason that is rather a mistake than an
 // outage.
-func neverWorks(l *lost) bool {
+func neverWorks(l *lostError) bool {
 	var dns *net.DNSError
 	return errors.As(l, &dns) || strings.Contains(l.Error(), "x509:") || strings.Contains(l.Error(), "tls:") || strings.Contains(l.Error(), "proxyconnect")
 }
@@ -134,10 +132,8 @@ func neverWorks(l *lost) bool {
 var tokens = regexp.MustCompile(`gh[pousr]_[A-Za-z0-9._-]{20,}|github_pat_[A-Za-z0-9_]{20,}`)
 
 // scrub takes credentials out of a text of somebody else's.
-func scrub(s, token string) string {
-	if token != "" {
-		s = strings.ReplaceAll(s, token, runner.Redacted)
-	}
+func scrub(s string, token runner.Secret) string {
+	s = strings.ReplaceAll(s, token.Reveal(), runner.Redacted)
 	return tokens.ReplaceAllString(s, runner.Redacted)
 }
 

@@ -59,14 +59,14 @@ type pause struct {
 	strikes      int // limits in a row without a good reply between them
 }
 
-// refusal is a request that GitHub's limits or our own forbid.
-type refusal struct {
+// refusalError is a request that GitHub's limits or our own forbid.
+type refusalError struct {
 	until time.Time
 	why   string
-	reply *reply // GitHub's, when it was asked
+	reply *replyError // GitHub's, when it was asked
 }
 
-func (r *refusal) Error() string { return r.why }
+func (r *refusalError) Error() string { return r.why }
 
 func newGovernor(next http.RoundTripper, reserve int, pace time.Duration, skew func() time.Duration) *governor {
 	return &governor{
@@ -104,7 +104,7 @@ func registers(req *http.Request) bool {
 }
 
 // admit counts the request in, or says until when it may not go.
-func (g *governor) admit(req *http.Request, cl class, now time.Time) (string, *refusal) {
+func (g *governor) admit(req *http.Request, cl class, now time.Time) (string, *refusalError) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	resource := core
@@ -112,7 +112,7 @@ func (g *governor) admit(req *http.Request, cl class, now time.Time) (string, *r
 		resource = g.registering
 	}
 	if now.Before(g.pause.until) {
-		return "", &refusal{until: g.pause.until, why: g.pause.why}
+		return "", &refusalError{until: g.pause.until, why: g.pause.why}
 	}
 	if r := g.spent(resource, cl, now); r != nil {
 		return "", r
@@ -128,7 +128,7 @@ func (g *governor) admit(req *http.Request, cl class, now time.Time) (string, *r
 }
 
 // spent refuses what the hourly budget has no room for. What is under way counts as spent.
-func (g *governor) spent(resource string, cl class, now time.Time) *refusal {
+func (g *governor) spent(resource string, cl class, now time.Time) *refusalError {
 	b, known := g.budgets[resource]
 	if !known || !now.Before(b.reset) {
 		return nil
@@ -136,21 +136,21 @@ func (g *governor) spent(resource string, cl class, now time.Time) *refusal {
 	left := b.remaining - g.inFlight[resource]
 	until := b.reset.Add(afterReset)
 	if left <= 0 {
-		return &refusal{until: until, why: fmt.Sprintf("the hourly budget of %d requests is used up", b.limit)}
+		return &refusalError{until: until, why: fmt.Sprintf("the hourly budget of %d requests is used up", b.limit)}
 	}
 	keep := g.reserve
 	if keep >= b.limit {
 		keep = b.limit / 2
 	}
 	if cl == polling && left <= keep {
-		return &refusal{until: until, why: fmt.Sprintf("%d of %d requests of this hour are left, and %d are kept for runners that need them", left, b.limit, keep)}
+		return &refusalError{until: until, why: fmt.Sprintf("%d of %d requests of this hour are left, and %d are kept for runners that need them", left, b.limit, keep)}
 	}
 	return nil
 }
 
 // outOfStep refuses a mutation that comes too soon after the last. Each one refused is told a slot of its own, so that
 // they don't all come back at once.
-func (g *governor) outOfStep(now time.Time) *refusal {
+func (g *governor) outOfStep(now time.Time) *refusalError {
 	free := g.lastChange.Add(g.pace)
 	if g.lastChange.IsZero() || !now.Before(free) {
 		return nil
@@ -160,11 +160,11 @@ func (g *governor) outOfStep(now time.Time) *refusal {
 		slot = free
 	}
 	g.promised = slot
-	return &refusal{until: slot, why: fmt.Sprintf("changes go out %s apart, as GitHub asks", g.pace)}
+	return &refusalError{until: slot, why: fmt.Sprintf("changes go out %s apart, as GitHub asks", g.pace)}
 }
 
 // learn takes in what the reply says of limits, and returns the refusal that it is, if it is one.
-func (g *governor) learn(req *http.Request, res *http.Response, resource string, start, now time.Time) *refusal {
+func (g *governor) learn(req *http.Request, res *http.Response, resource string, start, now time.Time) *refusalError {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.inFlight[resource]--
@@ -187,13 +187,13 @@ func (g *governor) learn(req *http.Request, res *http.Response, resource string,
 	wait, named := parseRetryAfter(res.Header, now, ahead)
 	switch {
 	case named:
-		g.hold(start, now.Add(wait), "GitHub asks for a pause"+saying(r))
-		return &refusal{until: g.pause.until, why: g.pause.why, reply: r}
+		g.hold(start, now, now.Add(wait), "GitHub asks for a pause"+saying(r))
+		return &refusalError{until: g.pause.until, why: g.pause.why, reply: r}
 	case ok && a.remaining == 0 && (speaksOfLimits(r) || !r.recognized || r.status == http.StatusTooManyRequests):
-		return &refusal{until: a.reset.Add(afterReset), why: fmt.Sprintf("the hourly budget of %d requests is used up", a.limit), reply: r}
+		return &refusalError{until: a.reset.Add(afterReset), why: fmt.Sprintf("the hourly budget of %d requests is used up", a.limit), reply: r}
 	case speaksOfLimits(r) || r.status == http.StatusTooManyRequests:
 		g.strike(start, now, "GitHub's secondary limit"+saying(r))
-		return &refusal{until: g.pause.until, why: g.pause.why, reply: r}
+		return &refusalError{until: g.pause.until, why: g.pause.why, reply: r}
 	}
 	return nil
 }
@@ -211,14 +211,14 @@ func (g *governor) note(resource string, a allowance) {
 }
 
 // hold pauses everything until a time that GitHub named.
-func (g *governor) hold(start, until time.Time, why string) {
+func (g *governor) hold(start, now, until time.Time, why string) {
 	if !start.Before(g.pause.since) {
 		g.pause.strikes++
 	}
 	if until.After(g.pause.until) {
 		g.pause.until, g.pause.why = until, why
 	}
-	g.pause.since = time.Now()
+	g.pause.since = now
 }
 
 // strike pauses everything for longer each time, but only once for requests that were under way together.
@@ -227,17 +227,17 @@ func (g *governor) strike(start, now time.Time, why string) {
 		return
 	}
 	d := min(leastPause<<min(g.pause.strikes, 8), maxPause)
-	g.hold(start, now.Add(d), why)
+	g.hold(start, now, now.Add(d), why)
 }
 
 // speaksOfLimits reports whether a 403 or 429 is about limits, and not about permissions: "API rate limit exceeded",
 // "You have exceeded a secondary rate limit", "You have triggered an abuse detection mechanism".
-func speaksOfLimits(r *reply) bool {
+func speaksOfLimits(r *replyError) bool {
 	m := strings.ToLower(r.message)
 	return strings.Contains(m, "rate limit") || strings.Contains(m, "abuse detection") || strings.Contains(r.docs, "rate-limit")
 }
 
-func saying(r *reply) string {
+func saying(r *replyError) string {
 	if r.message == "" {
 		return ""
 	}

@@ -48,8 +48,8 @@ func (c *Client) CreateJITConfig(ctx context.Context, t runner.Target, name stri
 	var e *Error
 	switch {
 	case errors.As(err, &e):
-		if e.Kind == Invalid && strings.Contains(strings.ToLower(e.Message), "already exists") {
-			e.Kind = Exists
+		if e.Kind == Invalid && (e.Status == http.StatusConflict || strings.Contains(strings.ToLower(e.Message), "already exists")) {
+			e.Kind, e.Hint = Exists, "take another name"
 		}
 		return runner.Identity{}, e
 	case res.StatusCode != http.StatusCreated || config == nil || config.GetEncodedJITConfig() == "" || !complete(config.Runner) || config.Runner.GetName() != name:

@@ -94,7 +94,7 @@ func (c *Client) runs(ctx context.Context, op string, t runner.Target, status st
 		if len(window) < searchLimit {
 			return all, nil
 		}
-		if len(all) == before {
+		if len(all) == before || oldest.IsZero() {
 			return nil, &Error{Kind: Unavailable, Op: op, Message: fmt.Sprintf("over %d runs are %s, more than GitHub lists; cancel those that nobody needs", searchLimit, status)}
 		}
 		created = "<=" + oldest.UTC().Format(time.RFC3339)

@@ -34,12 +34,14 @@ type listing[T any] struct {
 
 // all returns every item once. Items that leave while pages are read shift others across the boundary, which
 // total_count shows: then the list is read again. One that never holds still is an error, or, where stale items do no
-// harm, everything that any of the passes saw.
+// harm, everything that any of the passes saw, if that is as much as GitHub says there is.
 func (l listing[T]) all(ctx context.Context) ([]T, error) {
 	var union []T
 	seen := map[int64]bool{}
+	want := 0
 	for range passes {
-		items, settled, err := l.pass(ctx)
+		items, there, settled, err := l.pass(ctx)
+		want = there
 		if err != nil || settled {
 			return items, err
 		}
@@ -50,26 +52,30 @@ func (l listing[T]) all(ctx context.Context) ([]T, error) {
 			}
 		}
 	}
-	if l.pointers {
+	if l.pointers && len(union) >= want {
 		return union, nil
 	}
 	return nil, &Error{Kind: Unavailable, Op: l.op, Message: fmt.Sprintf("the list changed each time it was read (%d times)", passes)}
 }
 
-// pass reads all pages once. settled says that they are one list.
-func (l listing[T]) pass(ctx context.Context) (items []T, settled bool, err error) {
+// pass reads all pages once. there is how many items the list had at its start, settled says that the pages are one
+// list.
+func (l listing[T]) pass(ctx context.Context) (items []T, there int, settled bool, err error) {
 	seen := map[int64]bool{}
 	settled = true
-	total := -1
+	there = -1
 	for at := 1; ; {
 		p, err := l.read(ctx, at)
 		if err != nil {
-			return nil, false, err
+			return nil, 0, false, err
 		}
-		if total >= 0 && p.total != total {
-			settled = false
+		if l.most > 0 {
+			p.total = min(p.total, l.most)
 		}
-		total = p.total
+		if there < 0 {
+			there = p.total
+		}
+		settled = settled && p.total == there
 		for _, item := range p.items {
 			if id := l.id(item); !seen[id] {
 				seen[id] = true
@@ -80,15 +86,11 @@ func (l listing[T]) pass(ctx context.Context) (items []T, settled bool, err erro
 			break
 		}
 		if p.next <= at {
-			return nil, false, &Error{Kind: Unavailable, Op: l.op, Message: fmt.Sprintf("page %d is followed by page %d", at, p.next)}
+			return nil, 0, false, &Error{Kind: Unavailable, Op: l.op, Message: fmt.Sprintf("page %d is followed by page %d", at, p.next)}
 		}
 		at = p.next
 	}
-	want := total
-	if l.most > 0 {
-		want = min(want, l.most)
-	}
-	return items, settled && len(items) >= want, nil
+	return items, there, settled && len(items) >= there, nil
 }
 
 // empty is the error of a reply that holds no list: go-github takes an empty body for a good answer.

@@ -13,12 +13,15 @@ const (
 	retries = 2
 	// firstBackoff grows fourfold; half of each is by chance, so that several dispatchers don't come back together.
 	firstBackoff = 250 * time.Millisecond
+	// backoffSteps keep every wait a multiple of 0.1 ms.
+	backoffSteps = 1250
 )
 
 // retry repeats GETs after 5xx and broken connections, inside the call's deadline. Nothing else is ever repeated.
 type retry struct {
-	next http.RoundTripper
-	salt string
+	next  http.RoundTripper
+	salt  string
+	first time.Duration
 }
 
 func (r *retry) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -36,8 +39,8 @@ func (r *retry) RoundTrip(req *http.Request) (*http.Response, error) {
 // passing reports whether a repeat may go better: no reply, or a 5xx that names no time of its own.
 func passing(res *http.Response, err error) bool {
 	if err != nil {
-		var l *lost
-		var a astray
+		var l *lostError
+		var a redirectError
 		return errors.As(err, &l) && !errors.As(err, &a)
 	}
 	return res.StatusCode >= http.StatusInternalServerError && res.Header.Get("Retry-After") == ""
@@ -45,11 +48,10 @@ func passing(res *http.Response, err error) bool {
 
 // backoff takes its chance from a hash, not from a random source: simulations in virtual time must repeat exactly.
 func (r *retry) backoff(req *http.Request, attempt int) time.Duration {
-	full := firstBackoff << (2 * attempt)
+	full := r.first << (2 * attempt)
 	h := fnv.New64a()
 	_, _ = h.Write([]byte(r.salt + req.URL.String() + strconv.Itoa(attempt)))
-	chance := time.Duration(h.Sum64() % uint64(full/2/time.Millisecond))
-	return full/2 + chance*time.Millisecond
+	return full/2 + full/2*time.Duration(h.Sum64()%backoffSteps)/backoffSteps
 }
 
 // sleep waits, or reports false at once when the call's deadline would be over by then.

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// reply is an answer of GitHub's that isn't the wanted one.
-type reply struct {
+// replyError is an answer of GitHub's that isn't the wanted one.
+type replyError struct {
 	status     int
 	header     http.Header
 	message    string // GitHub's words, as sent
@@ -16,7 +16,7 @@ type reply struct {
 	recognized bool   // the body was GitHub's JSON
 }
 
-func (r *reply) Error() string {
+func (r *replyError) Error() string {
 	return fmt.Sprintf("GitHub answers %d %s", r.status, http.StatusText(r.status))
 }
 
@@ -51,8 +51,8 @@ func good(status int) bool {
 
 // readReply reads GitHub's error body: {"message": "…", "documentation_url": "…", "errors": […]} (docs,
 // "Troubleshooting the REST API"; elements of errors are objects or, from some endpoints, plain strings).
-func readReply(res *http.Response) *reply {
-	r := &reply{status: res.StatusCode, header: res.Header}
+func readReply(res *http.Response) *replyError {
+	r := &replyError{status: res.StatusCode, header: res.Header}
 	var body struct {
 		Message string          `json:"message"`
 		Docs    string          `json:"documentation_url"`

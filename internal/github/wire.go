@@ -13,6 +13,8 @@ import (
 	"net/url"
 	"sync/atomic"
 	"time"
+
+	"mayfly/internal/runner"
 )
 
 const (
@@ -28,41 +30,41 @@ const (
 type wire struct {
 	next    http.RoundTripper
 	base    *url.URL
-	token   string
+	token   runner.Secret
 	agent   string
 	timeout time.Duration
 	log     *slog.Logger
 	ahead   atomic.Int64 // GitHub's clock minus ours, in nanoseconds
 }
 
-func newWire(next http.RoundTripper, base *url.URL, token, agent string, timeout time.Duration, log *slog.Logger) *wire {
+func newWire(next http.RoundTripper, base *url.URL, token runner.Secret, agent string, timeout time.Duration, log *slog.Logger) *wire {
 	return &wire{next: next, base: base, token: token, agent: agent, timeout: timeout, log: log}
 }
 
-// lost is a request without a whole reply.
-type lost struct {
+// lostError is a request without a whole reply.
+type lostError struct {
 	cause error
 	sent  bool // GitHub may have got it
 }
 
-func (l *lost) Error() string { return l.cause.Error() }
-func (l *lost) Unwrap() error { return l.cause }
+func (l *lostError) Error() string { return l.cause.Error() }
+func (l *lostError) Unwrap() error { return l.cause }
 
 func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.URL.Host != w.base.Host || req.URL.Scheme != w.base.Scheme {
 		closeBody(req)
-		return nil, &lost{cause: astray("a request to " + req.URL.Host + " instead of " + w.base.Host)}
+		return nil, &lostError{cause: redirectError("a request to " + req.URL.Host + " instead of " + w.base.Host)}
 	}
 	start := time.Now()
 	ctx, cancel := context.WithTimeoutCause(req.Context(), w.timeout, fmt.Errorf("no whole reply within %s: %w", w.timeout, context.DeadlineExceeded))
 	defer cancel()
 	if err := ctx.Err(); err != nil {
 		closeBody(req)
-		return nil, &lost{cause: err}
+		return nil, &lostError{cause: err}
 	}
 	var seen trail
 	out := req.Clone(httptrace.WithClientTrace(ctx, seen.trace()))
-	out.Header.Set("Authorization", "Bearer "+w.token)
+	out.Header.Set("Authorization", "Bearer "+w.token.Reveal())
 	out.Header.Set("User-Agent", w.agent)
 	out.Header.Set("X-Github-Api-Version", apiVersion)
 	res, err := w.next.RoundTrip(out)
@@ -77,7 +79,7 @@ func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		w.log.LogAttrs(req.Context(), slog.LevelDebug, "github request", slog.String("method", req.Method), slog.String("path", req.URL.Path),
 			slog.Duration("took", took), slog.String("reason", scrub(err.Error(), w.token)))
-		return nil, &lost{cause: err, sent: sent}
+		return nil, &lostError{cause: err, sent: sent}
 	}
 	w.log.LogAttrs(req.Context(), slog.LevelDebug, "github request", slog.String("method", req.Method), slog.String("path", req.URL.Path),
 		slog.Int("status", res.StatusCode), slog.Duration("took", took), slog.String("remaining", res.Header.Get("X-Ratelimit-Remaining")))
