@@ -16,7 +16,7 @@ func newConfigCommand(a *app) *cobra.Command {
 		Args:  noSuchCommand,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newConfigCheckCommand(a), newConfigShowCommand(a), newConfigSchemaCommand(a))
+	cmd.AddCommand(newConfigCheckCommand(a), newConfigShowCommand(a), newConfigSchemaCommand(a), newConfigUserDataCommand(a))
 	return cmd
 }
 
@@ -96,6 +96,28 @@ func newConfigSchemaCommand(a *app) *cobra.Command {
 				return fmt.Errorf("make schema: %w", err)
 			}
 			_, err = a.stdout.Write(text)
+			return err
+		},
+	}
+}
+
+func newConfigUserDataCommand(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "user-data",
+		Short: "Print the cloud-init user-data template in force",
+		Long: "User-data prints the template that the iso and snippet hand-offs fill in: the file that the configuration names, or the one\n" +
+			"inside the binary. Save it under another name to change it, and set USER_DATA_TEMPLATE to that.",
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			c, _, err := config.Load(a.loadOptions())
+			if err != nil {
+				return err
+			}
+			text, _, err := c.UserData()
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprint(a.stdout, text)
 			return err
 		},
 	}

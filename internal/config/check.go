@@ -40,11 +40,20 @@ func (l *loader) checkRequired(k key) {
 		if k.field.Type.Name() == "Secret" {
 			want = fmt.Sprintf("want the token itself, or its file in %s_FILE", k.tag("env"))
 		}
-		l.problem(Origin{Name: k.tag("env")}, k.path, "not set", want)
+		l.missing(k.path, k.tag("env"), want)
 	case "always":
 		at, _, _ := strings.Cut(k.path, "]")
 		l.problem(l.origins[at+"]"], k.path, "not set", f.want)
 	}
+}
+
+// missing names a required key, or its variable where there is no file.
+func (l *loader) missing(path, name, want string) {
+	if l.opts.File == "" {
+		l.problem(Origin{Name: name}, path, "not set", want)
+		return
+	}
+	l.problem(Origin{File: l.opts.File}, path, "not set, nor is "+name, want)
 }
 
 // checkValue holds a value against its form, its list of values or its range.
@@ -63,11 +72,7 @@ func (l *loader) checkValue(k key) {
 		case hasForm && !f.matches(v):
 			l.problem(from, k.path, fmt.Sprintf("%q is not such a value", v), f.want)
 		case k.tag("oneof") != "" && !slices.Contains(among(k.tag("oneof")), v):
-			want := "want " + strings.Join(among(k.tag("oneof")), " or ")
-			if near, ok := nearest(v, among(k.tag("oneof"))); ok {
-				want += fmt.Sprintf("; did you mean %q?", near)
-			}
-			l.problem(from, k.path, fmt.Sprintf("%q is not such a value", v), want)
+			l.problem(from, k.path, fmt.Sprintf("%q is not such a value", v), k.wantOneOf())
 		}
 	case []string:
 		for i, text := range v {

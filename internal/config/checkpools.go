@@ -25,6 +25,7 @@ func (l *loader) checkPools() {
 		}
 		l.checkPool(p, at)
 		for j := range i {
+			l.checkSpelling(p, at, &l.file.Pools[j])
 			l.checkOverlap(p, at, &l.file.Pools[j])
 		}
 	}
@@ -70,10 +71,17 @@ func (l *loader) checkLabels(p *FilePool, at string) {
 	}
 }
 
+// checkSpelling refuses two spellings of one repository: GitHub takes no notice of case, so each job would be seen twice.
+func (l *loader) checkSpelling(p *FilePool, at string, other *FilePool) {
+	if path := at + ".target"; p.Target != other.Target && strings.EqualFold(p.Target, other.Target) {
+		l.problem(l.origins[path], path, fmt.Sprintf("%q and the %q of another pool are one repository to GitHub", p.Target, other.Target), "want one spelling")
+	}
+}
+
 // checkOverlap warns where all that one pool offers is offered by the other, too: GitHub gives a job to any runner that
 // has its labels, so jobs made for one pool land on the other.
 func (l *loader) checkOverlap(p *FilePool, at string, other *FilePool) {
-	if !strings.EqualFold(p.Target, other.Target) || len(p.Labels) == 0 || len(other.Labels) == 0 {
+	if p.Target != other.Target || len(p.Labels) == 0 || len(other.Labels) == 0 {
 		return
 	}
 	less, more := p, other

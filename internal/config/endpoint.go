@@ -32,7 +32,7 @@ func (l *loader) completeEndpoints() {
 	}
 	if !singleGiven && !severalGiven {
 		f, _ := formOf("url")
-		l.problem(Origin{Name: "PROXMOX_URL"}, urlPath, "not set", f.want)
+		l.missing(urlPath, "PROXMOX_URL", f.want)
 		return
 	}
 	var clean []string

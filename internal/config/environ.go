@@ -105,7 +105,7 @@ func (l *loader) warnUnknown(layer map[string]variable, prefix string) {
 			continue
 		}
 		if near, ok := nearest(name, known); ok {
-			l.warn(layer[name].origin, "", "nothing reads this variable; did you mean "+near+"?")
+			l.misspelt = append(l.misspelt, Warning{layer[name].origin, "", "nothing reads this variable; did you mean " + near + "?"})
 		}
 	}
 }

@@ -54,14 +54,14 @@ type File struct {
 
 // FileProxmox is the key "proxmox".
 type FileProxmox struct {
-	// Where the API is: https://HOST:8006, with or without /api2/json. http is for loopback addresses only and becomes https elsewhere.
+	// Where the API is, with or without /api2/json. http is for loopback addresses only and becomes https elsewhere.
 	// The variable may name several, separated by commas.
 	URL string `yaml:"url" env:"PROXMOX_URL" required:"somewhere" form:"url"`
 	// Several nodes of one cluster instead of url: the next one is asked when one doesn't answer.
 	Endpoints []string `yaml:"endpoints" form:"url"`
 	// The node that runners live on; the template must be there.
 	Node string `yaml:"node" env:"PROXMOX_NODE" required:"somewhere" form:"node"`
-	// The API token: USER@REALM!NAME.
+	// The API token's id.
 	TokenID string `yaml:"token_id" env:"PROXMOX_TOKEN_ID" required:"somewhere" form:"token_id"`
 	// The token's secret. Better in a file of its own.
 	TokenSecret runner.Secret `yaml:"token_secret" env:"PROXMOX_TOKEN_SECRET" required:"somewhere"`
@@ -82,7 +82,7 @@ type FileProxmox struct {
 
 // FileGitHub is the key "github".
 type FileGitHub struct {
-	// Where the REST API is. GitHub Enterprise Server: https://HOST/api/v3.
+	// Where the REST API is.
 	APIURL string `yaml:"api_url" env:"GITHUB_API_URL" default:"https://api.github.com" form:"api_url"`
 	// A fine-grained token with Actions and Administration, both read and write, on the repositories of the pools. Better in a file of
 	// its own.
@@ -102,11 +102,11 @@ type FileVMIDs struct {
 // FilePool is one element of the key "pools".
 type FilePool struct {
 	// Names the pool in logs, tags and /readyz.
-	Name string `yaml:"name" required:"always" form:"pool" derived:"in an environment alone: the repository's name, in lower case"`
-	// The repository whose jobs it serves: OWNER/REPO.
-	Target string `yaml:"target" required:"always" form:"target"`
+	Name string `yaml:"name" required:"always" form:"pool" derived:"required; in an environment alone the repository's name, in lower case"`
+	// The repository whose jobs it serves.
+	Target string `yaml:"target" required:"always" form:"target" derived:"required; in an environment alone what REPO_OWNER, REPO_NAME and REPO_URL say"`
 	// What its runners offer beside self-hosted, compared without regard to case.
-	Labels []string `yaml:"labels" env:"RUNNER_LABELS" form:"label" derived:"in an environment alone: energyplus,linux,x64,ubuntu-22.04"`
+	Labels []string `yaml:"labels" env:"RUNNER_LABELS" form:"label" derived:"required unless accept_unlabeled; in an environment alone energyplus, linux, x64, ubuntu-22.04"`
 	// Whether it also takes jobs without labels, as runs-on with only a group gives them.
 	AcceptUnlabeled bool `yaml:"accept_unlabeled" default:"false"`
 	// The runner group that runners join. 1 is Default, the only one of a repository.
@@ -137,7 +137,7 @@ type FilePool struct {
 
 // FileWeb is the key "web".
 type FileWeb struct {
-	// HOST:PORT; empty for no web server.
+	// The address to listen on.
 	Listen string `yaml:"listen" default:"127.0.0.1:9180" form:"listen"`
 	// Lets listen be an address that other machines reach. Nothing secret is shown there, but nobody is asked who they are either.
 	AllowRemote bool `yaml:"allow_remote" default:"false"`

@@ -118,6 +118,15 @@ func (k key) wantRange() string {
 	return ""
 }
 
+// wantOneOf tells the values that a key may have.
+func (k key) wantOneOf() string {
+	values := among(k.tag("oneof"))
+	if len(values) < 2 {
+		return "want " + strings.Join(values, "")
+	}
+	return "want " + strings.Join(values[:len(values)-1], ", ") + " or " + values[len(values)-1]
+}
+
 // inRange reports whether a number, duration or size lies within its bounds.
 func (k key) inRange() bool {
 	switch v := k.value.Interface().(type) {

@@ -47,10 +47,19 @@ func Load(opts LoadOptions) (*Config, Origins, error) {
 		l.complete()
 		l.check()
 	}
-	l.sort()
 	if len(l.problems) > 0 {
+		// What looks like a misspelt variable is likely the reason why another one isn't set.
+		for _, w := range l.misspelt {
+			l.problem(w.Origin, w.Path, w.Text, "")
+		}
+		l.sort()
+		if len(l.problems) == maxProblems {
+			l.problems = append(l.problems, Problem{Origin: Origin{File: l.opts.File}, Wrong: "there may be more", Want: "mend these first"})
+		}
 		return nil, l.origins, l.problems
 	}
+	l.warnings = append(l.warnings, l.misspelt...)
+	l.sort()
 	c := l.file.config()
 	c.Warnings = l.warnings
 	return c, l.origins, nil
@@ -65,6 +74,8 @@ type loader struct {
 	env     environment
 	// broken lists keys whose value was told to be wrong under another name than the key's.
 	broken []string
+	// misspelt are variables whose names are near those of ours.
+	misspelt []Warning
 }
 
 // gather reads every place, the weakest first, so that a stronger one overwrites it. It returns false when a file can't
@@ -135,11 +146,17 @@ func (l *loader) known(path string) bool {
 	return ok
 }
 
-// bad reports whether the key's value was told to be wrong already.
+// bad reports whether something was told to be wrong already with the key's value, a part of it, or what it is in.
 func (l *loader) bad(path string) bool {
 	return slices.Contains(l.broken, path) || slices.ContainsFunc(l.problems, func(p Problem) bool {
-		return p.Path == path || strings.HasPrefix(p.Path, path+"[") || strings.HasPrefix(p.Path, path+".")
+		return p.Path == path || within(p.Path, path) || within(path, p.Path)
 	})
+}
+
+// within reports whether the path inner lies inside outer.
+func within(inner, outer string) bool {
+	rest, ok := strings.CutPrefix(inner, outer)
+	return ok && outer != "" && rest != "" && (rest[0] == '.' || rest[0] == '[')
 }
 
 // cause is the short reason of a file error, without the path, which the message names already.

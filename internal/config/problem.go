@@ -56,8 +56,14 @@ type report struct {
 	warnings []Warning
 }
 
+// maxProblems is how many problems are told: a file that isn't a mayfly.yaml at all has one in every line.
+const maxProblems = 100
+
 func (r *report) problem(o Origin, path, wrong, want string) {
 	p := Problem{Origin: o, Path: path, Wrong: wrong, Want: want}
+	if len(r.problems) >= maxProblems {
+		return
+	}
 	if !slices.Contains(r.problems, p) {
 		r.problems = append(r.problems, p)
 	}

@@ -75,6 +75,15 @@ func (l *loader) completeTarget(pool *FilePool) {
 	owner, ownerSet := l.env.get(repoOwner)
 	name, nameSet := l.env.get(repoName)
 	address, urlSet := l.env.get(repoURL)
+	for _, v := range []struct {
+		variable
+		set bool
+	}{{owner, ownerSet}, {name, nameSet}, {address, urlSet}} {
+		if v.set && v.text == "" { // a faulty line, told already
+			l.broken = append(l.broken, targetPath, namePath)
+			return
+		}
+	}
 	from := Origin{Kind: FromDefault}
 	if !ownerSet {
 		owner.text = defaultOwner
@@ -86,10 +95,10 @@ func (l *loader) completeTarget(pool *FilePool) {
 	} else {
 		from = name.origin
 	}
-	if urlSet && address.text != "" {
+	if urlSet {
 		urlOwner, urlName, ok := l.repositoryURL(address)
 		if !ok {
-			l.broken = append(l.broken, targetPath)
+			l.broken = append(l.broken, targetPath, namePath)
 			return
 		}
 		for _, part := range []struct {

@@ -15,8 +15,9 @@ import (
 
 // Limits that only a mistake or malice exceeds.
 const (
-	maxFileSize = 1 << 20
+	maxFileSize = 256 << 10
 	maxDepth    = 20 // nested aliases
+	maxEntries  = 20_000
 )
 
 // readYAML decodes mayfly.yaml into file. It reports every unknown key and every value of a wrong type with its place,
@@ -78,6 +79,7 @@ type decoder struct {
 	origins Origins
 	report  *report
 	anchors map[*ast.AliasNode]ast.Node // what each alias stands for
+	entered int                         // keys looked at: merged aliases of merged aliases multiply
 }
 
 // anchorWalk finds, in document order, what each alias stands for: the last anchor of that name before it.
@@ -186,11 +188,11 @@ func (d *decoder) list(k key, node ast.Node, depth int) {
 	list := reflect.MakeSlice(k.field.Type, len(sequence.Values), len(sequence.Values))
 	for i, value := range sequence.Values {
 		at := index(k.path, i)
+		d.origins[at] = d.origin(value)
 		element, depth := d.plain(at, value, depth)
 		if element == nil {
 			continue
 		}
-		d.origins[at] = d.origin(element)
 		if isGroupList(k.field.Type) {
 			d.group(at, list.Index(i), element, depth+1)
 		} else {
@@ -228,8 +230,8 @@ func (d *decoder) scalar(k key, node ast.Node) {
 	}
 	if !fits {
 		want := k.wantType()
-		if k.value.Kind() == reflect.String || k.field.Type.Kind() == reflect.Slice {
-			want += "; put quotes around it"
+		if _, scalar := node.(ast.ScalarNode); scalar && k.value.Kind() == reflect.String {
+			want += "; put it in quotes if it is meant"
 		}
 		d.report.problem(d.origin(node), k.path, "is "+describe(node), want)
 		return
@@ -242,8 +244,13 @@ func (d *decoder) scalar(k key, node ast.Node) {
 // wantType says what kind of value the key takes.
 func (k key) wantType() string {
 	switch k.value.Interface().(type) {
-	case string, runner.Secret:
-		return "want a text"
+	case string:
+		if f, ok := formOf(k.tag("form")); ok {
+			return f.want
+		}
+		return k.wantOneOf()
+	case runner.Secret:
+		return "want the token itself, in quotes"
 	case bool:
 		return "want true or false"
 	case []string:
@@ -267,7 +274,7 @@ func describe(node ast.Node) string {
 	case *ast.FloatNode, *ast.InfinityNode, *ast.NanNode:
 		return "a fraction"
 	case *ast.BoolNode:
-		return "true or false"
+		return "a boolean"
 	case *ast.NullNode:
 		return "nothing"
 	case *ast.MappingNode, *ast.MappingValueNode:

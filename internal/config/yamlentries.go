@@ -32,11 +32,19 @@ func (d *decoder) entries(path string, node ast.Node, depth int) []entry {
 	}
 	var own, merged []entry
 	for _, v := range values {
+		if d.entered++; d.entered > maxEntries {
+			if d.entered == maxEntries+1 {
+				d.report.problem(d.origin(v.Key), path, "too many keys", "want fewer aliases of aliases")
+			}
+			return append(own, merged...)
+		}
 		if v.Key.IsMergeKey() {
 			own = append(own, entry{key: mergeKey, keyNode: v.Key, value: v.Value})
-			if depth < maxDepth {
-				merged = append(merged, d.merge(path, v.Value, depth+1)...)
+			if depth >= maxDepth {
+				d.report.problem(d.origin(v.Key), path, "aliases nested too deeply", "")
+				continue
 			}
+			merged = append(merged, d.merge(path, v.Value, depth+1)...)
 			continue
 		}
 		name, ok := keyName(v.Key)

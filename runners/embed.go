@@ -1,0 +1,12 @@
+// Package runners holds what goes into runner VMs and their templates. Its Go part only puts the files that `mayfly`
+// needs at run time into the binary.
+package runners
+
+import _ "embed"
+
+// UserDataTemplate is ubuntu-2204/cloud-init/runner-user-data.pkrtpl: cloud-init user-data with the variables
+// ${repo_url}, ${registration_token}, ${runner_labels}, ${runner_name}, ${runner_user} and ${jit_config}. It serves
+// where the file that the configuration names isn't there.
+//
+//go:embed ubuntu-2204/cloud-init/runner-user-data.pkrtpl
+var UserDataTemplate string
