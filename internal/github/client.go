@@ -196,4 +196,6 @@ func newTransport() *http.Transport {
 }
 
 // Format prints the client as its API's address: fmt would print unexported fields, and so the token, as they are.
-func (c *Client) Format(f fmt.State, _ rune) { _, _ = fmt.Fprintf(f, "github client of %s", c.wire.base) }
+func (c *Client) Format(f fmt.State, _ rune) {
+	_, _ = fmt.Fprintf(f, "github client of %s", c.wire.base)
+}

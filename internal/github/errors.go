@@ -11,6 +11,8 @@ import (
 type Kind int //nolint:errname // callers read it as github.NotFound
 
 // The kinds. A GET is never MaybeHappened.
+//
+//nolint:errname // callers read them as github.NotFound
 const (
 	// NotFound: the repository, run or runner isn't there, or the token can't see it. Of a runner it means gone:
 	// the client made sure that the token sees the repository's runners.
@@ -114,6 +116,6 @@ func (e *Error) Unwrap() error { return e.Cause }
 
 // Is reports whether target is the error's kind.
 func (e *Error) Is(target error) bool {
-	k, ok := target.(Kind) //nolint:errorlint // a kind is compared as it is; nothing wraps one
+	k, ok := target.(Kind)
 	return ok && k == e.Kind
 }

@@ -56,14 +56,28 @@ func TestGitHubsRepliesBecomeKinds(t *testing.T) {
 		words  []string
 	}{
 		{"bad credentials", 401, `{"message":"Bad credentials"}`, nil, Unauthorized, Unauthorized, []string{"401", "Bad credentials", "expired"}},
-		{"no permission", 403, `{"message":"Resource not accessible by personal access token"}`, http.Header{"X-Accepted-Github-Permissions": {"administration=write"}},
-			Permission, Permission, []string{"Resource not accessible", "needs administration=write", `"Administration: read and write"`}},
-		{"single sign-on", 403, `{"message":"Resource protected by organization SAML enforcement."}`, http.Header{"X-Github-Sso": {"required; url=https://github.com/orgs/octo-org/sso?authorization_request=A"}},
-			Permission, Permission, []string{"authorise the token", "https://github.com/orgs/octo-org/sso"}},
-		{"IP allow list", 403, `{"message":"Although you appear to have the correct authorization credentials, the organization has an IP allow list enabled"}`, nil,
-			Permission, Permission, []string{"this machine's public address"}},
-		{"last request of the hour, no permission", 403, `{"message":"Must have admin rights to Repository."}`, rateHeaders("5000", "0", "1795521600", "core"),
-			Permission, Permission, []string{"admin rights"}},
+		{
+			"no permission", 403, `{"message":"Resource not accessible by personal access token"}`,
+			http.Header{"X-Accepted-Github-Permissions": {"administration=write"}},
+			Permission, Permission,
+			[]string{"Resource not accessible", "needs administration=write", `"Administration: read and write"`},
+		},
+		{
+			"single sign-on", 403, `{"message":"Resource protected by organization SAML enforcement."}`,
+			http.Header{"X-Github-Sso": {"required; url=https://github.com/orgs/octo-org/sso?authorization_request=A"}},
+			Permission, Permission,
+			[]string{"authorise the token", "https://github.com/orgs/octo-org/sso"},
+		},
+		{
+			"IP allow list", 403, `{"message":"Although you appear to have the correct authorization credentials, the organization has an IP allow list enabled"}`, nil,
+			Permission, Permission,
+			[]string{"this machine's public address"},
+		},
+		{
+			"last request of the hour, no permission", 403, `{"message":"Must have admin rights to Repository."}`, rateHeaders("5000", "0", "1795521600", "core"),
+			Permission, Permission,
+			[]string{"admin rights"},
+		},
 		{"blocked", 451, `{"message":"Repository access blocked"}`, nil, Permission, Permission, []string{"blocked"}},
 		{"malformed", 400, `{"message":"Problems parsing JSON"}`, nil, Invalid, Invalid, []string{"Problems parsing JSON"}},
 		{"moved away", 301, `{"message":"Moved Permanently"}`, http.Header{"Location": {"https://elsewhere.example/x"}}, Invalid, Invalid, []string{"elsewhere.example", "moved"}},

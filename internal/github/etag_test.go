@@ -120,7 +120,7 @@ func TestErrorsAreNeverRememberedAndForgetNothing(t *testing.T) {
 	c := newETagCache(v, "t")
 	ask(t, c, "https://h/a")
 	for _, status := range []int{500, 502, 403, 404, 429, 202} {
-		v.status, v.etag = status, fmt.Sprintf("%q", fmt.Sprint(status))
+		v.status, v.etag = status, fmt.Sprintf(`"%d"`, status)
 		if res, body := ask(t, c, "https://h/a"); res.StatusCode != status || body != "trouble" {
 			t.Errorf("%d came as %d %q", status, res.StatusCode, body)
 		}

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -111,12 +112,6 @@ func (f *fake) log() []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return slices.Clone(f.requests)
-}
-
-func (f *fake) clear() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.requests = nil
 }
 
 func (f *fake) count(suffix string) int {
@@ -304,7 +299,7 @@ type inProcess struct{ handler http.Handler }
 func (p inProcess) RoundTrip(req *http.Request) (res *http.Response, err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			if v != http.ErrAbortHandler {
+			if e, ok := v.(error); !ok || !errors.Is(e, http.ErrAbortHandler) {
 				panic(v)
 			}
 			res, err = nil, io.ErrUnexpectedEOF

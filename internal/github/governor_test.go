@@ -301,10 +301,11 @@ func TestSecondaryLimitThatGoesOnPausesLongerEachTime(t *testing.T) {
 			return on
 		}
 		c := newClient(t, f)
-		for _, want := range []time.Duration{1, 2, 4, 8, 16, 32, 32, 32} {
+		for _, want := range []int{1, 2, 4, 8, 16, 32, 32, 32} {
 			_, err := c.Runners(t.Context(), octo)
-			limitedUntil(t, err, time.Now().Add(want*time.Minute))
-			time.Sleep(want * time.Minute)
+			pause := time.Duration(want) * time.Minute
+			limitedUntil(t, err, time.Now().Add(pause))
+			time.Sleep(pause)
 		}
 		on = false
 		if _, err := c.Runners(t.Context(), octo); err != nil {

@@ -111,7 +111,10 @@ func (t *trail) sent(err error) bool {
 	}
 	var dial *net.OpError
 	var dns *net.DNSError
-	return !(errors.As(err, &dial) && dial.Op == "dial") && !errors.As(err, &dns)
+	if errors.As(err, &dns) {
+		return false
+	}
+	return !errors.As(err, &dial) || dial.Op != "dial"
 }
 
 // readWhole replaces the reply's body by its bytes.
