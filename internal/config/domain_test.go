@@ -28,7 +28,7 @@ func TestNearestFindsWhatWasMeant(t *testing.T) {
 	known := []string{"labels", "max", "template", "node", "PROXMOX_URL", "RUNNER_ID_START"}
 	for word, want := range map[string]string{
 		"lables": "labels", "label": "labels", "templat": "template", "nodes": "node", "mx": "max", "PROXMOX_URI": "PROXMOX_URL",
-		"RUNNER_ID_STRAT": "RUNNER_ID_START", "colour": "", "": "", "x": "", "PATH": "",
+		"RUNNER_ID_STRT": "RUNNER_ID_START", "colour": "", "": "", "x": "", "PATH": "",
 	} {
 		if got, _ := nearest(word, known); got != want {
 			t.Errorf("nearest to %q: %q, want %q", word, got, want)

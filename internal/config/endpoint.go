@@ -2,10 +2,10 @@ package config
 
 import (
 	"fmt"
-	"net"
 	"net/netip"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -68,6 +68,9 @@ func (l *loader) proxmoxURL(path, text string, from Origin) (string, bool) {
 	// Proxmox redirects http to https only after the request, and the token in it, has travelled in clear.
 	l.secure(u, path, from)
 	u.Path = ""
+	if u.Port() == "" {
+		l.warn(from, path, fmt.Sprintf("%s names no port; Proxmox itself listens on 8006", u))
+	}
 	return u.String(), true
 }
 
@@ -89,7 +92,7 @@ func validPort(port string) bool {
 	if port == "" {
 		return true
 	}
-	n, err := net.LookupPort("tcp", port)
+	n, err := strconv.ParseUint(port, 10, 16)
 	return err == nil && n > 0
 }
 

@@ -22,7 +22,7 @@ func formOf(name string) (form, bool) {
 	f, ok := map[string]form{
 		"installation":  {`^[a-z0-9_][a-z0-9_.-]{0,62}$`, "want 1 to 63 lower-case letters, digits, '_', '-' and '.'"},
 		"prefix":        {`^[A-Za-z0-9]([A-Za-z0-9-]{0,50}[A-Za-z0-9])?$`, "want 1 to 52 letters, digits and inner dashes"},
-		"path":          {`[^ ]`, "want a path"},
+		"path":          {`^[^\x00-\x1f]*[^\x00-\x20][^\x00-\x1f]*$`, "want a path"},
 		"url":           {`^https?://[^/@?#, ]+(/|/api2/json/?)?$`, "want https://HOST:8006, for example https://pve1.example.org:8006"},
 		"api_url":       {`^https?://[^/@?# ]+(/[^@?# ]*)?$`, "want https://api.github.com, or https://HOST/api/v3 for GitHub Enterprise Server"},
 		"node":          {`^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$`, "want a node's name as Proxmox shows it, for example pve1"},

@@ -7,7 +7,7 @@ import (
 )
 
 // Problem is one thing that is wrong, told in one line.
-type Problem struct {
+type Problem struct { //nolint:errname // the word that commands and messages use
 	// Origin is where the value stands; the zero value when nothing was set.
 	Origin Origin
 	// Path is the key, "pools[0].max"; "" when the problem is with a file as a whole.
@@ -26,7 +26,7 @@ func (p Problem) Error() string {
 }
 
 // Problems are all that is wrong with a configuration. [Load] returns them as its error.
-type Problems []Problem
+type Problems []Problem //nolint:errname // as Problem
 
 // Error has a line for each problem.
 func (p Problems) Error() string {

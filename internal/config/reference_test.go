@@ -9,8 +9,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-
-	"mayfly/internal/runner"
 )
 
 // TestReferenceIsWhatTheCodeSays makes docs/configuration.md from the comments and tags of file.go.
@@ -167,12 +165,10 @@ func TestTagsOfKeysMeanSomething(t *testing.T) {
 				t.Errorf("%s: default %q: %s", k.path, text, wrong)
 			}
 		}
-		if _, secret := k.value.Interface().(runner.Secret); secret && seen[k.tag("env")+"_FILE"] == "" {
-			defer func() {
-				if seen[k.tag("env")+"_FILE"] == "" {
-					t.Errorf("%s can't come from a file", k.path)
-				}
-			}()
+	}
+	for _, s := range f.secretKeys() {
+		if s.file.path != s.secret.path+"_file" || s.file.tag("env") != s.secret.tag("env")+"_FILE" {
+			t.Errorf("%s can't come from a file", s.secret.path)
 		}
 	}
 }

@@ -129,11 +129,11 @@ func TestEachVariableDoesWhatTheOlderDispatcherMeant(t *testing.T) {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 			// The same from an env file, as a user would write it for `source`.
-			text := ""
+			var text strings.Builder
 			for name, value := range vars {
-				text += fmt.Sprintf("export %s='%s'\n", name, value)
+				fmt.Fprintf(&text, "export %s='%s'\n", name, value)
 			}
-			got, _, err = config.Load(config.LoadOptions{EnvFile: "x.env", ReadFile: one("x.env", text)})
+			got, _, err = config.Load(config.LoadOptions{EnvFile: "x.env", ReadFile: one("x.env", text.String())})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -209,5 +209,39 @@ func TestTheShippedExampleNamesEveryVariable(t *testing.T) {
 	}
 	if diff := same(got, sourced); diff != "" {
 		t.Errorf("sourced it differs (-read +sourced):\n%s", diff)
+	}
+}
+
+// TestTheReferencesExampleIsAConfiguration loads the mayfly.yaml that docs/configuration.md shows.
+func TestTheReferencesExampleIsAConfiguration(t *testing.T) {
+	doc, err := os.ReadFile("../../docs/configuration.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(doc), "```yaml\n")
+	text, _, ok := strings.Cut(rest, "```")
+	if !ok {
+		t.Fatal("the reference shows no mayfly.yaml")
+	}
+	if verdict := schemaVerdict(compileSchema(t), []byte(text)); verdict != "accepts\n" {
+		t.Errorf("the schema %s", verdict)
+	}
+	ca, err := os.ReadFile("testdata/golden/good-full.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := map[string][]byte{
+		"mayfly.yaml": []byte(text), "/etc/mayfly/proxmox.secret": []byte("pve-secret\n"), "/etc/mayfly/github.token": []byte("gh-secret\n"),
+		"/etc/mayfly/pve-root-ca.pem": ca,
+	}
+	got, _, err := config.Load(input{files}.options())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := defaults()
+	want.Proxmox.Endpoints = []string{"https://pve1.example.org:8006"}
+	want.Proxmox.CAFile, want.Proxmox.VerifyTLS = "/etc/mayfly/pve-root-ca.pem", true
+	if diff := same(want, got); diff != "" || len(got.Warnings) > 0 {
+		t.Errorf("warnings %v (-want +got):\n%s", got.Warnings, diff)
 	}
 }

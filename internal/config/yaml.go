@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"strconv"
 	"strings"
 
 	"github.com/goccy/go-yaml"
@@ -225,7 +226,7 @@ func (d *decoder) scalar(k key, node ast.Node) {
 			fits = true
 		}
 	case *ast.BoolNode:
-		text = fmt.Sprint(n.Value)
+		text = strconv.FormatBool(n.Value)
 		_, fits = k.value.Interface().(bool)
 	}
 	if !fits {
