@@ -3,11 +3,11 @@ package demand
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -62,7 +62,6 @@ func (p *Poll) Read(ctx context.Context) (Reading, error) {
 		began := time.Now()
 		jobs, err := p.ask(ctx, t, len(p.targets)-i)
 		if err != nil {
-			err = fmt.Errorf("read jobs: %w", err)
 			errs = append(errs, err)
 			r.Partial[t] = err
 			p.log.Debug("target not read", "target", t.String(), "took", time.Since(began), "reason", err)
@@ -77,7 +76,7 @@ func (p *Poll) Read(ctx context.Context) (Reading, error) {
 		r.Jobs = append(r.Jobs, jobs...)
 	}
 	if len(errs) > 0 && len(errs) == len(p.targets) && len(r.Stale) == 0 {
-		return r, errors.Join(errs...)
+		return r, fmt.Errorf("read jobs: %w", allErrors(errs))
 	}
 	return r, nil
 }
@@ -107,6 +106,19 @@ func (p *Poll) keep(t runner.Target, k known) {
 	k.jobs = slices.Clone(k.jobs)
 	p.last[t] = k
 }
+
+// allErrors is several errors in one line.
+type allErrors []error
+
+func (a allErrors) Error() string {
+	words := make([]string, len(a))
+	for i, err := range a {
+		words[i] = err.Error()
+	}
+	return strings.Join(words, "; ")
+}
+
+func (a allErrors) Unwrap() []error { return a }
 
 // Age is how old the oldest part of the reading was at a time; zero for one that is all new.
 func (r Reading) Age(now time.Time) time.Duration {

@@ -128,7 +128,7 @@ func TestReadFailsWhenThereIsNothingToTell(t *testing.T) {
 		return nil, fmt.Errorf("list jobs of %s: %w", target, errDown)
 	}), []runner.Target{one, two}, nil)
 	r, err := p.Read(t.Context())
-	if !errors.Is(err, errDown) || !strings.Contains(err.Error(), one.String()) || !strings.Contains(err.Error(), two.String()) || len(r.Partial) != 2 {
+	if !errors.Is(err, errDown) || !strings.Contains(err.Error(), one.String()) || !strings.Contains(err.Error(), two.String()) || len(r.Partial) != 2 || strings.Contains(err.Error(), "\n") {
 		t.Errorf("%+v, %v", r, err)
 	}
 	up = true

@@ -24,6 +24,8 @@ const (
 // that has ended, so what really happened travels here.
 type call struct {
 	class class
+	// paced says that a mutation had its slot: a redirect of it needs no other.
+	paced bool
 	err   error // the outermost transport's, nil after a good reply
 }
 

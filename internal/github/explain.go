@@ -3,7 +3,6 @@ package github
 import (
 	"context"
 	"errors"
-	"net"
 	"net/http"
 	"regexp"
 	"strings"
@@ -21,6 +20,7 @@ const (
 	hintRepository = `check the repository's name, and that the token has access to it with "Actions: read and write" and "Administration: read and write"`
 	hintLook       = "look whether it took effect before doing it again"
 	hintSSO        = "authorise the token for the organization's single sign-on"
+	hintConnection = "check the API's address and this machine's network: DNS, proxy, firewall, certificates"
 	hintMoved      = "check the API's address and the repository's name: it may have moved"
 )
 
@@ -44,9 +44,9 @@ func (c *Client) explain(op string, cl class, err error) *Error {
 	case errors.As(err, &moved):
 		e.Kind, e.Message, e.Hint, e.Cause = Invalid, moved.Error(), hintMoved, moved
 	case errors.As(err, &broken):
-		e.Kind, e.Message, e.Cause = Unavailable, "no reply: "+broken.Error(), broken.cause
+		e.Kind, e.Message, e.Cause = Unavailable, "no connection to "+c.wire.base.Host+": "+broken.Error(), broken.cause
 		if broken.sent {
-			e.Message = "the reply was lost: " + broken.Error()
+			e.Message = "no good reply from " + c.wire.base.Host + ": " + broken.Error()
 		}
 		if cl == mutation && broken.sent {
 			e.Kind, e.Hint = MaybeHappened, hintLook
@@ -54,8 +54,8 @@ func (c *Client) explain(op string, cl class, err error) *Error {
 		if ctx := contextOf(err); ctx != nil && !errors.Is(e.Cause, ctx) {
 			e.Cause = errors.Join(e.Cause, ctx)
 		}
-		if !broken.sent && neverWorks(broken) {
-			e.Hint = "check the API's address and this machine's DNS, proxy and certificates"
+		if !broken.sent && contextOf(broken) == nil {
+			e.Hint = hintConnection
 		}
 	default:
 		e.Kind, e.Message = Unavailable, "the reply can't be read: "+err.Error()
@@ -119,13 +119,6 @@ func contextOf(err error) error {
 		}
 	}
 	return nil
-}
-
-// neverWorks reports whether a request failed before any connection for a reason that is rather a mistake than an
-// outage.
-func neverWorks(l *lostError) bool {
-	var dns *net.DNSError
-	return errors.As(l, &dns) || strings.Contains(l.Error(), "x509:") || strings.Contains(l.Error(), "tls:") || strings.Contains(l.Error(), "proxyconnect")
 }
 
 // tokens is the form of GitHub's own credentials.

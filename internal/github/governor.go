@@ -77,8 +77,7 @@ func newGovernor(next http.RoundTripper, reserve int, pace time.Duration, skew f
 
 func (g *governor) RoundTrip(req *http.Request) (*http.Response, error) {
 	start := time.Now()
-	cl := callOf(req).class
-	resource, refused := g.admit(req, cl, start)
+	resource, refused := g.admit(req, callOf(req), start)
 	if refused != nil {
 		closeBody(req)
 		return nil, refused
@@ -104,7 +103,7 @@ func registers(req *http.Request) bool {
 }
 
 // admit counts the request in, or says until when it may not go.
-func (g *governor) admit(req *http.Request, cl class, now time.Time) (string, *refusalError) {
+func (g *governor) admit(req *http.Request, state *call, now time.Time) (string, *refusalError) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	resource := core
@@ -114,14 +113,14 @@ func (g *governor) admit(req *http.Request, cl class, now time.Time) (string, *r
 	if now.Before(g.pause.until) {
 		return "", &refusalError{until: g.pause.until, why: g.pause.why}
 	}
-	if r := g.spent(resource, cl, now); r != nil {
+	if r := g.spent(resource, state.class, now); r != nil {
 		return "", r
 	}
-	if cl == mutation {
+	if state.class == mutation && !state.paced {
 		if r := g.outOfStep(now); r != nil {
 			return "", r
 		}
-		g.lastChange = now
+		g.lastChange, state.paced = now, true
 	}
 	g.inFlight[resource]++
 	return resource, nil
