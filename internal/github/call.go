@@ -31,15 +31,12 @@ type call struct {
 
 type callKey struct{}
 
-// callOf is the call that a request belongs to.
+// callOf is the call that a request belongs to; one of its own when it came from elsewhere.
 func callOf(req *http.Request) *call {
 	if c, ok := req.Context().Value(callKey{}).(*call); ok {
 		return c
 	}
-	if req.Method == http.MethodGet {
-		return &call{class: polling}
-	}
-	return &call{class: mutation}
+	return &call{class: polling}
 }
 
 // do makes one API call of go-github's and explains its failure.
