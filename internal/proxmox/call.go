@@ -106,7 +106,7 @@ func (c *Client) ask(ctx context.Context, r call) ([]byte, error) {
 	}
 	var last *failure
 	for n := range tries {
-		if n >= len(order) && !pause(ctx, firstPause<<(n-len(order))) {
+		if n >= len(order) && !pause(ctx, c.firstPause<<(n-len(order))) {
 			break
 		}
 		end := order[n%len(order)]
@@ -176,7 +176,7 @@ func (c *Client) attempt(ctx context.Context, end *endpoint, r call) ([]byte, *f
 		return nil, f
 	}
 	if err != nil {
-		return nil, c.broken(ctx, end, r, fmt.Errorf("read reply: %w", err), true)
+		return nil, c.broken(ctx, end, r, fmt.Errorf("%w: %w", errCut, err), true)
 	}
 	return body, nil
 }
@@ -249,10 +249,16 @@ func vmPath(node string, vmid int, rest string) string {
 	return path
 }
 
+// errCut says that a reply began and didn't end.
+var errCut = errors.New("the reply was cut short")
+
 // broken makes an error of a request that got no reply. sent says that the server may have read it.
 func (c *Client) broken(ctx context.Context, end *endpoint, r call, err error, sent bool) *failure {
 	e := &Error{Kind: Unavailable, Op: r.op, Message: "no reply from " + end.host + ": " + err.Error(), Cause: err, Hint: tlsHint(err)}
 	f := &failure{err: e, transient: true, unexecuted: !sent, unreachable: !sent}
+	if errors.Is(err, errCut) {
+		e.Message = "broken reply from " + end.host + ": " + err.Error()
+	}
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() != nil {
 		e.Message = "no reply from " + end.host + " in time"
 		f.unreachable = true

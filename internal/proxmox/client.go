@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"regexp"
 	"strings"
+	"time"
 
 	"mayfly/internal/runner"
 )
@@ -40,6 +41,8 @@ type Client struct {
 	auth      string
 	secrets   []string
 	log       *slog.Logger
+
+	firstPause time.Duration // before a read is sent again; tests shorten it
 }
 
 // tokenForm is Proxmox's: user@realm!name (pve-access-control AccessControl.pm, token_full_regex, a little wider).
@@ -70,7 +73,7 @@ func New(o Options) (*Client, error) {
 		return nil, errors.New("proxmox token secret: empty or with blanks in it; want the UUID that Proxmox showed once")
 	}
 	c := &Client{
-		ends: ends, transport: o.Transport, log: log,
+		ends: ends, transport: o.Transport, log: log, firstPause: firstPause,
 		auth:    "PVEAPIToken=" + o.TokenID + "=" + secret,
 		secrets: secretForms(secret),
 	}

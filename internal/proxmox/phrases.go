@@ -112,22 +112,36 @@ func sync500(r call, words string) (Kind, string) {
 	return TaskFailed, ""
 }
 
-// taskText reads the exit status of a failed task.
-func taskText(exit string) (Kind, string) {
+// taskText reads the exit status of a failed task of the given type.
+func taskText(typ, exit string) (Kind, string) {
 	switch {
 	case exit == "":
 		return TaskFailed, "it ended without a word: look what there is"
 	case exit == "unexpected status":
 		return TaskFailed, "its worker was killed: look what it has left"
-	case strings.HasPrefix(exit, "clone failed: "):
-		// Whatever follows, the clone had begun: its config may have stayed behind, locked.
-		return TaskFailed, ""
+	case afterward.MatchString(exit):
+		return TaskFailed, "look what it has left"
 	case clusterFile.MatchString(exit):
 		// It had begun, so it isn't Unavailable; with quorum the same again succeeds.
 		return Busy, "the cluster has lost its quorum"
 	}
-	if p, ok := find(phrases, exit); ok {
-		return p.kind, p.hint
+	p, ok := find(phrases, exit)
+	switch {
+	case !ok:
+		return TaskFailed, ""
+	case typ == "qmclone" && p.kind == Busy && !guestLock.MatchString(exit):
+		// A cluster lock that times out in a clone can leave its config behind, locked or outside the pool
+		// (qemu-server Qemu.pm, clone_vm): more than "try again".
+		return TaskFailed, "look what it has left, and try again after a pause"
+	case p.kind == Unavailable && !strings.HasPrefix(exit, "cluster not ready"):
+		return Busy, p.hint // it had begun
 	}
-	return TaskFailed, ""
+	return p.kind, p.hint
 }
+
+var (
+	// afterward are failures of a clone or a removal that had changed something by then.
+	afterward = regexp.MustCompile(`^clone failed: |^can't add VM \d+ to pool|^access permissions cleanup`)
+	// guestLock is the lock that a clone takes before anything else, its template's or its own.
+	guestLock = regexp.MustCompile(`lock file '/var/lock/qemu-server/`)
+)

@@ -122,7 +122,7 @@ func unauthorizedHint(words string) string {
 }
 
 // missing finds path and privileges in "Permission check failed (/vms/9000, VM.Clone)".
-var missing = regexp.MustCompile(`\((/[^\s,]*), (?:[A-Za-z]+ for [^)]*|([A-Za-z.|]+))\)`)
+var missing = regexp.MustCompile(`\((/[^\s,]*), (?:[A-Za-z.]+ for [^)]*|([A-Za-z.|]+))\)`)
 
 func permissionHint(words string) string {
 	if strings.Contains(words, "root@pam") || strings.Contains(words, "nly root") {

@@ -16,7 +16,7 @@ func (c *Client) TaskError(ctx context.Context, upid UPID, exit string) error {
 		return nil
 	}
 	e := &Error{Op: taskOp(upid), Message: exit}
-	e.Kind, e.Hint = taskText(exit)
+	e.Kind, e.Hint = taskText(upid.Type(), exit)
 	if e.Message == "" {
 		e.Message = "no exit status"
 	}
@@ -24,8 +24,8 @@ func (c *Client) TaskError(ctx context.Context, upid UPID, exit string) error {
 		if cause := causeLine(c.logTail(ctx, upid), exit); cause != "" {
 			e.Message += ": " + cause
 		}
-		if e.Hint == "" {
-			e.Hint = causeHint(e.Message)
+		if hint := causeHint(e.Message); hint != "" {
+			e.Hint = hint
 		}
 	}
 	return c.scrub(call{}, e)

@@ -17,13 +17,17 @@ import (
 // VMIDFree asks GET /cluster/nextid?vmid=N whether no guest has the VMID. It sees guests that the token doesn't, so
 // it is the only way to tell "destroyed" from "outside our pool". Nothing is reserved.
 func (c *Client) VMIDFree(ctx context.Context, vmid int) (bool, error) {
+	op := fmt.Sprintf("look whether VMID %d is free", vmid)
+	var free integer
 	err := c.do(ctx, call{
-		op: fmt.Sprintf("look whether VMID %d is free", vmid), method: http.MethodGet, path: "/cluster/nextid",
-		params: url.Values{"vmid": {strconv.Itoa(vmid)}}, limit: local,
-	}, nil)
+		op: op, method: http.MethodGet, path: "/cluster/nextid", params: url.Values{"vmid": {strconv.Itoa(vmid)}}, limit: local,
+	}, &free)
 	var e *Error
 	if errors.As(err, &e) && e.Kind == Exists && e.Status == http.StatusBadRequest {
 		return false, nil
+	}
+	if err == nil && int(free) != vmid {
+		err = unreadable(op, fmt.Errorf("it names VMID %d", free))
 	}
 	return err == nil, err
 }
