@@ -14,6 +14,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"mayfly/internal/runner"
 )
 
 // call is one thing asked of Proxmox.
@@ -86,10 +88,10 @@ func (c *Client) task(ctx context.Context, r call) (UPID, error) {
 	}
 	upid, err := ParseUPID(string(id))
 	if err != nil {
-		return "", &Error{
+		return "", c.scrub(r, &Error{
 			Kind: MaybeHappened, Op: r.op, Status: http.StatusOK, Message: "the reply names no task", Cause: err,
 			Hint: "look for the task before trying again",
-		}
+		})
 	}
 	return upid, nil
 }
@@ -203,7 +205,7 @@ func (c *Client) request(ctx context.Context, end *endpoint, r call) (*http.Requ
 	if err != nil {
 		return nil, err
 	}
-	req.Header.Set("Authorization", c.auth)
+	req.Header.Set("Authorization", c.keys.auth)
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", "mayfly")
 	if kind != "" {
@@ -281,9 +283,9 @@ func (c *Client) broken(ctx context.Context, end *endpoint, r call, err error, s
 // scrub takes the token's secret and the call's own out of an error, should a server or a proxy have repeated them.
 func (c *Client) scrub(r call, e *Error) *Error {
 	clean := func(s string) string {
-		for _, list := range [][]string{c.secrets, r.secrets} {
+		for _, list := range [][]string{c.keys.forms, r.secrets} {
 			for _, secret := range list {
-				s = strings.ReplaceAll(s, secret, "***")
+				s = strings.ReplaceAll(s, secret, runner.Redacted)
 			}
 		}
 		return s

@@ -38,8 +38,7 @@ type Client struct {
 	ends      *endpoints
 	transport http.RoundTripper
 	own       *http.Transport // nil when Options brought a transport
-	auth      string
-	secrets   []string
+	keys      *keys
 	log       *slog.Logger
 
 	firstPause time.Duration // before a read is sent again; tests shorten it
@@ -74,8 +73,7 @@ func New(o Options) (*Client, error) {
 	}
 	c := &Client{
 		ends: ends, transport: o.Transport, log: log, firstPause: firstPause,
-		auth:    "PVEAPIToken=" + o.TokenID + "=" + secret,
-		secrets: secretForms(secret),
+		keys: &keys{auth: "PVEAPIToken=" + o.TokenID + "=" + secret, forms: secretForms(secret)},
 	}
 	if c.transport != nil {
 		return c, nil

@@ -2,6 +2,7 @@ package proxmox
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"slices"
@@ -76,7 +77,7 @@ func (c *Client) Tasks(ctx context.Context, node string, f TaskFilter) ([]Task, 
 	for _, w := range list {
 		upid, err := ParseUPID(string(w.UPID))
 		if err != nil {
-			return nil, unreadable(op, err)
+			return nil, unreadable(op, errors.New("a task without a task id"))
 		}
 		t := Task{
 			UPID: upid, Type: string(w.Type), ID: string(w.ID), User: string(w.User),
