@@ -233,13 +233,14 @@ func pause(ctx context.Context, d time.Duration) bool {
 
 // nodePath is "/nodes/{node}/…", every part escaped; empty parts are left out.
 func nodePath(node string, parts ...string) string {
-	path := "/nodes/" + url.PathEscape(node)
+	var path strings.Builder
+	path.WriteString("/nodes/" + url.PathEscape(node))
 	for _, p := range parts {
 		if p != "" {
-			path += "/" + url.PathEscape(p)
+			path.WriteString("/" + url.PathEscape(p))
 		}
 	}
-	return path
+	return path.String()
 }
 
 // vmPath is "/nodes/{node}/qemu/{vmid}/…"; rest is one of our own constants.

@@ -258,7 +258,7 @@ func TestOddValuesDoNotHideTheRest(t *testing.T) {
 	w := newWire(t, false, always(reply("200 OK", `{"data":[
 		{"type":"qemu","vmid":"201","node":"pve1","name":7,"status":"newly-invented","tags":" b, a;c ","template":"1","maxcpu":"1.5","maxmem":"536870912","uptime":"12","extra":{"x":[1]}},
 		{"type":"lxc","vmid":202,"maxcpu":0.5,"template":false,"tags":null,"lock":null,"mem":1e3,"cpu":"nan","maxmem":1e300,"uptime":-4},
-		{"type":"qemu","vmid":203.0,"template":true,"tags":"","maxcpu":[],"mem":{},"uptime":"99999999999999999999"},
+		{"type":"qemu","vmid":203.0,"template":true,"tags":"","maxcpu":[],"mem":{},"disk":9007199254740993,"uptime":"99999999999999999999"},
 		{"type":"node","node":"pve1","status":"online"}]}`)))
 	c := newClient(t, nil, w.URL)
 	got, err := c.Resources(t.Context())
@@ -271,7 +271,7 @@ func TestOddValuesDoNotHideTheRest(t *testing.T) {
 			MaxCPU: 1.5, MaxMem: 512 * runner.MiB, Uptime: 12 * time.Second, Content: []string{},
 		},
 		{Type: "lxc", VMID: 202, MaxCPU: 0.5, Tags: []string{}, Mem: 1000, MaxMem: 1<<63 - 1, Content: []string{}},
-		{Type: "qemu", VMID: 203, Template: true, Tags: []string{}, Uptime: 9223372036 * time.Second, Content: []string{}},
+		{Type: "qemu", VMID: 203, Template: true, Tags: []string{}, Disk: 9007199254740993, Uptime: 9223372036 * time.Second, Content: []string{}},
 		{Type: "node", Node: "pve1", Status: "online", Tags: []string{}, Content: []string{}},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

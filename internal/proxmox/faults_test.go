@@ -303,3 +303,37 @@ func TestOnlyAClearAnswerMakesAVMIDFree(t *testing.T) {
 		}
 	}
 }
+
+// TestEndpointsThatFailedWaitTheirTime: of the others, the one that failed last and most comes last, until its time
+// is over.
+func TestEndpointsThatFailedWaitTheirTime(t *testing.T) {
+	for wait, want := range map[time.Duration]string{0: "pve3 pve2", time.Hour: "pve3 pve1"} {
+		synctest.Test(t, func(t *testing.T) {
+			var down string
+			var asked []string
+			c := newClient(t, func(o *proxmox.Options) {
+				o.Transport = transport(func(r *http.Request) (*http.Response, error) {
+					host := strings.TrimSuffix(r.URL.Host, ":8006")
+					asked = append(asked, host)
+					if strings.Contains(down, host) {
+						return nil, &net.OpError{Op: "dial", Err: errors.New("connection refused")}
+					}
+					return inProcess(r, ok)
+				})
+			}, "https://pve1:8006", "https://pve2:8006", "https://pve3:8006")
+			read := func(fail, want string) {
+				t.Helper()
+				asked, down = nil, fail
+				if _, err := c.Version(t.Context()); err != nil || strings.Join(asked, " ") != want {
+					t.Errorf("asked %v (%v), want %s", asked, err, want)
+				}
+			}
+			read("pve1 pve2", "pve1 pve2 pve3")
+			time.Sleep(3 * time.Second)
+			read("pve3 pve1", "pve3 pve1 pve2") // pve1 for the second time
+			read("pve2", "pve2 pve3")
+			time.Sleep(wait)
+			read("pve3", want)
+		})
+	}
+}

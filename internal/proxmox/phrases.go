@@ -33,7 +33,7 @@ var phrases = []phrase{
 	{regexp.MustCompile(`no quorum`), Unavailable, "the cluster has lost its quorum"},
 	{
 		// cfs-lock and storage-lock texts: pve-cluster Cluster.pm, cfs_lock; pve-common Tools.pm, lock_file_full.
-		regexp.MustCompile(`can't (?:lock|acquire lock|aquire lock).*got timeout|cfs-lock '[^']*' error|got lock (?:request )?timeout|-locked command timed out`),
+		regexp.MustCompile(`can't (?:\w+ )?lock.*got timeout|cfs-lock '[^']*' error|got lock (?:request )?timeout|-locked command timed out`),
 		Busy, "try again after a pause",
 	},
 	{

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net/http"
 	"net/url"
 	"strings"
 	"testing"
@@ -153,7 +154,7 @@ func TestCallsSendWhatProxmoxAccepts(t *testing.T) {
 			if got, want := r.Header.Get("Authorization"), "PVEAPIToken="+tokenID+"="+planted; got != want {
 				t.Errorf("authorization %q, want %q", got, want)
 			}
-			changes := r.Method == "POST" || r.Method == "PUT"
+			changes := r.Method != http.MethodGet && r.Method != http.MethodDelete
 			if r.Chunked || changes && r.Length != int64(len(r.Body)) || !changes && r.Body != "" {
 				t.Errorf("length %d, chunked %v, body %q", r.Length, r.Chunked, r.Body)
 			}

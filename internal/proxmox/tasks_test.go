@@ -254,3 +254,11 @@ func TestWaitingStopsAtOnceWhenTheTaskCannotBeSeen(t *testing.T) {
 		}
 	}
 }
+
+func TestLogLinesComeInTheirOrder(t *testing.T) {
+	w := newWire(t, false, always(reply("200 OK", `{"total":"3","data":[{"n":3,"t":"c"},{"n":"1","t":"a"},{"n":2,"t":""}]}`)))
+	got, err := newClient(t, nil, w.URL).TaskLog(t.Context(), upid, 0, 0)
+	if err != nil || strings.Join(got, "|") != "a||c" {
+		t.Errorf("%q, %v", got, err)
+	}
+}

@@ -18,7 +18,7 @@ var upidForm = regexp.MustCompile(`^UPID:([A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9]
 // ParseUPID checks that s is a UPID. Its parts are then what the methods give.
 func ParseUPID(s string) (UPID, error) {
 	if !upidForm.MatchString(s) {
-		return "", fmt.Errorf("parse task id %q: want UPID:node:pid:pstart:starttime:type:id:user:", shorten(s))
+		return "", fmt.Errorf("parse task id %q: not of the form UPID:node:pid:pstart:starttime:type:id:user: of Proxmox", shorten(s))
 	}
 	return UPID(s), nil
 }
