@@ -1,0 +1,153 @@
+package fleet
+
+import (
+	"strconv"
+	"time"
+
+	"mayfly/internal/runner"
+)
+
+// vanishConfirm is how long a VM must be missing from Proxmox's list before it is given up: the list of what exists is
+// live, but one answer may come from a node that has just rejoined.
+const vanishConfirm = 5 * time.Second
+
+// absorbSupply brings the ledger up to date with a look at Proxmox.
+func (l *ledger) absorbSupply(s Spec, o supply) {
+	for id, v := range o.vms {
+		if v.unclaimed != "" || l.runners[id] != nil || o.at.Before(l.lastUsed[id]) {
+			continue
+		}
+		l.adopt(v, o.at)
+	}
+	for _, c := range o.clones {
+		if l.runners[c.vmid] == nil && !o.at.Before(l.lastUsed[c.vmid]) {
+			l.runners[c.vmid] = &entry{
+				vmid: c.vmid, node: c.upid.Node(), created: c.since, adopted: true, pool: poolOfTemplate(s, o, c.upid.ID()),
+			}
+		}
+	}
+	for id, e := range l.runners {
+		v, there := o.vms[id]
+		switch {
+		case e.op != nil || e.cloned.IsZero() || !o.at.After(e.cloned):
+			continue
+		case !there:
+			if e.missingVM.IsZero() {
+				e.missingVM = o.at
+			}
+			continue
+		}
+		e.missingVM = time.Time{}
+		e.node = v.node
+		if e.stopped.IsZero() && !e.started.IsZero() && o.at.After(e.started) && v.status == "stopped" {
+			e.stopped = o.at
+		}
+	}
+}
+
+// poolOfTemplate guesses the pool of a clone that isn't finished: its marker, which names the pool, is still hidden.
+func poolOfTemplate(s Spec, o supply, id string) string {
+	for _, p := range s.Pools {
+		if strconv.Itoa(o.templates[p.Template].id) == id {
+			return p.Name
+		}
+	}
+	return ""
+}
+
+// adopt takes up a runner that the ledger doesn't know: it was made before a restart. How far it is, the next steps
+// find out.
+func (l *ledger) adopt(v vm, at time.Time) {
+	e := &entry{
+		vmid: v.id, node: v.node, name: v.marker.Runner, pool: v.marker.Pool, created: v.marker.Created,
+		cloned: v.marker.Created, configured: v.marker.Created, adopted: true,
+	}
+	if v.status == "running" {
+		e.started = v.marker.Created
+	} else {
+		// It was never started, or its job is over: nobody can tell, so a fresh one is made where one is needed.
+		e.stopped = at
+	}
+	l.runners[v.id] = e
+}
+
+// absorbQueue brings the ledger up to date with a look at GitHub.
+func (l *ledger) absorbQueue(s Spec, q queue) {
+	byName := map[string]*entry{}
+	for _, e := range l.runners {
+		byName[e.name] = e
+	}
+	for target, list := range q.registrations {
+		seen := map[string]bool{}
+		for _, r := range list {
+			seen[r.Name] = true
+			if e := byName[r.Name]; e != nil {
+				e.sawRegistration(r, q.at)
+			}
+		}
+		for _, e := range l.runners {
+			p, known := s.Pool(e.pool)
+			if !known || p.Target != target || seen[e.name] || e.registration == 0 || e.delivered.IsZero() {
+				continue
+			}
+			if e.missingSince.IsZero() && q.at.After(e.delivered) {
+				e.missingSince = q.at
+			}
+		}
+		l.absorbOrphans(s, target, list, byName, q.at)
+	}
+	for _, j := range q.demand.Jobs {
+		if e := byName[j.RunnerName]; e != nil && j.RunnerName != "" {
+			e.job = j.ID
+			if e.busy.IsZero() && j.Status == runner.JobInProgress {
+				e.busy = q.at
+			}
+		}
+	}
+}
+
+func (e *entry) sawRegistration(r runner.Registration, at time.Time) {
+	e.registration = r.ID
+	e.missingSince = time.Time{}
+	if (r.Online || r.Busy) && e.online.IsZero() {
+		e.online = at
+	}
+	if e.delivered.IsZero() && e.op == nil && (r.Online || r.Busy) {
+		e.ready, e.delivered = at, at // made before a restart, and well on its way
+	}
+	if r.Busy && e.busy.IsZero() {
+		e.busy = at
+	}
+}
+
+// absorbOrphans keeps since when registrations that carry our kind of name, are offline and have no VM are seen.
+func (l *ledger) absorbOrphans(s Spec, target runner.Target, list []runner.Registration, byName map[string]*entry, at time.Time) {
+	here := map[int64]bool{}
+	for _, r := range list {
+		if r.Online || r.Busy || byName[r.Name] != nil || !ourName(s, target, r.Name) {
+			continue
+		}
+		here[r.ID] = true
+		if _, known := l.orphans[r.ID]; !known {
+			l.orphans[r.ID] = orphan{target: target, name: r.Name, since: at}
+		}
+	}
+	for id, o := range l.orphans {
+		if o.target == target && !here[id] {
+			delete(l.orphans, id)
+		}
+	}
+}
+
+// ourName reports whether a pool of that target could have given the name.
+func ourName(s Spec, target runner.Target, name string) bool {
+	if !runner.IsName(name) {
+		return false
+	}
+	for _, p := range s.Pools {
+		if p.Target == target && len(name) > len(p.NamePrefix) && name[:len(p.NamePrefix)+1] == p.NamePrefix+"-" {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,132 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"mayfly/internal/proxmox"
+	"mayfly/internal/runner"
+)
+
+// outcome applies what a step came to, in the controller's goroutine. e is the runner's entry as it is then.
+type outcome func(e *entry, now time.Time)
+
+// work is a step: it does its I/O and says what came of it.
+type work func(ctx context.Context, a action) outcome
+
+// do starts an action.
+func (c *Controller) do(ctx context.Context, a action, now time.Time) {
+	switch a.step {
+	case StepForget:
+		c.forget(c.ledger.runners[a.vmid], now)
+		return
+	case StepRemove:
+		c.removeRegistration(ctx, a, now)
+		return
+	case StepClone:
+		a.name = runner.NewName(a.pool.NamePrefix)
+		c.ledger.runners[a.vmid] = &entry{vmid: a.vmid, name: a.name, pool: a.pool.Name, node: a.node, created: now}
+		c.start(ctx, a, c.spec.Timing.Clone, now, c.clone)
+	case StepFollow:
+		c.start(ctx, a, c.spec.Timing.Clone, now, c.follow)
+	case StepConfigure:
+		c.start(ctx, a, c.spec.Timing.Configure, now, c.configure)
+	case StepStart:
+		c.start(ctx, a, c.spec.Timing.Start, now, c.boot)
+	case StepProbe:
+		c.start(ctx, a, probeTimeout, now, c.probe)
+	case StepRegister:
+		c.start(ctx, a, c.spec.Timing.Deliver, now, c.register)
+	case StepInspect:
+		c.start(ctx, a, probeTimeout, now, c.inspect)
+	case StepDestroy:
+		c.log.Info("runner ends", "runner", a.name, "vmid", a.vmid, "node", a.node, "pool", a.pool.Name, "reason", a.why)
+		c.start(ctx, a, c.spec.Timing.Stop+c.spec.Timing.Destroy, now, c.destroy)
+	}
+}
+
+// start runs a step under its deadline. When ctx ends first, nothing is applied: the next start observes anew.
+func (c *Controller) start(ctx context.Context, a action, limit time.Duration, now time.Time, w work) {
+	e := c.ledger.runners[a.vmid]
+	e.op = &operation{step: a.step, since: now, until: now.Add(limit)}
+	c.log.Debug("step", "step", a.step, "runner", a.name, "vmid", a.vmid, "node", a.node, "reason", a.why)
+	c.steps.Go(func() {
+		stepCtx, cancel := context.WithTimeout(ctx, limit)
+		defer cancel()
+		began := time.Now()
+		apply := w(stepCtx, a)
+		took := time.Since(began)
+		c.send(ctx, func(now time.Time) {
+			c.log.Debug("step done", "step", a.step, "runner", a.name, "vmid", a.vmid, "node", a.node, "took", took)
+			e.op = nil
+			apply(e, now)
+			if c.ledger.runners[e.vmid] == e {
+				c.note(e, now)
+			}
+		})
+	})
+}
+
+// done is the outcome of a step that reached its milestone.
+func done(reach func(e *entry, now time.Time)) outcome {
+	return func(e *entry, now time.Time) {
+		e.tries, e.lastWord, e.notUntil = 0, "", time.Time{}
+		reach(e, now)
+	}
+}
+
+// maxTries is how often one step of a runner is tried when its failure may pass; then the runner is given up, which
+// costs a clone and mends most things.
+const maxTries = 5
+
+// again is the outcome of a step that failed in a way that may pass.
+func (c *Controller) again(err error) outcome {
+	return func(e *entry, now time.Time) {
+		e.tries++
+		e.lastWord = err.Error()
+		if e.tries >= maxTries {
+			c.giveUp(err)(e, now)
+			return
+		}
+		e.notUntil = now.Add(deferred(c.spec.Timing, e.tries))
+		c.log.Warn("step failed, will be tried again", "runner", e.name, "vmid", e.vmid, "node", e.node, "reason", err)
+	}
+}
+
+// giveUp is the outcome of a step that failed for good: the runner goes, and its pool waits before the next one.
+func (c *Controller) giveUp(err error) outcome {
+	return func(e *entry, now time.Time) {
+		e.failed = err.Error()
+		e.lastWord = e.failed
+		e.tries, e.notUntil = 0, time.Time{}
+		c.log.Error("runner failed", "runner", e.name, "vmid", e.vmid, "node", e.node, "pool", e.pool, "reason", err)
+		c.hold(e.pool, e.failed, now)
+	}
+}
+
+// hold makes a pool wait after a failure, longer each time.
+func (c *Controller) hold(pool, why string, now time.Time) {
+	b := c.ledger.backoff[pool]
+	b.failures++
+	b.why = why
+	b.until = now.Add(deferred(c.spec.Timing, b.failures))
+	c.ledger.backoff[pool] = b
+}
+
+// forget drops a runner whose VM is gone. Its VMID rests from now on.
+func (c *Controller) forget(e *entry, now time.Time) {
+	c.ledger.lastUsed[e.vmid] = now
+	delete(c.ledger.runners, e.vmid)
+	c.noteGone(e, now)
+}
+
+// passing reports whether an error of Proxmox may go away by itself.
+func passing(err error) bool {
+	for _, k := range []error{proxmox.Busy, proxmox.Locked, proxmox.Unavailable, proxmox.MaybeHappened, context.DeadlineExceeded} {
+		if errors.Is(err, k) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,69 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"mayfly/internal/handoff"
+	"mayfly/internal/proxmox"
+)
+
+// probeTimeout bounds one question to a guest: the agent's 3 s, the command, and a busy host.
+const probeTimeout = 45 * time.Second
+
+// boot starts the VM; it is done when the qmstart task ended well. Starting a running VM fails with "already
+// running", which is what we want.
+func (c *Controller) boot(ctx context.Context, a action) outcome {
+	upid, err := c.pve.Start(ctx, a.node, a.vmid)
+	if err == nil {
+		err = c.tasks.wait(ctx, upid)
+	}
+	if err == nil || errors.Is(err, proxmox.Exists) {
+		return done(func(e *entry, now time.Time) { e.started = now })
+	}
+	return c.stepFailed(fmt.Errorf("runner %s: start VM %d on %s: %w", a.name, a.vmid, a.node, err))
+}
+
+// learnShare is how much of the shortest time seen is waited before the first probe: a bit less, so that a faster
+// guest is noticed.
+const learnShare = 0.8
+
+// probe asks the guest whether it is ready.
+func (c *Controller) probe(ctx context.Context, a action) outcome {
+	g, err := c.handoff.Probe(ctx, handoff.VM{Node: a.node, VMID: a.vmid})
+	switch {
+	case errors.Is(err, handoff.ErrImage):
+		return c.giveUp(fmt.Errorf("runner %s: %w", a.name, err))
+	case errors.Is(err, proxmox.Permission), errors.Is(err, proxmox.NotFound):
+		return c.giveUp(fmt.Errorf("runner %s: %w", a.name, err))
+	case err != nil:
+		// It boots, or it hangs: the boot deadline tells.
+		return func(e *entry, now time.Time) { e.notUntil = now.Add(c.spec.Timing.ProbeRetry) }
+	}
+	return done(func(e *entry, now time.Time) { c.guestAnswered(e, a, g, now) })
+}
+
+func (c *Controller) guestAnswered(e *entry, a action, g handoff.Guest, now time.Time) {
+	e.ready = now
+	switch {
+	case g.State == handoff.Done:
+		e.delivered, e.finished = now, now
+	case g.State == handoff.Delivered:
+		e.delivered = now
+		if g.JobStarted {
+			e.busy = now
+		}
+	case e.registration != 0:
+		// Its identity was minted before a restart and never arrived. One identity per VM, ever: nobody knows who
+		// has seen that one, so both go.
+		e.failed = "its identity was lost in a restart"
+	case !e.adopted:
+		usual := time.Duration(float64(now.Sub(e.started)) * learnShare)
+		if best, known := c.ledger.bootTimes[a.pool.Template]; !known || usual < best {
+			c.ledger.bootTimes[a.pool.Template] = usual
+		}
+	}
+	delete(c.ledger.backoff, e.pool)
+}

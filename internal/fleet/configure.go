@@ -1,0 +1,111 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"mayfly/internal/proxmox"
+	"mayfly/internal/runner"
+)
+
+// notTag is what a Proxmox tag may not hold (format pve-tag).
+var notTag = regexp.MustCompile(`[^a-z0-9_.+-]+`)
+
+// tagFor makes a word a tag.
+func tagFor(word string) string { return notTag.ReplaceAllString(strings.ToLower(word), "-") }
+
+// Tags that a runner's VM carries: they repeat the marker's gist for people and prove nothing.
+func tags(s Spec, pool string) string {
+	return strings.Join([]string{"mayfly", "mayfly-" + tagFor(s.Installation), "pool-" + tagFor(pool)}, ";")
+}
+
+// configure shapes the clone: tags, size, MAC address, and what a one-job VM must not inherit. It is one PUT, which is
+// synchronous; doing it again changes nothing.
+func (c *Controller) configure(ctx context.Context, a action) outcome {
+	cfg, err := c.pve.VMConfig(ctx, a.node, a.vmid)
+	if err != nil {
+		return c.stepFailed(fmt.Errorf("runner %s: read config of VM %d: %w", a.name, a.vmid, err))
+	}
+	// The clone's own task has just ended well, so a VM that doesn't carry our marker has been changed since.
+	if m, err := runner.ParseMarker(cfg.Description); err != nil || m.VMID != a.vmid || m.Runner != a.name {
+		return c.disowned(fmt.Errorf("runner %s: VM %d doesn't carry its marker; leave it alone", a.name, a.vmid))
+	}
+	set := c.shape(a, cfg)
+	var lostTags, lostNet bool
+	for {
+		err = c.pve.SetConfig(ctx, a.node, a.vmid, set, nil, "")
+		switch {
+		case err == nil:
+			return done(func(e *entry, now time.Time) {
+				e.configured = now
+				c.lostPrivileges(lostTags, lostNet)
+			})
+		case errors.Is(err, proxmox.Permission) && set["tags"] != "" && strings.Contains(err.Error(), "tag"):
+			delete(set, "tags")
+			lostTags = true
+		case errors.Is(err, proxmox.Permission) && set["net0"] != "":
+			delete(set, "net0")
+			lostNet = true
+		default:
+			return c.stepFailed(fmt.Errorf("runner %s: configure VM %d: %w", a.name, a.vmid, err))
+		}
+	}
+}
+
+// shape is the config of a runner's VM as far as it differs from the template's.
+func (c *Controller) shape(a action, cfg proxmox.VMConfig) map[string]string {
+	set := map[string]string{
+		"tags": tags(c.spec, a.pool.Name),
+		// A node that reboots must not bring half-done runners back, and a guest that reboots is no longer the fresh
+		// VM that its job was promised: with reboot=0 QEMU ends instead.
+		"onboot": "0",
+		"reboot": "0",
+	}
+	if cfg.Protection {
+		set["protection"] = "0" // inherited from the template; Proxmox would refuse to destroy the clone
+	}
+	if a.pool.Cores > 0 {
+		set["cores"] = strconv.Itoa(a.pool.Cores)
+	}
+	if a.pool.Memory > 0 {
+		set["memory"] = strconv.FormatInt(int64(a.pool.Memory/runner.MiB), 10)
+	}
+	if net0, ok := withMAC(cfg.Values["net0"], MAC(c.spec.Installation, a.vmid)); ok && !c.lostNetwork {
+		set["net0"] = net0
+	}
+	return set
+}
+
+// lostPrivileges says once what the token may not do.
+func (c *Controller) lostPrivileges(lostTags, lostNet bool) {
+	if lostTags && !c.lostTags {
+		c.lostTags = true
+		c.log.Warn("tags not allowed", "reason", "the datacenter's tag settings refuse our tags; runners go without: allow mayfly tags in Datacenter, Options, User Tag Access")
+	}
+	if lostNet && !c.lostNetwork {
+		c.lostNetwork = true
+		c.log.Warn("network not allowed", "reason", "the token lacks VM.Config.Network or SDN.Use on the bridge; runners keep random MAC addresses, so each takes a DHCP lease of its own")
+	}
+}
+
+// stepFailed is the outcome of a failed call: tried again when it may pass, given up otherwise.
+func (c *Controller) stepFailed(err error) outcome {
+	if passing(err) {
+		return c.again(err)
+	}
+	return c.giveUp(err)
+}
+
+// disowned drops a runner whose VM isn't provably ours any more. The VM stays, unclaimed, and so does its VMID.
+func (c *Controller) disowned(err error) outcome {
+	return func(e *entry, now time.Time) {
+		c.log.Error("runner disowned", "runner", e.name, "vmid", e.vmid, "node", e.node, "pool", e.pool, "reason", err)
+		c.hold(e.pool, err.Error(), now)
+		c.forget(e, now)
+	}
+}

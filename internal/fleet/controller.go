@@ -1,0 +1,306 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"mayfly/internal/demand"
+	"mayfly/internal/github"
+	"mayfly/internal/proxmox"
+)
+
+// Options is what a controller is made of.
+type Options struct {
+	Spec    Spec
+	Proxmox Proxmox
+	GitHub  GitHub
+	Demand  demand.Source
+	Handoff Handoff
+	// Logger gets one line per state change at info; nil discards.
+	Logger *slog.Logger
+	// Version goes into every marker.
+	Version string
+	// Events, when set, hears of every state change. It is called from the controller's goroutine and must not block.
+	Events func(Event)
+}
+
+// Controller keeps the fleet. Make one with [New] and give it life with [Controller.Run].
+type Controller struct {
+	spec    Spec
+	pve     Proxmox
+	gh      GitHub
+	handoff Handoff
+	log     *slog.Logger
+	version string
+	events  func(Event)
+
+	inbox  chan message
+	steps  sync.WaitGroup
+	tasks  *taskWatch
+	gather gatherer
+	status atomic.Pointer[Status]
+
+	// Everything below belongs to the goroutine of Run.
+	ledger      *ledger
+	seen        supply
+	queue       queue
+	queueSeen   bool
+	looking     bool // a look at Proxmox is under way
+	reading     bool // a reading of GitHub is under way
+	nextLook    time.Time
+	nextRead    time.Time
+	lastRead    time.Time
+	scanSince   time.Time // clone tasks since then are still to be found; zero when they were
+	stopping    bool
+	startedAt   time.Time
+	states      map[int]Event
+	saidOnce    map[string]bool
+	fatal       error
+	proxmox     health
+	github      health
+	lostNetwork bool
+	lostTags    bool
+}
+
+// message changes the state of the controller, in its own goroutine.
+type message func(now time.Time)
+
+// inboxSize lets a burst of finished steps in without making them wait for a pass.
+const inboxSize = 64
+
+// New makes a controller. It does no I/O.
+func New(o Options) (*Controller, error) {
+	if err := o.Spec.check(); err != nil {
+		return nil, err
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Events == nil {
+		o.Events = func(Event) {}
+	}
+	o.Spec.Timing = o.Spec.Timing.withDefaults()
+	if o.Spec.PollInterval <= 0 {
+		o.Spec.PollInterval = 15 * time.Second
+	}
+	pve := newGentle(o.Proxmox)
+	c := &Controller{
+		spec: o.Spec, pve: pve, gh: o.GitHub, handoff: o.Handoff, log: o.Logger, version: o.Version, events: o.Events,
+		inbox: make(chan message, inboxSize),
+		tasks: newTaskWatch(pve, o.Spec.Timing.TaskPoll),
+		gather: gatherer{
+			spec: o.Spec, pve: pve, gh: o.GitHub, source: o.Demand,
+			configs: map[int]cachedConfig{}, followed: map[proxmox.UPID]bool{},
+		},
+		ledger: newLedger(), states: map[int]Event{}, saidOnce: map[string]bool{},
+	}
+	c.status.Store(&Status{Proxmox: Health{Error: "not looked at yet"}, GitHub: Health{Error: "not looked at yet"}})
+	return c, nil
+}
+
+// Run keeps the fleet until ctx ends, and then waits for the steps in flight, which end with ctx too. Runners stay as
+// they are: the next start finds them. It returns nil then, or, within its first look at each side, an error that no
+// waiting can mend (a refused token, a template that isn't there).
+func (c *Controller) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer c.steps.Wait()
+	defer cancel()
+	c.startedAt = time.Now()
+	c.scanSince = c.startedAt.Add(-restartWindow)
+	c.nextLook, c.nextRead = c.startedAt, c.startedAt
+	c.steps.Go(func() { c.tasks.run(ctx) })
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case m := <-c.inbox:
+			m(time.Now())
+			c.drain()
+		case <-timer.C:
+		}
+		if c.fatal != nil {
+			return c.fatal
+		}
+		timer.Reset(time.Until(c.pass(ctx)))
+	}
+}
+
+// drain applies whatever else has come in, so that a burst costs one plan.
+func (c *Controller) drain() {
+	for {
+		select {
+		case m := <-c.inbox:
+			m(time.Now())
+		default:
+			return
+		}
+	}
+}
+
+// pass looks where a look is due, plans and acts. It returns when the next pass is due at the latest.
+func (c *Controller) pass(ctx context.Context) time.Time {
+	now := time.Now()
+	if !c.looking && !now.Before(c.nextLook) {
+		c.look(ctx)
+	}
+	d := decision{}
+	if !c.seen.at.IsZero() {
+		d = plan(c.spec, observed{supply: c.seen, queue: c.queue, ledger: c.ledger, stopping: c.stopping}, now)
+		for _, a := range d.actions {
+			c.do(ctx, a, now)
+		}
+	}
+	if d.github {
+		if early := c.lastRead.Add(c.spec.Timing.Urgent); early.Before(c.nextRead) {
+			c.nextRead = early
+		}
+	}
+	// GitHub is read after Proxmox was, never before.
+	if !c.reading && !c.seen.at.IsZero() && !now.Before(c.nextRead) {
+		c.read(ctx)
+	}
+	c.notice(now)
+	c.publish(d, now)
+
+	next := now.Add(c.spec.PollInterval)
+	for _, t := range []time.Time{c.nextLook, c.nextRead, d.again} {
+		if !t.IsZero() && t.Before(next) && t.After(now) {
+			next = t
+		}
+	}
+	return next
+}
+
+// look starts a look at Proxmox.
+func (c *Controller) look(ctx context.Context) {
+	c.looking = true
+	since, hidden := c.scanSince, c.ledger.hiddenQuarantine()
+	c.steps.Go(func() {
+		o := c.gather.supply(ctx, since, hidden)
+		c.send(ctx, func(now time.Time) {
+			c.looking = false
+			c.nextLook = now.Add(c.lookInterval())
+			c.tookSupply(o, now)
+		})
+	})
+}
+
+// lookInterval is how long to wait between two looks at Proxmox.
+func (c *Controller) lookInterval() time.Duration {
+	if c.proxmox.failures > 0 {
+		return c.retryAfter(c.proxmox.failures)
+	}
+	if len(c.ledger.runners) > 0 {
+		return c.spec.Timing.Supply
+	}
+	return c.spec.Timing.SupplyIdle
+}
+
+// maxRetry bounds the wait between two looks at a side that doesn't answer: when it comes back, jobs have waited.
+const maxRetry = 30 * time.Second
+
+func (c *Controller) retryAfter(failures int) time.Duration {
+	return min(deferred(c.spec.Timing, failures), maxRetry)
+}
+
+func (c *Controller) tookSupply(o supply, now time.Time) {
+	if o.err != nil {
+		c.seen.err = o.err
+		if c.seen.at.IsZero() {
+			c.seen = o
+		}
+		c.proxmox.fail(o.err, now)
+		c.log.Warn("proxmox unreachable", "reason", o.err, "failures", c.proxmox.failures)
+		c.endIfHopeless(o.err)
+		return
+	}
+	first := c.proxmox.lastOK.IsZero()
+	if c.proxmox.ok(now) {
+		c.log.Info("proxmox answers")
+	}
+	c.seen = o
+	c.scanSince = time.Time{}
+	c.ledger.absorbSupply(c.spec, o)
+	c.quarantineLocked(o, now)
+	c.noticeAt(o.at)
+	if !first {
+		return
+	}
+	for _, name := range sortedKeys(o.templates) {
+		if t := o.templates[name]; t.id == 0 {
+			c.fatal = errors.New(t.problem)
+			return
+		}
+	}
+}
+
+// read starts a reading of GitHub.
+func (c *Controller) read(ctx context.Context) {
+	c.reading = true
+	c.lastRead = time.Now()
+	c.steps.Go(func() {
+		q := c.gather.queue(ctx)
+		c.send(ctx, func(now time.Time) {
+			c.reading = false
+			c.nextRead = now.Add(c.spec.PollInterval)
+			c.tookQueue(q, now)
+		})
+	})
+}
+
+func (c *Controller) tookQueue(q queue, now time.Time) {
+	first := !c.queueSeen
+	c.queueSeen = true
+	c.queue = q
+	c.ledger.absorbQueue(c.spec, q)
+	c.noticeAt(q.at)
+	if len(q.failed) == 0 {
+		if c.github.ok(now) {
+			c.log.Info("github answers")
+		}
+		return
+	}
+	for _, t := range c.spec.Targets() {
+		err := q.failed[t]
+		if err == nil {
+			continue
+		}
+		c.github.fail(err, now)
+		c.log.Warn("github unreachable", "target", t.String(), "reason", err, "failures", c.github.failures)
+		if first {
+			c.endIfHopeless(err)
+		}
+	}
+	c.nextRead = now.Add(c.retryAfter(c.github.failures))
+	if until := q.limited(); until.After(c.nextRead) {
+		c.nextRead = until
+	}
+}
+
+// endIfHopeless ends Run for what no waiting mends, but only before that side has ever answered: a fleet that once ran
+// keeps its runners and says what is wrong.
+func (c *Controller) endIfHopeless(err error) {
+	pve := errors.Is(err, proxmox.Unauthorized) || errors.Is(err, proxmox.Permission)
+	if pve && c.proxmox.lastOK.IsZero() {
+		c.fatal = fmt.Errorf("start: %w", err)
+	}
+	gh := errors.Is(err, github.Unauthorized) || errors.Is(err, github.Permission) || errors.Is(err, github.NotFound)
+	if gh && c.github.lastOK.IsZero() {
+		c.fatal = fmt.Errorf("start: %w", err)
+	}
+}
+
+// send hands a message to the owner, or drops it when the controller ends.
+func (c *Controller) send(ctx context.Context, m message) {
+	select {
+	case c.inbox <- m:
+	case <-ctx.Done():
+	}
+}

@@ -1,0 +1,167 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"mayfly/internal/proxmox"
+)
+
+// destroy ends a runner: its registration first, because GitHub's refusal is the only race-free word on whether a job
+// has just landed on it, then the VM. It is done when the qmdestroy task ended well, or the VM isn't there. Each part
+// may be repeated.
+func (c *Controller) destroy(ctx context.Context, a action) outcome {
+	cfg, err := c.pve.VMConfig(ctx, a.node, a.vmid)
+	switch {
+	case errors.Is(err, proxmox.NotFound), errors.Is(err, proxmox.Permission):
+		// Pool membership goes with the VM, so a pool-scoped token gets 403 for a VM that is gone (facts: C5).
+		free, freeErr := c.pve.VMIDFree(ctx, a.vmid)
+		if freeErr == nil && free {
+			return c.gone()
+		}
+		return c.again(fmt.Errorf("runner %s: read config of VM %d before destroying it: %w", a.name, a.vmid, err))
+	case err != nil:
+		return c.again(fmt.Errorf("runner %s: read config of VM %d before destroying it: %w", a.name, a.vmid, err))
+	}
+	if _, err := Claim(c.spec, a.vmid, cfg, a.inPool); err != nil {
+		return c.disowned(fmt.Errorf("runner %s: VM %d isn't provably ours (%w); leave it alone", a.name, a.vmid, err))
+	}
+	var busy bool
+	if a.registration != 0 {
+		busy, err = c.deregister(ctx, a.target, a.registration)
+		if err != nil && !a.force {
+			return c.again(fmt.Errorf("runner %s: deregister: %w", a.name, err))
+		}
+		busy = busy || err != nil
+	}
+	if busy && !a.force {
+		return func(e *entry, now time.Time) {
+			e.failed, e.busyRefused = "", now
+			if e.busy.IsZero() {
+				e.busy = now
+			}
+			c.log.Info("runner kept", "runner", e.name, "vmid", e.vmid, "reason", "a job has just landed on it")
+		}
+	}
+	if err := c.destroyVM(ctx, a); err != nil {
+		apply := c.again(err)
+		if !passing(err) {
+			apply = c.stuck(err)
+		}
+		return c.indebted(a, busy, apply)
+	}
+	return c.indebted(a, busy, c.gone())
+}
+
+// destroyVM stops the VM, if it runs, and deletes it.
+func (c *Controller) destroyVM(ctx context.Context, a action) error {
+	if !a.stopped {
+		if err := c.stopVM(ctx, a); err != nil {
+			return err
+		}
+	}
+	upid, err := c.pve.Delete(ctx, a.node, a.vmid)
+	if err == nil {
+		err = c.tasks.wait(ctx, upid)
+	}
+	if err == nil || errors.Is(err, proxmox.NotFound) {
+		return nil
+	}
+	// A reply that was lost, a VM that vanished meanwhile: what is there now decides.
+	if free, freeErr := c.pve.VMIDFree(ctx, a.vmid); freeErr == nil && free {
+		return nil
+	}
+	return fmt.Errorf("runner %s: destroy VM %d on %s: %w", a.name, a.vmid, a.node, err)
+}
+
+func (c *Controller) stopVM(ctx context.Context, a action) error {
+	ctx, cancel := context.WithTimeout(ctx, c.spec.Timing.Stop)
+	defer cancel()
+	upid, err := c.pve.Stop(ctx, a.node, a.vmid)
+	if err == nil {
+		err = c.tasks.wait(ctx, upid)
+	}
+	if err != nil && !errors.Is(err, proxmox.NotFound) {
+		return fmt.Errorf("runner %s: stop VM %d on %s: %w", a.name, a.vmid, a.node, err)
+	}
+	return nil
+}
+
+// gone is the end of a runner.
+func (c *Controller) gone() outcome {
+	return func(e *entry, now time.Time) { c.forget(e, now) }
+}
+
+// indebted notes a registration that GitHub still holds busy for a VM that is dead.
+func (c *Controller) indebted(a action, busy bool, apply outcome) outcome {
+	if !busy {
+		return apply
+	}
+	return func(e *entry, now time.Time) {
+		if _, known := c.ledger.removals[a.registration]; !known {
+			c.ledger.removals[a.registration] = removal{target: a.target, name: a.name, since: now, next: now}
+		}
+		apply(e, now)
+	}
+}
+
+// stuck keeps a VM that can't be destroyed, tries again with growing waits, and never counts it as done.
+func (c *Controller) stuck(err error) outcome {
+	return func(e *entry, now time.Time) {
+		e.tries++
+		e.failed = err.Error()
+		e.lastWord = e.failed
+		e.notUntil = now.Add(deferred(c.spec.Timing, e.tries))
+		c.log.Error("destroy failed, will be tried again", "runner", e.name, "vmid", e.vmid, "node", e.node, "reason", err)
+	}
+}
+
+// quarantineLocked sets aside VMs of ours whose lock no token can remove: a clone or destroy that was killed midway.
+func (c *Controller) quarantineLocked(o supply, now time.Time) {
+	l := c.ledger
+	for id, q := range l.quarantined {
+		v, there := o.vms[id]
+		if there && v.lock == "" || o.free[id] || !there && !q.hidden && !o.taken[id] {
+			delete(l.quarantined, id)
+			c.log.Info("quarantine over", "vmid", id)
+		}
+	}
+	for _, id := range sortedKeys(o.vms) {
+		v := o.vms[id]
+		if v.lock != "clone" && v.lock != "create" && v.lock != "destroyed" {
+			continue
+		}
+		e := l.runners[id]
+		mine := e != nil && e.op == nil || v.unclaimed == ""
+		if !mine || e != nil && e.op != nil || l.isQuarantined(id) {
+			continue
+		}
+		c.quarantine(Quarantine{
+			VMID: id, Node: v.node, Since: now, Why: "lock: " + v.lock + " was left by a task that was killed",
+		})
+		if e != nil {
+			delete(l.runners, id)
+			c.noteGone(e, now)
+		}
+	}
+}
+
+// quarantine sets a VMID aside and says what the admin has to type.
+func (c *Controller) quarantine(q Quarantine) {
+	q.Command = fmt.Sprintf("qm unlock %d && qm destroy %d --purge", q.VMID, q.VMID)
+	c.ledger.quarantined[q.VMID] = q
+	c.log.Error("vm quarantined", "vmid", q.VMID, "node", q.Node, "reason", q.Why, "next", "on node "+q.Node+" run: "+q.Command)
+}
+
+// hiddenQuarantine lists the quarantined VMIDs that only a look-up of the VMID itself can free.
+func (l *ledger) hiddenQuarantine() []int {
+	var ids []int
+	for _, id := range sortedKeys(l.quarantined) {
+		if l.quarantined[id].hidden {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}

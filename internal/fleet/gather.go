@@ -1,0 +1,228 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"time"
+
+	"mayfly/internal/demand"
+	"mayfly/internal/github"
+	"mayfly/internal/proxmox"
+	"mayfly/internal/runner"
+)
+
+// Deadlines of one look. Proxmox's own proxy gives up after 30 s.
+const (
+	supplyTimeout = 45 * time.Second
+	queueTimeout  = 2 * time.Minute
+)
+
+// restartWindow is how far back clone tasks are looked for after a start: a clone of a large disk may take that long.
+const restartWindow = time.Hour
+
+// gatherer looks at Proxmox and GitHub. It is used by one goroutine at a time and keeps only caches.
+type gatherer struct {
+	spec     Spec
+	pve      Proxmox
+	gh       GitHub
+	source   demand.Source
+	configs  map[int]cachedConfig
+	followed map[proxmox.UPID]bool // clone tasks that were reported or aren't ours
+}
+
+type cachedConfig struct {
+	cfg  proxmox.VMConfig
+	read time.Time
+}
+
+// supply looks at Proxmox: one list of everything, the node's own list, the configs that aren't known yet, and, where
+// since isn't zero, the clone tasks since then. hidden are VMIDs to ask for one by one.
+func (g *gatherer) supply(ctx context.Context, since time.Time, hidden []int) supply {
+	ctx, cancel := context.WithTimeout(ctx, supplyTimeout)
+	defer cancel()
+	o := supply{at: time.Now(), vms: map[int]vm{}, taken: map[int]bool{}, free: map[int]bool{}, templates: map[string]template{}}
+	all, err := g.pve.Resources(ctx)
+	if err != nil {
+		return supply{at: o.at, err: err}
+	}
+	onNode, err := g.pve.NodeVMs(ctx, g.spec.Node)
+	if err != nil {
+		return supply{at: o.at, err: err}
+	}
+	status := map[int]proxmox.NodeVM{}
+	for _, v := range onNode {
+		status[v.VMID] = v
+	}
+	for _, r := range all {
+		if (r.Type != "qemu" && r.Type != "lxc") || !g.spec.VMIDs.Contains(r.VMID) {
+			continue
+		}
+		o.taken[r.VMID] = true
+		if r.Type == "lxc" || r.Template || status[r.VMID].Template {
+			continue
+		}
+		if v, ok := g.vm(ctx, r, status, o.at); ok {
+			o.vms[r.VMID] = v
+		}
+	}
+	for id := range g.configs {
+		if _, there := o.vms[id]; !there && g.spec.VMIDs.Contains(id) {
+			delete(g.configs, id)
+		}
+	}
+	for _, p := range g.spec.Pools {
+		if _, done := o.templates[p.Template]; !done {
+			o.templates[p.Template] = g.template(ctx, p.Template, all)
+		}
+	}
+	for _, id := range hidden {
+		free, err := g.pve.VMIDFree(ctx, id)
+		o.free[id] = err == nil && free
+	}
+	if !since.IsZero() {
+		if o.clones, err = g.cloneTasks(ctx, since); err != nil {
+			return supply{at: o.at, err: err}
+		}
+	}
+	return o
+}
+
+// vm says whose the VM is. One whose config can't be read is in no list: it is being made or destroyed right now.
+func (g *gatherer) vm(ctx context.Context, r proxmox.Resource, status map[int]proxmox.NodeVM, at time.Time) (vm, bool) {
+	cached, ok := g.configs[r.VMID]
+	if !ok || at.Sub(cached.read) > g.spec.Timing.Reread || cached.cfg.Lock != r.Lock {
+		cfg, err := g.pve.VMConfig(ctx, r.Node, r.VMID)
+		if err != nil {
+			return vm{}, false
+		}
+		cached = cachedConfig{cfg: cfg, read: at}
+		if cfg.Lock == "" {
+			g.configs[r.VMID] = cached
+		}
+	}
+	v := vm{id: r.VMID, node: r.Node, name: cached.cfg.Name, lock: r.Lock, inPool: r.Pool, status: status[r.VMID].Status}
+	marker, err := Claim(g.spec, r.VMID, cached.cfg, r.Pool)
+	if err != nil {
+		v.unclaimed = err.Error()
+	}
+	v.marker = marker
+	return v, true
+}
+
+// template finds the template of that name on our node, the newest (highest VMID) where there are several.
+func (g *gatherer) template(ctx context.Context, name string, all []proxmox.Resource) template {
+	var found, elsewhere proxmox.Resource
+	for _, r := range all {
+		if r.Type != "qemu" || r.Name != name || !r.Template {
+			continue
+		}
+		if r.Node != g.spec.Node {
+			elsewhere = r
+		} else if r.VMID > found.VMID {
+			found = r
+		}
+	}
+	if found.VMID == 0 {
+		if elsewhere.VMID != 0 {
+			return template{problem: fmt.Sprintf("template %q is VM %d on node %s, not on %s; build or copy it there, or set the node to %s",
+				name, elsewhere.VMID, elsewhere.Node, g.spec.Node, elsewhere.Node)}
+		}
+		return template{problem: fmt.Sprintf("template %q isn't on node %s as far as this token sees; build it, or grant PVETemplateUser on its resource pool",
+			name, g.spec.Node)}
+	}
+	t := template{id: found.VMID}
+	cfg, err := g.pve.VMConfig(ctx, found.Node, found.VMID)
+	if err != nil {
+		t.problem = err.Error()
+		return t
+	}
+	t.cfg = cfg
+	switch {
+	case found.Lock != "":
+		t.problem = fmt.Sprintf("template %q (VM %d) is locked (%s); it is used again when the lock goes", name, t.id, found.Lock)
+	case !cfg.AgentEnabled:
+		t.problem = fmt.Sprintf("template %q (VM %d) has no guest agent enabled; run: qm set %d --agent enabled=1", name, t.id, t.id)
+	}
+	return t
+}
+
+// cloneLine is the first line of a clone task's log: the only place that names the new VM (facts: (e) 1).
+var cloneLine = regexp.MustCompile(`creating a clone of VM \d+ with ID (\d+)`)
+
+// cloneTasks finds our own clone tasks that still run.
+func (g *gatherer) cloneTasks(ctx context.Context, since time.Time) ([]cloneTask, error) {
+	tasks, err := g.pve.Tasks(ctx, g.spec.Node, proxmox.TaskFilter{Since: since, Type: "qmclone", Source: "all", Limit: taskLimit})
+	if err != nil {
+		return nil, err
+	}
+	var found []cloneTask
+	for _, t := range tasks {
+		if !t.Running || g.followed[t.UPID] {
+			continue
+		}
+		lines, err := g.pve.TaskLog(ctx, t.UPID, 0, 1)
+		if err != nil {
+			if errors.Is(err, proxmox.Permission) {
+				g.followed[t.UPID] = true // another token's
+				continue
+			}
+			return nil, err
+		}
+		if len(lines) == 0 {
+			continue
+		}
+		m := cloneLine.FindStringSubmatch(lines[0])
+		if m == nil {
+			continue
+		}
+		vmid, _ := strconv.Atoi(m[1])
+		if g.spec.VMIDs.Contains(vmid) {
+			found = append(found, cloneTask{upid: t.UPID, vmid: vmid, since: t.Start})
+		} else {
+			g.followed[t.UPID] = true
+		}
+	}
+	return found, nil
+}
+
+// queue looks at GitHub: registrations first, then jobs, so that a runner that takes a job between the two makes the
+// job vanish rather than the runner.
+func (g *gatherer) queue(ctx context.Context) queue {
+	ctx, cancel := context.WithTimeout(ctx, queueTimeout)
+	defer cancel()
+	q := queue{at: time.Now(), registrations: map[runner.Target][]runner.Registration{}, failed: map[runner.Target]error{}}
+	for _, t := range g.spec.Targets() {
+		list, err := g.gh.Runners(ctx, t)
+		if err != nil {
+			q.failed[t] = err
+			continue
+		}
+		q.registrations[t] = list
+	}
+	reading, err := g.source.Read(ctx)
+	if err != nil {
+		for _, t := range g.spec.Targets() {
+			q.failed[t] = err
+		}
+	}
+	for t, err := range reading.Partial {
+		q.failed[t] = err
+	}
+	q.demand = reading
+	return q
+}
+
+// limited returns until when GitHub asks us to wait; zero when it doesn't.
+func (q queue) limited() time.Time {
+	var until time.Time
+	for _, err := range q.failed {
+		var e *github.Error
+		if errors.As(err, &e) && e.RetryAt.After(until) {
+			until = e.RetryAt
+		}
+	}
+	return until
+}

@@ -1,0 +1,36 @@
+package fleet
+
+import "time"
+
+// health is how one side answers.
+type health struct {
+	lastOK   time.Time
+	failures int
+	err      error
+	since    time.Time
+}
+
+// ok notes an answer and reports whether it ends a time of trouble.
+func (h *health) ok(now time.Time) bool {
+	troubled := h.failures > 0
+	*h = health{lastOK: now}
+	return troubled
+}
+
+func (h *health) fail(err error, now time.Time) {
+	if h.failures == 0 {
+		h.since = now
+	}
+	h.failures++
+	h.err = err
+}
+
+func (h *health) status() Health {
+	s := Health{OK: h.failures == 0 && !h.lastOK.IsZero(), LastOK: h.lastOK}
+	if h.err != nil {
+		s.Error, s.Since = h.err.Error(), h.since
+	} else if !s.OK {
+		s.Error = "not looked at yet"
+	}
+	return s
+}

@@ -1,0 +1,134 @@
+package fleet
+
+import (
+	"time"
+
+	"mayfly/internal/runner"
+)
+
+// ledger is all that is kept between passes. Only the goroutine of Controller.Run touches it.
+//
+// Losing it (a restart) costs: an identity minted but not delivered is thrown away with its VM; a VMID's rest and a
+// pool's back-off start anew; a job's reason is logged again. Runners and jobs are found again by observing.
+type ledger struct {
+	runners map[int]*entry // by VMID: every VM of ours, from the moment its clone is asked for until it is gone
+	// lastUsed is when a VM last had a VMID.
+	lastUsed map[int]time.Time
+	// heldBack are VMIDs that turned out to be taken by something the token can't see; until when they are left alone.
+	heldBack map[int]time.Time
+	// quarantined are VMIDs whose VM only an admin can mend.
+	quarantined map[int]Quarantine
+	// turn is when a pool last lost a runner that could have taken a job: demand read before says nothing any more.
+	turn map[string]time.Time
+	// backoff is a pool's wait after failures.
+	backoff map[string]backoff
+	// orphans is since when a registration with our kind of name is seen without a VM.
+	orphans map[int64]orphan
+	// removals are registrations that GitHub still called busy when their VM was gone already.
+	removals map[int64]removal
+	// bootTimes are the templates' usual times from start to ready, by template name.
+	bootTimes map[string]time.Duration
+	// waiting is what was last said of each waiting job.
+	waiting map[int64]WaitingJob
+}
+
+// entry is what the ledger knows of one runner.
+type entry struct {
+	vmid    int
+	name    string
+	pool    string
+	node    string
+	created time.Time // from the marker, so that a restart doesn't reset a deadline
+
+	// op is the step in flight; nil when none is. At most one step works on a runner.
+	op *operation
+
+	// Milestones; zero until reached. Those of a runner found after a restart are when it was found.
+	cloned     time.Time
+	configured time.Time
+	started    time.Time
+	ready      time.Time
+	delivered  time.Time
+	online     time.Time // its registration was first seen online
+	busy       time.Time // a job was first seen on it
+	finished   time.Time // the guest said that its listener ended
+	stopped    time.Time // seen powered off after it was started
+
+	registration int64 // GitHub's id, once minted or seen
+	job          int64
+	result       runner.Result
+	adopted      bool      // found after a restart
+	guestBusy    bool      // the guest, asked because the registration was missing, still works
+	missingSince time.Time // its registration was missing from the list since then
+	missingVM    time.Time // it was missing from Proxmox's list since then
+	busyRefused  time.Time // GitHub last refused to deregister it because of a job
+
+	failed   string    // why it must go; "" while all is well
+	notUntil time.Time // no next step before (a failed step's back-off, a probe's time)
+	tries    int       // failures of the present step in a row
+	lastWord string    // the last error of a step, for people
+}
+
+// operation is a step in flight.
+type operation struct {
+	step  Step
+	since time.Time
+	until time.Time
+}
+
+// Quarantine is a VMID set aside and what the admin has to type.
+type Quarantine struct {
+	VMID    int       `json:"vmid"`
+	Node    string    `json:"node"`
+	Why     string    `json:"why"`
+	Command string    `json:"command"`
+	Since   time.Time `json:"since"`
+	// hidden is whether the token can't see the VM, so that only its VMID tells whether it is still there.
+	hidden bool
+}
+
+// backoff is a growing wait.
+type backoff struct {
+	failures int
+	until    time.Time
+	why      string
+}
+
+// orphan is a registration with our kind of name, offline and without a VM.
+type orphan struct {
+	target runner.Target
+	name   string
+	since  time.Time
+}
+
+// removal is a registration to be removed when GitHub lets go of its job.
+type removal struct {
+	target runner.Target
+	name   string
+	since  time.Time
+	next   time.Time
+}
+
+func newLedger() *ledger {
+	return &ledger{
+		runners:     map[int]*entry{},
+		lastUsed:    map[int]time.Time{},
+		heldBack:    map[int]time.Time{},
+		quarantined: map[int]Quarantine{},
+		turn:        map[string]time.Time{},
+		backoff:     map[string]backoff{},
+		orphans:     map[int64]orphan{},
+		removals:    map[int64]removal{},
+		bootTimes:   map[string]time.Duration{},
+		waiting:     map[int64]WaitingJob{},
+	}
+}
+
+// deferred grows a wait after the n-th failure in a row: the minimum, doubled each time, up to the maximum.
+func deferred(t Timing, failures int) time.Duration {
+	wait := t.BackoffMin
+	for i := 1; i < failures && wait < t.BackoffMax; i++ {
+		wait *= 2
+	}
+	return min(wait, t.BackoffMax)
+}

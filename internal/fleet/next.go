@@ -1,0 +1,204 @@
+package fleet
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"mayfly/internal/runner"
+)
+
+// nextStep plans the one next step of a runner. The order of the cases is the order of a life read backwards: what
+// ends it comes first.
+func (p *planner) nextStep(e *entry) {
+	if e.op != nil {
+		return
+	}
+	if p.now.Before(e.notUntil) {
+		p.wakeAt(e.notUntil)
+		return
+	}
+	if e.cloned.IsZero() { // found by its clone task after a restart
+		if i := slices.IndexFunc(p.o.supply.clones, func(c cloneTask) bool { return c.vmid == e.vmid }); i >= 0 {
+			p.act(e, action{step: StepFollow, clone: p.o.supply.clones[i], why: "it was asked for before a restart"})
+		}
+		return
+	}
+	if !e.missingVM.IsZero() {
+		if due := e.missingVM.Add(vanishConfirm); p.now.Before(due) || !p.o.supply.at.After(e.missingVM) {
+			p.wakeAt(due)
+			return
+		}
+		p.act(e, action{step: StepForget, why: "Proxmox lists it no more"})
+		return
+	}
+	if !p.usable() || p.o.ledger.isQuarantined(e.vmid) {
+		return
+	}
+	if why, force := p.mustGo(e); why != "" {
+		p.destroy(e, why, force)
+		return
+	}
+	switch {
+	case e.configured.IsZero():
+		p.act(e, action{step: StepConfigure, why: "its clone is complete"})
+	case e.started.IsZero():
+		p.act(e, action{step: StepStart, why: "it is configured"})
+	case e.ready.IsZero():
+		p.probe(e)
+	case e.delivered.IsZero():
+		p.register(e)
+	default:
+		p.watch(e)
+	}
+}
+
+// usable reports whether the last look at Proxmox is fresh enough to touch anything.
+func (p *planner) usable() bool {
+	return p.o.supply.err == nil && p.now.Sub(p.o.supply.at) <= p.s.Timing.Stale
+}
+
+func (p *planner) act(e *entry, a action) {
+	a.vmid, a.name, a.node = e.vmid, e.name, e.node
+	a.pool, _ = p.s.Pool(e.pool)
+	a.inPool = p.o.supply.vms[e.vmid].inPool
+	a.registration = e.registration
+	if !e.missingSince.IsZero() && (!e.stopped.IsZero() || !e.finished.IsZero()) {
+		a.registration = 0 // GitHub removed it with its job
+	}
+	a.target = a.pool.Target
+	p.d.actions = append(p.d.actions, a)
+}
+
+// mustGo says why a runner has to be destroyed now, and whether even a busy registration may not keep it.
+func (p *planner) mustGo(e *entry) (why string, force bool) {
+	t := p.s.Timing
+	pool, known := p.s.Pool(e.pool)
+	switch {
+	case !known:
+		pool = runner.Pool{BootTimeout: t.Start, IdleTimeout: t.Register, MaxJobDuration: 24 * time.Hour}
+		if e.busy.IsZero() {
+			return "its pool is no longer configured", false
+		}
+	case e.failed != "":
+		return e.failed, e.delivered.IsZero()
+	}
+	switch {
+	case !e.stopped.IsZero():
+		return "it powered off", true
+	case !e.finished.IsZero():
+		return p.after(e.finished.Add(t.Linger), "its listener ended but it did not power off"), true
+	case !e.busy.IsZero() && !p.now.Before(e.busy.Add(pool.MaxJobDuration)):
+		return fmt.Sprintf("its job ran longer than %s", pool.MaxJobDuration), true
+	case !e.busy.IsZero():
+		p.wakeAt(e.busy.Add(pool.MaxJobDuration))
+		return "", false
+	case e.ready.IsZero() && !e.started.IsZero():
+		return p.after(bootDeadline(e, pool), fmt.Sprintf("its guest was not ready after %s", pool.BootTimeout)), true
+	case e.ready.IsZero():
+		return "", false
+	case e.delivered.IsZero() && p.wanted[e.pool] > 0:
+		return "", false
+	case e.delivered.IsZero():
+		return p.after(e.ready.Add(pool.IdleTimeout), "no job wants it any more"), true
+	case e.online.IsZero():
+		return p.after(e.delivered.Add(t.Register), fmt.Sprintf("it did not come online within %s of getting its identity", t.Register)), false
+	case e.missingSince.IsZero():
+		if p.wanted[e.pool] > 0 {
+			return "", false
+		}
+		return p.after(e.online.Add(pool.IdleTimeout), fmt.Sprintf("it was idle for %s", pool.IdleTimeout)), false
+	}
+	return "", false
+}
+
+// after gives why once the time has come, and makes sure that the plan is made again then.
+func (p *planner) after(t time.Time, why string) string {
+	if p.now.Before(t) {
+		p.wakeAt(t)
+		return ""
+	}
+	return why
+}
+
+// bootDeadline counts from the start of the VM. A runner found after a restart counts from its creation, so that a
+// crash loop can't reset it for ever.
+func bootDeadline(e *entry, pool runner.Pool) time.Time {
+	return e.started.Add(pool.BootTimeout)
+}
+
+// destroy plans the end of a runner.
+func (p *planner) destroy(e *entry, why string, force bool) {
+	if p.tasks >= maxStorageTasks {
+		return
+	}
+	p.tasks++
+	p.act(e, action{step: StepDestroy, why: why, force: force, stopped: !e.stopped.IsZero()})
+}
+
+// probe asks a booting guest whether it is ready, one guest of a node at a time, and not before the time that the
+// template usually takes.
+func (p *planner) probe(e *entry) {
+	first := p.s.Timing.FirstProbe
+	if pool, ok := p.s.Pool(e.pool); ok {
+		if usual, learnt := p.o.ledger.bootTimes[pool.Template]; learnt {
+			first = usual
+		}
+	}
+	if due := e.started.Add(first); !e.adopted && p.now.Before(due) {
+		p.wakeAt(due)
+		return
+	}
+	if p.probes[e.node] {
+		return
+	}
+	p.probes[e.node] = true
+	p.act(e, action{step: StepProbe, why: "it has had time to boot"})
+}
+
+// register gives a ready guest an identity when there is a job for it: minted late, an identity doesn't age unused.
+func (p *planner) register(e *entry) {
+	pool, _ := p.s.Pool(e.pool)
+	if p.o.queue.failed[pool.Target] != nil {
+		return
+	}
+	if p.o.queue.demand.At.Before(p.o.ledger.turn[e.pool]) {
+		p.d.github = true
+		return
+	}
+	registered := 0
+	for _, other := range p.byPool[e.pool] {
+		s := other.state()
+		if s == runner.Registering || s == runner.Idle || other.unexplained(p.now) {
+			registered++
+		}
+	}
+	if planned := p.plannedRegistrations(e.pool); registered+planned >= p.wanted[e.pool] {
+		return
+	}
+	p.act(e, action{step: StepRegister, why: "a job waits and its guest is ready"})
+}
+
+func (p *planner) plannedRegistrations(pool string) int {
+	n := 0
+	for _, a := range p.d.actions {
+		if a.step == StepRegister && a.pool.Name == pool {
+			n++
+		}
+	}
+	return n
+}
+
+// watch follows a runner that has its identity. When its registration is missing, the guest is asked: it knows best
+// whether its job is over.
+func (p *planner) watch(e *entry) {
+	if e.missingSince.IsZero() {
+		return
+	}
+	p.act(e, action{step: StepInspect, why: "its registration is gone"})
+}
+
+func (l *ledger) isQuarantined(vmid int) bool {
+	_, yes := l.quarantined[vmid]
+	return yes
+}

@@ -1,0 +1,115 @@
+package fleet
+
+import (
+	"time"
+
+	"mayfly/internal/demand"
+	"mayfly/internal/proxmox"
+	"mayfly/internal/runner"
+)
+
+// supply is one look at Proxmox.
+type supply struct {
+	at  time.Time // when the look began; zero before the first
+	err error     // why there is nothing newer
+	// vms are the VMs of our range that the token sees, templates left out.
+	vms map[int]vm
+	// taken are all VMIDs of the range that something visible has.
+	taken map[int]bool
+	// free are those of the asked-for VMIDs that are free.
+	free      map[int]bool
+	templates map[string]template
+	// clones are our own clone tasks that no ledger entry follows.
+	clones []cloneTask
+}
+
+// vm is one VM of our range.
+type vm struct {
+	id     int
+	node   string
+	name   string
+	status string // from the node's own list, so that it is true now; "" when that list lacks it
+	lock   string
+	inPool string
+	marker runner.Marker
+	// unclaimed says why it isn't provably ours; "" when it is.
+	unclaimed string
+}
+
+// template is what a pool's template name stands for on our node.
+type template struct {
+	id      int
+	cfg     proxmox.VMConfig
+	problem string // why nothing can be cloned from it now
+}
+
+// cloneTask is a clone that somebody with our token asked for: this dispatcher before a restart.
+type cloneTask struct {
+	upid  proxmox.UPID
+	vmid  int
+	since time.Time
+}
+
+// queue is one look at GitHub: the registrations, then the jobs.
+type queue struct {
+	at            time.Time // when the look began: registrations are read first
+	registrations map[runner.Target][]runner.Registration
+	failed        map[runner.Target]error // targets whose registrations or jobs could not be read
+	demand        demand.Reading
+}
+
+// observed is all that a plan follows from.
+type observed struct {
+	supply   supply
+	queue    queue
+	ledger   *ledger
+	stopping bool
+}
+
+// state tells where the runner is in its life.
+func (e *entry) state() runner.State {
+	if e.op != nil {
+		switch e.op.step {
+		case StepClone, StepFollow:
+			return runner.Cloning
+		case StepConfigure:
+			return runner.Configuring
+		case StepStart, StepProbe:
+			return runner.Booting
+		case StepRegister:
+			return runner.Registering
+		case StepDestroy:
+			return runner.Destroying
+		}
+	}
+	switch {
+	case e.failed != "":
+		return runner.Failed
+	case !e.stopped.IsZero(), !e.finished.IsZero():
+		return runner.Draining
+	case e.guestBusy:
+		return runner.Busy
+	case !e.missingSince.IsZero():
+		return runner.Draining
+	case !e.busy.IsZero():
+		return runner.Busy
+	case !e.online.IsZero():
+		return runner.Idle
+	case !e.delivered.IsZero():
+		return runner.Registering
+	case !e.started.IsZero(), !e.configured.IsZero():
+		return runner.Booting
+	case !e.cloned.IsZero():
+		return runner.Configuring
+	}
+	return runner.Planned
+}
+
+// unexplainedWindow is how long a busy runner counts as the answer to some waiting job when GitHub's job list doesn't
+// say yet which job it took: runners and jobs are read one after the other and GitHub's lists may lag.
+const unexplainedWindow = time.Minute
+
+// unexplained reports whether the runner is busy with a job that the queue doesn't show yet.
+func (e *entry) unexplained(now time.Time) bool {
+	return e.state() == runner.Busy && e.job == 0 && !e.busy.IsZero() && now.Sub(e.busy) < unexplainedWindow
+}

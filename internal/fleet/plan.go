@@ -1,0 +1,345 @@
+package fleet
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"mayfly/internal/github"
+	"mayfly/internal/runner"
+)
+
+// Step is one idempotent piece of work on a runner.
+type Step string
+
+// The steps.
+const (
+	StepClone     Step = "clone"
+	StepFollow    Step = "follow_clone" // a clone that was asked for before a restart
+	StepConfigure Step = "configure"
+	StepStart     Step = "start"
+	StepProbe     Step = "probe"
+	StepRegister  Step = "register"
+	StepInspect   Step = "inspect"
+	StepDestroy   Step = "destroy"
+	StepRemove    Step = "remove_registration"
+	StepForget    Step = "forget" // not a call: the VM is gone, so the ledger drops it
+)
+
+// action is what the plan wants done.
+type action struct {
+	step   Step
+	vmid   int
+	name   string
+	pool   runner.Pool
+	node   string
+	inPool string
+	why    string
+	// force destroys even when GitHub says that the runner is busy: its VM is dead or over its limit.
+	force bool
+	// stopped says that the VM was seen powered off, so that it need not be stopped.
+	stopped  bool
+	template template
+	clone    cloneTask
+	target   runner.Target
+	// registration is GitHub's id; 0 when there is none to remove.
+	registration int64
+}
+
+// decision is what a plan comes to.
+type decision struct {
+	actions []action
+	waiting []WaitingJob
+	// again is when the plan wants to be made anew at the latest (zero: at the next observation).
+	again time.Time
+	// github asks for a reading of GitHub before its time.
+	github bool
+}
+
+// WaitingJob is a queued job and why it waits.
+type WaitingJob struct {
+	Job    runner.Job
+	Pool   string
+	Reason Reason
+}
+
+// maxStorageTasks is how many clones and destroys run at once: a storage's lock is held while disks are allocated and
+// freed, and others give up on it after 10 s (facts: B4).
+const maxStorageTasks = 4
+
+// plan decides what to do. It is a pure function: no I/O, no clock, nothing kept.
+func plan(s Spec, o observed, now time.Time) decision {
+	p := planner{s: s, o: o, now: now}
+	p.count()
+	p.serveJobs()
+	for _, e := range p.sorted() {
+		p.nextStep(e)
+	}
+	p.cleanRegistrations()
+	return p.d
+}
+
+// planner is the working memory of one plan.
+type planner struct {
+	s   Spec
+	o   observed
+	now time.Time
+	d   decision
+
+	byPool map[string][]*entry
+	tasks  int // clones and destroys in flight or planned
+	probes map[string]bool
+	total  int
+	alive  map[string]int
+	taken  map[int]bool
+	wanted map[string]int // waiting jobs of each pool
+}
+
+func (p *planner) sorted() []*entry {
+	list := make([]*entry, 0, len(p.o.ledger.runners))
+	for _, e := range p.o.ledger.runners {
+		list = append(list, e)
+	}
+	slices.SortFunc(list, func(a, b *entry) int {
+		return cmp.Or(a.created.Compare(b.created), cmp.Compare(a.vmid, b.vmid))
+	})
+	return list
+}
+
+func (p *planner) count() {
+	p.byPool, p.alive, p.wanted = map[string][]*entry{}, map[string]int{}, map[string]int{}
+	p.probes, p.taken = map[string]bool{}, map[int]bool{}
+	for id := range p.o.supply.taken {
+		p.taken[id] = true
+	}
+	for id, until := range p.o.ledger.heldBack {
+		if p.now.Before(until) {
+			p.taken[id] = true
+		}
+	}
+	for id := range p.o.ledger.quarantined {
+		p.taken[id] = true
+	}
+	for _, e := range p.sorted() {
+		p.taken[e.vmid] = true
+		p.total++
+		p.alive[e.pool]++
+		p.byPool[e.pool] = append(p.byPool[e.pool], e)
+		if e.op != nil {
+			switch e.op.step {
+			case StepClone, StepFollow, StepDestroy:
+				p.tasks++
+			case StepProbe:
+				p.probes[e.node] = true
+			}
+		}
+	}
+}
+
+// serveJobs gives every waiting job its reason, and plans a clone for each that needs one.
+func (p *planner) serveJobs() {
+	jobs := slices.Clone(p.o.queue.demand.Jobs)
+	slices.SortStableFunc(jobs, func(a, b runner.Job) int {
+		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))
+	})
+	covered := map[string]int{}
+	for _, j := range jobs {
+		if !j.Waiting() {
+			continue
+		}
+		pool, ok := p.poolFor(j)
+		if !ok {
+			p.wait(j, "", Reason{WaitNoPool, p.whyNoPool(j)})
+			continue
+		}
+		p.wanted[pool.Name]++
+		covers := p.covers(pool)
+		if n := covered[pool.Name]; n < len(covers) {
+			covered[pool.Name]++
+			p.wait(j, pool.Name, p.coverReason(covers[n]))
+			continue
+		}
+		if r, held := p.held(j, pool); held {
+			p.wait(j, pool.Name, r)
+			continue
+		}
+		p.wait(j, pool.Name, p.clone(pool))
+	}
+}
+
+// poolFor returns the pool that serves the job: of those that fit, the one with the fewest labels, then by name.
+func (p *planner) poolFor(j runner.Job) (runner.Pool, bool) {
+	var best runner.Pool
+	found := false
+	for _, pool := range p.s.Pools {
+		if !pool.Serves(j) {
+			continue
+		}
+		if !found || cmp.Or(cmp.Compare(len(pool.Labels), len(best.Labels)), cmp.Compare(pool.Name, best.Name)) < 0 {
+			best, found = pool, true
+		}
+	}
+	return best, found
+}
+
+func (p *planner) whyNoPool(j runner.Job) string {
+	if len(j.Labels) == 0 {
+		return "no pool matches: the job's runs-on names no label (a runner group alone); set accept_unlabeled on the pool that shall take such jobs"
+	}
+	offers := make([]string, 0, len(p.s.Pools))
+	for _, pool := range p.s.Pools {
+		if pool.Target == j.Target {
+			offers = append(offers, fmt.Sprintf("%s offers %s", pool.Name, strings.Join(pool.RegistrationLabels(), ",")))
+		}
+	}
+	if len(offers) == 0 {
+		return fmt.Sprintf("no pool matches: none serves %s", j.Target)
+	}
+	return fmt.Sprintf("no pool matches: runs-on wants %s, %s", strings.Join(j.Labels, ","), strings.Join(offers, "; "))
+}
+
+// covers are the pool's runners that answer for one waiting job each, the furthest first.
+func (p *planner) covers(pool runner.Pool) []*entry {
+	var list []*entry
+	for _, e := range p.byPool[pool.Name] {
+		if e.state().CanTakeJob() || e.unexplained(p.now) {
+			list = append(list, e)
+		}
+	}
+	slices.SortStableFunc(list, func(a, b *entry) int { return cmp.Compare(rank(b), rank(a)) })
+	return list
+}
+
+// rank orders runners by how near they are to taking a job.
+func rank(e *entry) int {
+	order := []runner.State{runner.Planned, runner.Cloning, runner.Configuring, runner.Booting, runner.Registering, runner.Idle, runner.Busy}
+	return slices.Index(order, e.state())
+}
+
+func (p *planner) coverReason(e *entry) Reason {
+	switch e.state() {
+	case runner.Idle, runner.Busy:
+		return Reason{WaitAssign, "runner " + e.name + " is registered; GitHub assigns the job"}
+	case runner.Planned, runner.Cloning, runner.Configuring, runner.Booting, runner.Registering,
+		runner.Draining, runner.Destroying, runner.Gone, runner.Failed:
+	}
+	text := fmt.Sprintf("runner %s is %s", e.name, e.state())
+	if e.lastWord != "" {
+		text += ": " + e.lastWord
+	}
+	return Reason{WaitRunner, text}
+}
+
+// held returns why no runner can be made for the job now.
+func (p *planner) held(j runner.Job, pool runner.Pool) (Reason, bool) {
+	l := p.o.ledger
+	if p.o.stopping {
+		return Reason{WaitStopping, "Mayfly is stopping"}, true
+	}
+	if err := p.o.queue.failed[j.Target]; err != nil {
+		if errors.Is(err, github.RateLimited) {
+			return Reason{WaitGitHubLimit, "GitHub limits our requests: " + err.Error()}, true
+		}
+		return Reason{WaitGitHub, "GitHub can't be read: " + err.Error()}, true
+	}
+	if err := p.o.supply.err; err != nil {
+		return Reason{WaitProxmox, "Proxmox can't be read: " + err.Error()}, true
+	}
+	if age := p.now.Sub(p.o.supply.at); age > p.s.Timing.Stale {
+		return Reason{WaitProxmox, fmt.Sprintf("Proxmox was last read %s ago", age.Round(time.Second))}, true
+	}
+	if t, ok := p.o.supply.templates[pool.Template]; !ok || t.problem != "" {
+		return Reason{WaitTemplate, cmp.Or(t.problem, fmt.Sprintf("template %q isn't known yet", pool.Template))}, true
+	}
+	if p.alive[pool.Name] >= pool.Max {
+		return Reason{WaitPoolMax, fmt.Sprintf("pool %s is at its max of %d", pool.Name, pool.Max)}, true
+	}
+	if p.total >= p.s.MaxRunners {
+		return Reason{WaitTotalMax, fmt.Sprintf("all pools together are at their max of %d", p.s.MaxRunners)}, true
+	}
+	if b := l.backoff[pool.Name]; p.now.Before(b.until) {
+		p.wakeAt(b.until)
+		return Reason{WaitBackoff, fmt.Sprintf("pool %s waits %s after %d failures in a row: %s",
+			pool.Name, b.until.Sub(p.now).Round(time.Second), b.failures, b.why)}, true
+	}
+	if p.o.queue.demand.At.Before(l.turn[pool.Name]) {
+		p.d.github = true
+		return Reason{WaitCheck, "a runner was just used up; reading the queue again"}, true
+	}
+	if p.tasks >= maxStorageTasks {
+		return Reason{WaitCloneLimit, fmt.Sprintf("%d clones and destroys run already", p.tasks)}, true
+	}
+	return Reason{}, false
+}
+
+// clone plans one more runner for the pool.
+func (p *planner) clone(pool runner.Pool) Reason {
+	vmid, ok, soonest := pickVMID(p.s, p.taken, p.o.ledger.lastUsed, p.now)
+	if !ok {
+		text := fmt.Sprintf("no VMID of %d to %d is free", p.s.VMIDs.Start, p.s.VMIDs.End)
+		if !soonest.IsZero() {
+			p.wakeAt(soonest)
+			text += fmt.Sprintf("; the next one in %s", soonest.Sub(p.now).Round(time.Second))
+		}
+		return Reason{WaitVMIDs, text}
+	}
+	p.taken[vmid] = true
+	p.total++
+	p.alive[pool.Name]++
+	p.tasks++
+	p.d.actions = append(p.d.actions, action{
+		step: StepClone, vmid: vmid, pool: pool, node: p.s.Node, template: p.o.supply.templates[pool.Template],
+		why: "a job waits",
+	})
+	return Reason{WaitRunner, "a runner is being made for it"}
+}
+
+func (p *planner) wait(j runner.Job, pool string, r Reason) {
+	p.d.waiting = append(p.d.waiting, WaitingJob{Job: j, Pool: pool, Reason: r})
+}
+
+// wakeAt makes sure that the plan is made again at t.
+func (p *planner) wakeAt(t time.Time) {
+	if p.d.again.IsZero() || t.Before(p.d.again) {
+		p.d.again = t
+	}
+}
+
+// cleanRegistrations removes registrations that have no VM: those that outlived a crash, and those that GitHub held
+// busy when their VM died.
+func (p *planner) cleanRegistrations() {
+	for _, id := range sortedKeys(p.o.ledger.orphans) {
+		o := p.o.ledger.orphans[id]
+		if due := o.since.Add(p.s.Timing.OrphanGrace); p.now.Before(due) {
+			p.wakeAt(due)
+			continue
+		}
+		if _, pending := p.o.ledger.removals[id]; !pending {
+			p.d.actions = append(p.d.actions, action{
+				step: StepRemove, registration: id, name: o.name, target: o.target, why: "its VM is gone",
+			})
+		}
+	}
+	for _, id := range sortedKeys(p.o.ledger.removals) {
+		r := p.o.ledger.removals[id]
+		if p.now.Before(r.next) {
+			p.wakeAt(r.next)
+			continue
+		}
+		p.d.actions = append(p.d.actions, action{
+			step: StepRemove, registration: id, name: r.name, target: r.target, why: "its VM died with a job",
+		})
+	}
+}
+
+func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K {
+	keys := make([]K, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}

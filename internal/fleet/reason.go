@@ -1,0 +1,40 @@
+package fleet
+
+// Code names why a job waits, for logs, metrics and programs; the words for people are beside it in [Reason].
+type Code string
+
+// Why a job waits.
+const (
+	// WaitAssign: a runner that fits is registered; GitHub assigns the job next.
+	WaitAssign Code = "assigning"
+	// WaitRunner: a runner for it is on its way.
+	WaitRunner Code = "runner_starting"
+	// WaitNoPool: no pool serves its labels.
+	WaitNoPool Code = "no_pool_matches"
+	// WaitPoolMax and WaitTotalMax: a limit of the configuration is reached.
+	WaitPoolMax  Code = "pool_at_max"
+	WaitTotalMax Code = "total_at_max"
+	// WaitVMIDs: no VMID of the range is free.
+	WaitVMIDs Code = "vmid_range_full"
+	// WaitTemplate: the template isn't there, is on another node, is locked, or can't be used.
+	WaitTemplate Code = "template_missing"
+	// WaitProxmox: Proxmox doesn't answer or refuses us.
+	WaitProxmox Code = "proxmox_unreachable"
+	// WaitGitHub and WaitGitHubLimit: GitHub doesn't answer, refuses us, or told us to wait.
+	WaitGitHub      Code = "github_unreachable"
+	WaitGitHubLimit Code = "github_rate_limited"
+	// WaitBackoff: the pool's last runner failed; the next attempt comes later.
+	WaitBackoff Code = "backoff"
+	// WaitCheck: a runner was just used up; the queue is read again before another is made.
+	WaitCheck Code = "checking_queue"
+	// WaitCloneLimit: as many clones and destroys run on the storage as it should bear.
+	WaitCloneLimit Code = "clone_limit"
+	// WaitStopping: the controller is ending.
+	WaitStopping Code = "stopping"
+)
+
+// Reason is why a job waits: a code and the words for people.
+type Reason struct {
+	Code Code   `json:"code"`
+	Text string `json:"text"`
+}

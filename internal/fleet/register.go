@@ -1,0 +1,113 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"mayfly/internal/github"
+	"mayfly/internal/handoff"
+	"mayfly/internal/runner"
+)
+
+// register mints an identity and delivers it at once. A reply that GitHub lost leaves a registration that nobody has
+// the key of; it is removed with the VM, because a name is never used twice.
+func (c *Controller) register(ctx context.Context, a action) outcome {
+	id, err := c.gh.CreateJITConfig(ctx, a.target, a.name, a.pool.RegistrationLabels(), a.pool.GroupID)
+	if err != nil {
+		return c.notMinted(a, fmt.Errorf("runner %s: mint identity: %w", a.name, err))
+	}
+	err = c.handoff.Deliver(ctx, handoff.VM{Node: a.node, VMID: a.vmid}, a.pool.RunnerUser, id)
+	if err != nil {
+		apply := c.giveUp(fmt.Errorf("runner %s: %w", a.name, err))
+		return func(e *entry, now time.Time) {
+			e.registration = id.RegistrationID
+			apply(e, now)
+		}
+	}
+	return done(func(e *entry, now time.Time) {
+		e.registration = id.RegistrationID
+		e.delivered = now
+		delete(c.ledger.backoff, e.pool)
+	})
+}
+
+// notMinted sorts out why there is no identity. Where GitHub surely made none, the booted VM waits for the next try;
+// otherwise it goes, with whatever registration has its name.
+func (c *Controller) notMinted(a action, err error) outcome {
+	switch {
+	case errors.Is(err, github.RateLimited):
+		var limited *github.Error
+		errors.As(err, &limited)
+		return func(e *entry, now time.Time) {
+			e.lastWord = err.Error()
+			e.notUntil = now.Add(c.spec.Timing.BackoffMin)
+			if limited.RetryAt.After(e.notUntil) {
+				e.notUntil = limited.RetryAt
+			}
+			c.log.Warn("identity delayed", "runner", e.name, "vmid", e.vmid, "pool", e.pool, "reason", err)
+		}
+	case errors.Is(err, github.MaybeHappened), errors.Is(err, github.Exists), errors.Is(err, context.DeadlineExceeded):
+		return c.giveUp(err)
+	case errors.Is(err, github.Unavailable):
+		return c.again(err)
+	}
+	return c.giveUp(err)
+}
+
+// removeRegistration removes a registration that has no VM any more.
+func (c *Controller) removeRegistration(ctx context.Context, a action, now time.Time) {
+	r, known := c.ledger.removals[a.registration]
+	if !known {
+		r = removal{target: a.target, name: a.name, since: now}
+	}
+	r.next = now.Add(removeRetry)
+	c.ledger.removals[a.registration] = r
+	c.steps.Go(func() {
+		ctx, cancel := context.WithTimeout(ctx, c.spec.Timing.Configure)
+		defer cancel()
+		err := c.gh.RemoveRunner(ctx, a.target, a.registration)
+		c.send(ctx, func(now time.Time) { c.removed(a, r, err, now) })
+	})
+}
+
+const (
+	// removeRetry is how often a registration that GitHub holds busy is tried again.
+	removeRetry = 30 * time.Second
+	// removeLimit is when that is given up: GitHub lets go of a dead runner's job after 10 to 15 minutes, and the
+	// list of orphans brings it back later anyway.
+	removeLimit = 30 * time.Minute
+)
+
+func (c *Controller) removed(a action, r removal, err error, now time.Time) {
+	switch {
+	case err == nil || errors.Is(err, github.NotFound):
+		delete(c.ledger.removals, a.registration)
+		delete(c.ledger.orphans, a.registration)
+		c.log.Info("registration removed", "runner", a.name, "reason", a.why)
+	case now.Sub(r.since) > removeLimit:
+		delete(c.ledger.removals, a.registration)
+		c.log.Warn("registration stays", "runner", a.name, "reason", err)
+	default:
+		c.log.Debug("registration not removed yet", "runner", a.name, "reason", err)
+	}
+}
+
+// deregister makes sure that no job can land on the runner any more. busy means that GitHub refused because a job
+// did.
+func (c *Controller) deregister(ctx context.Context, t runner.Target, id int64) (busy bool, err error) {
+	err = c.gh.RemoveRunner(ctx, t, id)
+	switch {
+	case err == nil, errors.Is(err, github.NotFound):
+		return false, nil
+	case errors.Is(err, github.Busy):
+		return true, nil
+	case errors.Is(err, github.MaybeHappened), errors.Is(err, github.Unavailable):
+		_, look := c.gh.Runner(ctx, t, id)
+		if errors.Is(look, github.NotFound) {
+			return false, nil
+		}
+	}
+	return false, err
+}

@@ -1,0 +1,60 @@
+package fleet
+
+import (
+	"context"
+
+	"mayfly/internal/handoff"
+	"mayfly/internal/proxmox"
+	"mayfly/internal/runner"
+)
+
+// Inventory is how the controller sees what Proxmox has.
+type Inventory interface {
+	Resources(ctx context.Context) ([]proxmox.Resource, error)
+	NodeVMs(ctx context.Context, node string) ([]proxmox.NodeVM, error)
+	VMConfig(ctx context.Context, node string, vmid int) (proxmox.VMConfig, error)
+	VMIDFree(ctx context.Context, vmid int) (bool, error)
+}
+
+// Maker makes VMs and shapes them.
+type Maker interface {
+	Clone(ctx context.Context, node string, template int, o proxmox.CloneOptions) (proxmox.UPID, error)
+	SetConfig(ctx context.Context, node string, vmid int, set map[string]string, del []string, digest string) error
+}
+
+// Power starts and ends VMs.
+type Power interface {
+	Start(ctx context.Context, node string, vmid int) (proxmox.UPID, error)
+	Stop(ctx context.Context, node string, vmid int) (proxmox.UPID, error)
+	Delete(ctx context.Context, node string, vmid int) (proxmox.UPID, error)
+}
+
+// Tasks tells how Proxmox's tasks go.
+type Tasks interface {
+	Tasks(ctx context.Context, node string, f proxmox.TaskFilter) ([]proxmox.Task, error)
+	TaskLog(ctx context.Context, upid proxmox.UPID, start, limit int) ([]string, error)
+	TaskError(ctx context.Context, upid proxmox.UPID, exit string) error
+}
+
+// Proxmox is all that the controller asks of a Proxmox client.
+type Proxmox interface {
+	Inventory
+	Maker
+	Power
+	Tasks
+}
+
+// GitHub is all that the controller asks of a GitHub client; jobs come from a demand source.
+type GitHub interface {
+	Runners(ctx context.Context, t runner.Target) ([]runner.Registration, error)
+	Runner(ctx context.Context, t runner.Target, id int64) (runner.Registration, error)
+	CreateJITConfig(ctx context.Context, t runner.Target, name string, labels []string, groupID int64) (runner.Identity, error)
+	RemoveRunner(ctx context.Context, t runner.Target, id int64) error
+}
+
+// Handoff gets identities into guests; package handoff has the ways.
+type Handoff interface {
+	Probe(ctx context.Context, vm handoff.VM) (handoff.Guest, error)
+	Deliver(ctx context.Context, vm handoff.VM, user string, id runner.Identity) error
+	Result(ctx context.Context, vm handoff.VM) (runner.Result, bool, error)
+}

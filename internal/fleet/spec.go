@@ -1,0 +1,156 @@
+package fleet
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"mayfly/internal/runner"
+)
+
+// Range is the VMIDs that belong to an installation, both ends included.
+type Range struct{ Start, End int }
+
+// Contains reports whether the VMID lies in the range.
+func (r Range) Contains(vmid int) bool { return vmid >= r.Start && vmid <= r.End }
+
+// Size is how many VMIDs the range has.
+func (r Range) Size() int { return r.End - r.Start + 1 }
+
+// Spec is what a fleet shall be: the part of the configuration that the plan follows.
+type Spec struct {
+	// Installation is in every marker; see runner.CheckInstallation.
+	Installation string
+	// Node is the Proxmox node that runners live on.
+	Node string
+	// ResourcePool is Proxmox's resource pool that clones are put into; "" for none.
+	ResourcePool string
+	VMIDs        Range
+	// MaxRunners caps the VMs of all pools together, whatever their state.
+	MaxRunners   int
+	Pools        []runner.Pool
+	PollInterval time.Duration // how often GitHub is read
+	Timing       Timing
+}
+
+// Pool returns the pool of that name.
+func (s Spec) Pool(name string) (runner.Pool, bool) {
+	for _, p := range s.Pools {
+		if p.Name == name {
+			return p, true
+		}
+	}
+	return runner.Pool{}, false
+}
+
+// Targets returns the distinct targets of all pools, in their order.
+func (s Spec) Targets() []runner.Target {
+	var targets []runner.Target
+	seen := map[runner.Target]bool{}
+	for _, p := range s.Pools {
+		if !seen[p.Target] {
+			seen[p.Target] = true
+			targets = append(targets, p.Target)
+		}
+	}
+	return targets
+}
+
+func (s Spec) check() error {
+	switch {
+	case runner.CheckInstallation(s.Installation) != nil:
+		return runner.CheckInstallation(s.Installation)
+	case s.Node == "":
+		return errors.New("fleet: no node")
+	case s.VMIDs.Start < 100 || s.VMIDs.Size() < 1:
+		return fmt.Errorf("fleet: VMID range %d to %d: want 100 or more, start before end", s.VMIDs.Start, s.VMIDs.End)
+	case s.MaxRunners < 1:
+		return fmt.Errorf("fleet: at most %d runners: want 1 or more", s.MaxRunners)
+	case len(s.Pools) == 0:
+		return errors.New("fleet: no pool")
+	}
+	return nil
+}
+
+// Timing holds every wait of the controller. A zero field takes its default.
+type Timing struct {
+	// Supply is how often Proxmox is looked at while a runner is alive, SupplyIdle while none is.
+	Supply     time.Duration
+	SupplyIdle time.Duration
+	// Urgent is the least distance of two readings of GitHub when one is wanted before PollInterval is over.
+	Urgent time.Duration
+	// TaskPoll is how often a node's task list is read while tasks of ours run.
+	TaskPoll time.Duration
+	// FirstProbe is when a booting guest is first asked, until the template's usual time is learnt; a failed
+	// probe holds one of the node's three daemon workers for 3 s (facts: agent/ping). ProbeRetry follows a failed one.
+	FirstProbe time.Duration
+	ProbeRetry time.Duration
+	// The deadlines of the steps.
+	Clone, Configure, Start, Deliver, Stop, Destroy time.Duration
+	// Register is how long a runner may take from identity to online.
+	Register time.Duration
+	// GoneConfirm is how long a registration must be missing before its VM is destroyed for it.
+	GoneConfirm time.Duration
+	// Linger is how long a VM may stay up after its listener ended: 20 s by contract, and time to shut down.
+	Linger time.Duration
+	// OrphanGrace is how long a registration with our name but no VM must be offline before it is removed.
+	OrphanGrace time.Duration
+	// Cooldown is how long a VMID rests: Proxmox shows a predecessor's status under a VMID for up to 10 s, and its
+	// statistics for 5 minutes (facts: rrd entries expire after 300 s).
+	Cooldown time.Duration
+	// BackoffMin and BackoffMax bound the wait after a failure, doubled each time.
+	BackoffMin, BackoffMax time.Duration
+	// Reread is how old a cached VM config may get before it is read again.
+	Reread time.Duration
+	// Stale is how old an observation of Proxmox may be and still be planned on.
+	Stale time.Duration
+}
+
+// DefaultTiming is made for a real cluster.
+func DefaultTiming() Timing {
+	return Timing{
+		Supply: 2 * time.Second, SupplyIdle: 10 * time.Second, Urgent: 2 * time.Second, TaskPoll: 500 * time.Millisecond,
+		FirstProbe: 4 * time.Second, ProbeRetry: 2 * time.Second,
+		Clone: 15 * time.Minute, Configure: time.Minute, Start: 5 * time.Minute, Deliver: time.Minute,
+		Stop: 3 * time.Minute, Destroy: 10 * time.Minute,
+		Register: 2 * time.Minute, GoneConfirm: 3 * time.Minute, Linger: 90 * time.Second, OrphanGrace: 10 * time.Minute,
+		Cooldown: 5 * time.Minute, BackoffMin: 5 * time.Second, BackoffMax: 5 * time.Minute,
+		Reread: 2 * time.Minute, Stale: 30 * time.Second,
+	}
+}
+
+// minCooldown holds even where the range is short: a reused VMID shows its predecessor's name and status for up to
+// 10 s (pvestatd's period).
+const minCooldown = 15 * time.Second
+
+func (t Timing) withDefaults() Timing {
+	d := DefaultTiming()
+	for _, f := range []struct{ have, def *time.Duration }{
+		{&t.Supply, &d.Supply},
+		{&t.SupplyIdle, &d.SupplyIdle},
+		{&t.Urgent, &d.Urgent},
+		{&t.TaskPoll, &d.TaskPoll},
+		{&t.FirstProbe, &d.FirstProbe},
+		{&t.ProbeRetry, &d.ProbeRetry},
+		{&t.Clone, &d.Clone},
+		{&t.Configure, &d.Configure},
+		{&t.Start, &d.Start},
+		{&t.Deliver, &d.Deliver},
+		{&t.Stop, &d.Stop},
+		{&t.Destroy, &d.Destroy},
+		{&t.Register, &d.Register},
+		{&t.GoneConfirm, &d.GoneConfirm},
+		{&t.Linger, &d.Linger},
+		{&t.OrphanGrace, &d.OrphanGrace},
+		{&t.Cooldown, &d.Cooldown},
+		{&t.BackoffMin, &d.BackoffMin},
+		{&t.BackoffMax, &d.BackoffMax},
+		{&t.Reread, &d.Reread},
+		{&t.Stale, &d.Stale},
+	} {
+		if *f.have <= 0 {
+			*f.have = *f.def
+		}
+	}
+	return t
+}

@@ -1,0 +1,204 @@
+package fleet
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"mayfly/internal/runner"
+)
+
+// Health is how one side answers.
+type Health struct {
+	OK     bool      `json:"ok"`
+	Error  string    `json:"error,omitempty"`
+	Since  time.Time `json:"since,omitzero"` // of the trouble
+	LastOK time.Time `json:"last_ok,omitzero"`
+}
+
+// RunnerStatus is one runner for people.
+type RunnerStatus struct {
+	Name    string       `json:"name"`
+	VMID    int          `json:"vmid"`
+	Node    string       `json:"node"`
+	Pool    string       `json:"pool"`
+	State   runner.State `json:"state"`
+	Created time.Time    `json:"created"`
+	Job     int64        `json:"job,omitempty"`
+	Reason  string       `json:"reason,omitempty"`
+}
+
+// WaitingStatus is one waiting job for people.
+type WaitingStatus struct {
+	Job    int64     `json:"job"`
+	Name   string    `json:"name"`
+	Target string    `json:"target"`
+	Labels []string  `json:"labels"`
+	Pool   string    `json:"pool,omitempty"`
+	Since  time.Time `json:"since"`
+	Reason Reason    `json:"reason"`
+}
+
+// UnclaimedStatus is a VM in our range that isn't provably ours.
+type UnclaimedStatus struct {
+	VMID int    `json:"vmid"`
+	Node string `json:"node"`
+	Name string `json:"name"`
+	Why  string `json:"why"`
+}
+
+// Status is the fleet at one moment.
+type Status struct {
+	At time.Time `json:"at"`
+	// Ready is whether new jobs can be served; Reasons says why not.
+	Ready      bool              `json:"ready"`
+	Reasons    []string          `json:"reasons"`
+	Proxmox    Health            `json:"proxmox"`
+	GitHub     Health            `json:"github"`
+	Runners    []RunnerStatus    `json:"runners"`
+	Waiting    []WaitingStatus   `json:"waiting"`
+	Unclaimed  []UnclaimedStatus `json:"unclaimed"`
+	Quarantine []Quarantine      `json:"quarantine"`
+}
+
+// Event is one change of a runner's state, for a dashboard or a demo.
+type Event struct {
+	At     time.Time
+	Kind   string // "runner" or "job"
+	Runner string
+	Pool   string
+	Node   string
+	VMID   int
+	State  runner.State
+	Job    int64
+	Reason string
+}
+
+// Status tells how the fleet was at the end of the last pass. It may be called from anywhere.
+func (c *Controller) Status() Status { return *c.status.Load() }
+
+// notice notes every runner's state as of now.
+func (c *Controller) notice(now time.Time) { c.noticeAt(now) }
+
+// noticeAt notes every runner's state; at is when it was observed.
+func (c *Controller) noticeAt(at time.Time) {
+	for _, id := range sortedKeys(c.ledger.runners) {
+		c.note(c.ledger.runners[id], at)
+	}
+}
+
+// note tells of a runner's state when it has changed, and keeps when a pool last lost one that could take a job.
+func (c *Controller) note(e *entry, at time.Time) {
+	state := e.state()
+	last, known := c.states[e.vmid]
+	if known && last.Runner == e.name && last.State == state {
+		return
+	}
+	if known && last.Runner == e.name && last.State.CanTakeJob() && !state.CanTakeJob() {
+		c.lost(e.pool, at)
+	}
+	ev := Event{
+		At: at, Kind: "runner", Runner: e.name, Pool: e.pool, Node: e.node, VMID: e.vmid, State: state, Job: e.job,
+		Reason: e.failed,
+	}
+	c.states[e.vmid] = ev
+	c.log.Info("runner", "runner", e.name, "vmid", e.vmid, "node", e.node, "pool", e.pool, "state", state)
+	c.events(ev)
+}
+
+// noteGone tells of a runner's end.
+func (c *Controller) noteGone(e *entry, at time.Time) {
+	if last, known := c.states[e.vmid]; known && last.State.CanTakeJob() {
+		c.lost(e.pool, at)
+	}
+	delete(c.states, e.vmid)
+	c.log.Info("runner", "runner", e.name, "vmid", e.vmid, "node", e.node, "pool", e.pool, "state", runner.Gone)
+	c.events(Event{
+		At: at, Kind: "runner", Runner: e.name, Pool: e.pool, Node: e.node, VMID: e.vmid, State: runner.Gone, Job: e.job,
+		Reason: e.failed,
+	})
+}
+
+func (c *Controller) lost(pool string, at time.Time) {
+	if at.After(c.ledger.turn[pool]) {
+		c.ledger.turn[pool] = at
+	}
+}
+
+// publish makes the status of this pass, and says in the log why each job waits, once for each reason.
+func (c *Controller) publish(d decision, now time.Time) {
+	s := &Status{
+		At: now, Proxmox: c.proxmox.status(), GitHub: c.github.status(), Runners: []RunnerStatus{},
+		Waiting: []WaitingStatus{}, Unclaimed: []UnclaimedStatus{}, Quarantine: []Quarantine{}, Reasons: []string{},
+	}
+	for _, id := range sortedKeys(c.ledger.runners) {
+		e := c.ledger.runners[id]
+		s.Runners = append(s.Runners, RunnerStatus{
+			Name: e.name, VMID: e.vmid, Node: e.node, Pool: e.pool, State: e.state(), Created: e.created, Job: e.job,
+			Reason: e.lastWord,
+		})
+	}
+	for _, id := range sortedKeys(c.seen.vms) {
+		if v := c.seen.vms[id]; v.unclaimed != "" && c.ledger.runners[id] == nil {
+			s.Unclaimed = append(s.Unclaimed, UnclaimedStatus{VMID: id, Node: v.node, Name: v.name, Why: v.unclaimed})
+		}
+	}
+	for _, id := range sortedKeys(c.ledger.quarantined) {
+		s.Quarantine = append(s.Quarantine, c.ledger.quarantined[id])
+	}
+	s.Waiting = c.explain(d.waiting, now)
+	s.Reasons = c.unready(s)
+	s.Ready = len(s.Reasons) == 0
+	c.status.Store(s)
+}
+
+// explain logs every new reason and returns all for the status.
+func (c *Controller) explain(waiting []WaitingJob, now time.Time) []WaitingStatus {
+	list := []WaitingStatus{}
+	still := map[int64]bool{}
+	for _, w := range waiting {
+		still[w.Job.ID] = true
+		if last, known := c.ledger.waiting[w.Job.ID]; !known || last.Reason.Code != w.Reason.Code {
+			c.log.Info("job waits", "job", w.Job.ID, "pool", w.Pool, "code", w.Reason.Code, "reason", w.Reason.Text)
+			c.events(Event{At: now, Kind: "job", Job: w.Job.ID, Pool: w.Pool, Reason: w.Reason.Text})
+		}
+		c.ledger.waiting[w.Job.ID] = w
+		list = append(list, WaitingStatus{
+			Job: w.Job.ID, Name: w.Job.Name, Target: w.Job.Target.String(), Labels: w.Job.Labels, Pool: w.Pool,
+			Since: w.Job.CreatedAt, Reason: w.Reason,
+		})
+	}
+	for id := range c.ledger.waiting {
+		if !still[id] {
+			delete(c.ledger.waiting, id)
+		}
+	}
+	return list
+}
+
+// unready lists why new jobs can't be served.
+func (c *Controller) unready(s *Status) []string {
+	reasons := []string{}
+	if !s.Proxmox.OK {
+		reasons = append(reasons, "proxmox: "+s.Proxmox.Error)
+	}
+	if !s.GitHub.OK {
+		reasons = append(reasons, "github: "+s.GitHub.Error)
+	}
+	for _, name := range sortedKeys(c.seen.templates) {
+		if t := c.seen.templates[name]; t.problem != "" {
+			reasons = append(reasons, t.problem)
+		}
+	}
+	for _, pool := range c.spec.Pools {
+		if b := c.ledger.backoff[pool.Name]; b.failures > 0 && b.until.After(s.At) {
+			reasons = append(reasons, fmt.Sprintf("pool %s: %s", pool.Name, b.why))
+		}
+	}
+	slices.Sort(reasons)
+	for i, r := range reasons {
+		reasons[i] = strings.Join(strings.Fields(r), " ")
+	}
+	return slices.Compact(reasons)
+}
