@@ -1,0 +1,162 @@
+package handoff
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"mayfly/internal/proxmox"
+	"mayfly/internal/runner"
+)
+
+const (
+	defaultExecTimeout = 20 * time.Second
+	defaultExecPoll    = 250 * time.Millisecond
+	// maxQuote bounds how much of a guest's output an error repeats.
+	maxQuote = 200
+)
+
+// Proxmox is what the hand-off needs of the Proxmox client: the guest agent's calls
+// (/nodes/{node}/qemu/{vmid}/agent/…).
+type Proxmox interface {
+	AgentPing(ctx context.Context, node string, vmid int) error
+	AgentExec(ctx context.Context, node string, vmid int, command []string, stdin []byte) (int, error)
+	AgentExecStatus(ctx context.Context, node string, vmid, pid int) (proxmox.ExecStatus, error)
+	AgentFileRead(ctx context.Context, node string, vmid int, path string) (string, error)
+}
+
+// Agent hands identities over through the QEMU guest agent.
+type Agent struct {
+	pve  Proxmox
+	opts AgentOptions
+}
+
+// NewAgent returns a hand-off that speaks to guests through pve.
+func NewAgent(pve Proxmox, opts AgentOptions) *Agent {
+	if opts.ExecTimeout <= 0 {
+		opts.ExecTimeout = defaultExecTimeout
+	}
+	if opts.ExecPoll <= 0 {
+		opts.ExecPoll = defaultExecPoll
+	}
+	return &Agent{pve: pve, opts: opts}
+}
+
+// Probe asks the guest how far it is. It returns [ErrNotReady] while the guest agent doesn't answer (that costs
+// Proxmox a daemon worker for 3 s, so ask one guest of a node at a time) and [ErrImage] when the image can't do it.
+func (a *Agent) Probe(ctx context.Context, vm VM) (Guest, error) {
+	if err := a.pve.AgentPing(ctx, vm.Node, vm.VMID); err != nil {
+		return Guest{}, fmt.Errorf("ping guest agent of VM %d: %w", vm.VMID, notReady(err))
+	}
+	out, err := a.exec(ctx, vm, []string{Script, "--probe"}, nil)
+	if err != nil {
+		return Guest{}, fmt.Errorf("probe guest of VM %d: %w", vm.VMID, err)
+	}
+	if out.ExitCode != 0 {
+		return Guest{}, fmt.Errorf("probe guest of VM %d: %w: %s --probe ended with %d: %s; rebuild the template",
+			vm.VMID, ErrImage, Script, out.ExitCode, quote(out.Err))
+	}
+	var g Guest
+	if err := json.Unmarshal([]byte(out.Out), &g); err != nil {
+		return Guest{}, fmt.Errorf("probe guest of VM %d: %w: %s --probe printed %s, want one line of JSON; rebuild the template",
+			vm.VMID, ErrImage, Script, quote(out.Out))
+	}
+	if g.Contract != Contract {
+		return Guest{}, fmt.Errorf("probe guest of VM %d: %w: its run-once contract is %d, this Mayfly speaks %d; rebuild the template",
+			vm.VMID, ErrImage, g.Contract, Contract)
+	}
+	switch g.State {
+	case Ready, Delivered, Done:
+		return g, nil
+	}
+	return Guest{}, fmt.Errorf("probe guest of VM %d: %w: unknown state %q", vm.VMID, ErrImage, g.State)
+}
+
+// Deliver gives the guest its identity and returns when run-once.sh has taken it over. A reply that was lost is
+// answered by delivering again, which the contract makes harmless.
+func (a *Agent) Deliver(ctx context.Context, vm VM, user string, id runner.Identity) error {
+	command := []string{Script}
+	if user != "" {
+		command = append(command, "--user", user)
+	}
+	command = append(command, "--jit", id.Name)
+	stdin := []byte(id.JITConfig.Reveal() + "\n")
+
+	out, err := a.exec(ctx, vm, command, stdin)
+	if err != nil && ctx.Err() == nil {
+		out, err = a.exec(ctx, vm, command, stdin)
+	}
+	if err != nil {
+		return fmt.Errorf("deliver identity %s to VM %d: %w", id.Name, vm.VMID, err)
+	}
+	switch out.ExitCode {
+	case 0:
+		return nil
+	case 3:
+		return fmt.Errorf("deliver identity %s to VM %d: %w", id.Name, vm.VMID, ErrTaken)
+	}
+	return fmt.Errorf("deliver identity %s to VM %d: %w: %s ended with %d: %s",
+		id.Name, vm.VMID, ErrImage, Script, out.ExitCode, quote(out.Err))
+}
+
+// Result reads what the guest says of its job. The second value is false while it says nothing yet.
+func (a *Agent) Result(ctx context.Context, vm VM) (runner.Result, bool, error) {
+	text, err := a.pve.AgentFileRead(ctx, vm.Node, vm.VMID, resultFile)
+	switch {
+	case errors.Is(err, proxmox.NotFound):
+		return runner.Result{}, false, nil
+	case err != nil:
+		return runner.Result{}, false, fmt.Errorf("read result of VM %d: %w", vm.VMID, err)
+	}
+	var r runner.Result
+	if err := json.Unmarshal([]byte(text), &r); err != nil {
+		return runner.Result{}, false, fmt.Errorf("read result of VM %d: %w", vm.VMID, err)
+	}
+	return r, true, nil
+}
+
+// exec runs a command in the guest and waits for its exit.
+func (a *Agent) exec(ctx context.Context, vm VM, command []string, stdin []byte) (proxmox.ExecStatus, error) {
+	ctx, cancel := context.WithTimeout(ctx, a.opts.ExecTimeout)
+	defer cancel()
+	pid, err := a.pve.AgentExec(ctx, vm.Node, vm.VMID, command, stdin)
+	if err != nil {
+		return proxmox.ExecStatus{}, fmt.Errorf("execute %s: %w", command[0], err)
+	}
+	for {
+		// A finished command's status can be read once only (facts: exec-status), so a read that got lost ends
+		// here as an error and the caller asks the guest anew.
+		st, err := a.pve.AgentExecStatus(ctx, vm.Node, vm.VMID, pid)
+		if err != nil {
+			return proxmox.ExecStatus{}, fmt.Errorf("wait for %s: %w", command[0], err)
+		}
+		if st.Exited {
+			return st, nil
+		}
+		select {
+		case <-ctx.Done():
+			return proxmox.ExecStatus{}, fmt.Errorf("wait for %s: %w", command[0], ctx.Err())
+		case <-time.After(a.opts.ExecPoll):
+		}
+	}
+}
+
+// notReady marks the errors that a booting guest gives; a missing privilege or VM is none of them.
+func notReady(err error) error {
+	if errors.Is(err, proxmox.Permission) || errors.Is(err, proxmox.Unauthorized) || errors.Is(err, proxmox.NotFound) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrNotReady, err)
+}
+
+// quote shortens what a guest printed, so that an error stays one line.
+func quote(s string) string {
+	s = strings.Join(strings.Fields(s), " ")
+	if len(s) > maxQuote {
+		s = s[:maxQuote] + "…"
+	}
+	return fmt.Sprintf("%q", s)
+}

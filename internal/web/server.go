@@ -1,0 +1,91 @@
+package web
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"mayfly/internal/fleet"
+)
+
+// Limits of one request: these pages are small and their readers are near.
+const (
+	headerTimeout   = 5 * time.Second
+	requestTimeout  = 10 * time.Second
+	idleTimeout     = time.Minute
+	shutdownTimeout = 2 * time.Second
+)
+
+// Fleet tells how the fleet is.
+type Fleet interface {
+	Status() fleet.Status
+}
+
+// Handler serves the pages.
+//
+//	GET /healthz  200 while the process lives and its loop runs; 503 with the reason when the loop has not come
+//	              round for Stuck
+//	GET /readyz   200 when new jobs can be served, else 503; the whole status either way, with the reasons and why
+//	              each waiting job waits
+func Handler(f Fleet, now func() time.Time) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		s := f.Status()
+		if age := now().Sub(s.At); !s.At.IsZero() && age > Stuck {
+			reply(w, http.StatusServiceUnavailable, map[string]any{
+				"ok": false, "reason": fmt.Sprintf("the controller has not come round for %s; restart mayfly and report it", age.Round(time.Second)),
+			})
+			return
+		}
+		reply(w, http.StatusOK, map[string]any{"ok": true})
+	})
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		s := f.Status()
+		code := http.StatusOK
+		if !s.Ready {
+			code = http.StatusServiceUnavailable
+		}
+		reply(w, code, s)
+	})
+	return mux
+}
+
+// Stuck is how long the controller may take to come round before it counts as hung: it plans at least once in each
+// poll interval, which is at most 10 minutes.
+const Stuck = 15 * time.Minute
+
+// Serve serves the pages on the listener until ctx ends.
+func Serve(ctx context.Context, l net.Listener, f Fleet, log *slog.Logger) error {
+	srv := &http.Server{
+		Handler: Handler(f, time.Now), ReadHeaderTimeout: headerTimeout, ReadTimeout: requestTimeout,
+		WriteTimeout: requestTimeout, IdleTimeout: idleTimeout, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- srv.Serve(l) }()
+	select {
+	case err := <-ended:
+		return fmt.Errorf("serve %s: %w", l.Addr(), err)
+	case <-ctx.Done():
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
+	defer cancel()
+	err := srv.Shutdown(ctx)
+	if serveErr := <-ended; !errors.Is(serveErr, http.ErrServerClosed) {
+		return fmt.Errorf("serve %s: %w", l.Addr(), serveErr)
+	}
+	return err
+}
+
+func reply(w http.ResponseWriter, code int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(code)
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	_ = enc.Encode(v) // the reader has gone: nobody to tell
+}
