@@ -23,6 +23,7 @@ type Server struct {
 	wg     sync.WaitGroup // requests in process and listeners
 	key    func() runnerproto.RSAParameters
 	faults *faultList
+	routes []route
 
 	mu       sync.Mutex
 	closed   bool
@@ -49,7 +50,7 @@ func New(o Options) *Server {
 	o = o.withDefaults()
 	ctx, cancel := context.WithCancel(context.Background())
 	return &Server{
-		opts: o, ctx: ctx, cancel: cancel, faults: newFaultList(), world: newWorld(o, time.Now()),
+		opts: o, ctx: ctx, cancel: cancel, faults: newFaultList(), routes: routes(), world: newWorld(o, time.Now()),
 		// One key serves every registration: making a key takes longer than everything else here, and nothing
 		// ever trades it for a token.
 		key: sync.OnceValue(newKey),

@@ -2,6 +2,7 @@ package gh
 
 import (
 	"cmp"
+	"encoding/json"
 	"slices"
 	"strings"
 	"time"
@@ -25,6 +26,7 @@ type world struct {
 	// groups of organizations, by owner.
 	groups map[string][]*group
 	labels map[string]int64
+	cache  map[string]json.RawMessage // what is rendered once
 }
 
 // repository is one repository and its runs, the oldest first.
@@ -163,6 +165,7 @@ func newWorld(o Options, now time.Time) world {
 		opts: o, born: now, nextID: map[string]int64{}, tokens: map[string]*token{}, tickets: map[string]ticket{},
 		runs: map[int64]*run{}, jobs: map[int64]*job{}, registrations: map[int64]*registration{},
 		bySecret: map[string]*registration{}, groups: map[string][]*group{}, labels: map[string]int64{},
+		cache: map[string]json.RawMessage{},
 	}
 	for _, spec := range o.Repositories {
 		owner, name, _ := strings.Cut(spec.Name, "/")

@@ -25,6 +25,21 @@ func SetReason(w http.ResponseWriter, reason string) {
 	}
 }
 
+// SetNote attaches a value to the exchange: [Options.Done] finds it in [Exchange.Note]. Other servers' writers drop it.
+func SetNote(w http.ResponseWriter, note any) {
+	for {
+		switch v := w.(type) {
+		case *response:
+			v.note = note
+			return
+		case interface{ Unwrap() http.ResponseWriter }:
+			w = v.Unwrap()
+		default:
+			return
+		}
+	}
+}
+
 func firstLine(s string) string {
 	if i := strings.IndexAny(s, "\r\n"); i >= 0 {
 		return s[:i]
@@ -37,6 +52,7 @@ type response struct {
 	header http.Header
 	status int
 	reason string
+	note   any
 	body   bytes.Buffer
 }
 

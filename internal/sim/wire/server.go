@@ -34,6 +34,7 @@ type Exchange struct {
 	Status int           // 0: the client got no reply
 	Reason string
 	Fault  Fault
+	Note   any // what the handler gave SetNote; nil when it never ran
 }
 
 // Server serves one handler over listeners and in process.
@@ -101,6 +102,7 @@ func (s *Server) enter() bool {
 // outcome is what a request comes to, whichever way it came in.
 type outcome struct {
 	reply *response // nil: none, the connection breaks
+	note  any
 	cut   bool
 	err   error // what an in-process client sees instead of a reply
 }
@@ -112,7 +114,7 @@ func (s *Server) exchange(ctx context.Context, r *http.Request) outcome {
 		x.Fault = s.opts.Fault(r)
 	}
 	out := s.run(ctx, r, x.Fault)
-	x.Took = time.Since(x.At)
+	x.Took, x.Note = time.Since(x.At), out.note
 	if out.reply != nil {
 		out.reply.WriteHeader(http.StatusOK)
 		x.Status, x.Reason = out.reply.status, out.reply.statusLine()[4:]
@@ -138,16 +140,17 @@ func (s *Server) run(ctx context.Context, r *http.Request, f Fault) outcome {
 		return outcome{reply: w}
 	}
 	s.handler.ServeHTTP(w, r.WithContext(ctx))
+	out := outcome{reply: w, note: w.note}
 	if f.wait(ctx, true) != nil {
-		return outcome{err: errReset()}
+		return outcome{err: errReset(), note: w.note}
 	}
 	switch f.Kind {
 	case ResetAfter:
-		return outcome{err: errReset()}
+		return outcome{err: errReset(), note: w.note}
 	case AnswerAfter:
 		w.reply(f.Status, f.Reason)
 	case CutBody:
-		return outcome{reply: w, cut: true}
+		out.cut = true
 	}
-	return outcome{reply: w}
+	return out
 }
