@@ -18,8 +18,11 @@ type Server struct {
 	wire   *wire.Server
 	ctx    context.Context // ends with Close; task workers live in it
 	cancel context.CancelFunc
-	tasks  sync.WaitGroup // running workers: tasks and the machines' own goroutines
-	start  time.Time
+	// workers are the goroutines that Close waits for: tasks, daemon workers, Listen.
+	workers sync.WaitGroup
+	// handlers answer the methods of the schema; nothing changes them after New.
+	handlers map[string]func(*call) (any, error)
+	start    time.Time
 
 	identity identity // the TLS certificate, made when first needed
 
@@ -31,6 +34,10 @@ type Server struct {
 // requests start.
 func New(opts Options) *Server {
 	s := &Server{opts: opts.withDefaults(), start: time.Now()}
+	if s.opts.Engine == nil {
+		s.opts.Engine = newBlankEngine()
+	}
+	s.handlers = s.routes()
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.wire = wire.New(s.handler(), wire.Options{Fault: s.chooseFault, Done: s.record, Logger: s.opts.Logger})
 	s.populate()
@@ -41,7 +48,7 @@ func New(opts Options) *Server {
 func (s *Server) Close() {
 	s.cancel()
 	s.wire.Close()
-	s.tasks.Wait()
+	s.workers.Wait()
 }
 
 // Serve answers on l over TLS with the server's self-signed certificate, until Close or until l fails; it closes l.
@@ -72,9 +79,9 @@ func (s *Server) Listen() (string, error) {
 	s.mu.Lock()
 	s.url = "https://" + l.Addr().String()
 	s.mu.Unlock()
-	s.tasks.Add(1)
+	s.workers.Add(1)
 	go func() {
-		defer s.tasks.Done()
+		defer s.workers.Done()
 		if err := s.Serve(l); err != nil {
 			s.opts.Logger.Error("stand-in stopped listening", "reason", err)
 		}
@@ -95,7 +102,7 @@ func (s *Server) Info() Info {
 		URL: s.url, Fingerprint: s.identity.fingerprint(s.opts.Nodes),
 		Node: s.opts.Node, Template: templateID, ResourcePool: poolRunners,
 	}
-	info.TokenID, info.TokenSecret = fleetToken, s.tokens[fleetToken].secret
-	info.AdminTokenID, info.AdminTokenSecret = adminToken, s.tokens[adminToken].secret
+	info.TokenID, info.TokenSecret = fleetToken, s.access.tokens[fleetToken].secret
+	info.AdminTokenID, info.AdminTokenSecret = adminToken, s.access.tokens[adminToken].secret
 	return info
 }
