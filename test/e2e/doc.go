@@ -1,0 +1,8 @@
+// Package e2e runs jobs in real virtual machines: sim/pve with QEMU behind it, sim/gh, guests from test/guest, and
+// `mayfly run` as a process of its own with nothing but environment variables. `make e2e` runs it (build tag e2e):
+//
+//	sh test/guest/packages.sh && go test -tags e2e -count=1 -v ./test/e2e/...
+//
+// It ends with a table of how long each stage of a runner's life took; nothing is asserted about those times. The
+// invariant it checks: one job, one machine, and nothing of either is left.
+package e2e
