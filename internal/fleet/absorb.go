@@ -14,7 +14,7 @@ const vanishConfirm = 5 * time.Second
 // absorbSupply brings the ledger up to date with a look at Proxmox.
 func (l *ledger) absorbSupply(s Spec, o supply) {
 	for id, v := range o.vms {
-		if v.unclaimed != "" || l.runners[id] != nil || o.at.Before(l.lastUsed[id]) {
+		if v.unclaimed != "" || v.unread || l.runners[id] != nil || o.at.Before(l.lastUsed[id]) {
 			continue
 		}
 		l.adopt(v, o.at)
@@ -29,7 +29,7 @@ func (l *ledger) absorbSupply(s Spec, o supply) {
 	for id, e := range l.runners {
 		v, there := o.vms[id]
 		switch {
-		case e.op != nil || e.cloned.IsZero() || !o.at.After(e.cloned):
+		case e.op != nil || e.cloned.IsZero() || !o.at.After(e.cloned) || v.unread:
 			continue
 		case !there:
 			if e.missingVM.IsZero() {
@@ -82,6 +82,7 @@ func (l *ledger) absorbQueue(s Spec, q queue) {
 		for _, r := range list {
 			seen[r.Name] = true
 			if e := byName[r.Name]; e != nil {
+				e.target = target
 				e.sawRegistration(r, q.at)
 			}
 		}

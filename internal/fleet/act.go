@@ -31,12 +31,14 @@ func (c *Controller) do(ctx context.Context, a action, now time.Time) {
 	case StepFollow:
 		c.start(ctx, a, c.spec.Timing.Clone, now, c.follow)
 	case StepConfigure:
+		a.noTags, a.noMAC = c.lostTags, c.lostNetwork
 		c.start(ctx, a, c.spec.Timing.Configure, now, c.configure)
 	case StepStart:
 		c.start(ctx, a, c.spec.Timing.Start, now, c.boot)
 	case StepProbe:
 		c.start(ctx, a, probeTimeout, now, c.probe)
 	case StepRegister:
+		c.ledger.runners[a.vmid].minting = true
 		c.start(ctx, a, c.spec.Timing.Deliver, now, c.register)
 	case StepInspect:
 		c.start(ctx, a, probeTimeout, now, c.inspect)

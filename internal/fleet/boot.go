@@ -40,7 +40,10 @@ func (c *Controller) probe(ctx context.Context, a action) outcome {
 		return c.giveUp(fmt.Errorf("runner %s: %w", a.name, err))
 	case err != nil:
 		// It boots, or it hangs: the boot deadline tells.
-		return func(e *entry, now time.Time) { e.notUntil = now.Add(c.spec.Timing.ProbeRetry) }
+		return func(e *entry, now time.Time) {
+			e.probed = true
+			e.notUntil = now.Add(c.spec.Timing.ProbeRetry)
+		}
 	}
 	return done(func(e *entry, now time.Time) { c.guestAnswered(e, a, g, now) })
 }

@@ -60,11 +60,13 @@ func (c *Controller) configure(ctx context.Context, a action) outcome {
 // shape is the config of a runner's VM as far as it differs from the template's.
 func (c *Controller) shape(a action, cfg proxmox.VMConfig) map[string]string {
 	set := map[string]string{
-		"tags": tags(c.spec, a.pool.Name),
 		// A node that reboots must not bring half-done runners back, and a guest that reboots is no longer the fresh
 		// VM that its job was promised: with reboot=0 QEMU ends instead.
 		"onboot": "0",
 		"reboot": "0",
+	}
+	if !a.noTags {
+		set["tags"] = tags(c.spec, a.pool.Name)
 	}
 	if cfg.Protection {
 		set["protection"] = "0" // inherited from the template; Proxmox would refuse to destroy the clone
@@ -75,7 +77,7 @@ func (c *Controller) shape(a action, cfg proxmox.VMConfig) map[string]string {
 	if a.pool.Memory > 0 {
 		set["memory"] = strconv.FormatInt(int64(a.pool.Memory/runner.MiB), 10)
 	}
-	if net0, ok := withMAC(cfg.Values["net0"], MAC(c.spec.Installation, a.vmid)); ok && !c.lostNetwork {
+	if net0, ok := withMAC(cfg.Values["net0"], MAC(c.spec.Installation, a.vmid)); ok && !a.noMAC {
 		set["net0"] = net0
 	}
 	return set

@@ -88,13 +88,12 @@ func New(o Options) (*Controller, error) {
 	if o.Spec.PollInterval <= 0 {
 		o.Spec.PollInterval = 15 * time.Second
 	}
-	pve := newGentle(o.Proxmox)
 	c := &Controller{
-		spec: o.Spec, pve: pve, gh: o.GitHub, handoff: o.Handoff, log: o.Logger, version: o.Version, events: o.Events,
+		spec: o.Spec, pve: o.Proxmox, gh: o.GitHub, handoff: o.Handoff, log: o.Logger, version: o.Version, events: o.Events,
 		inbox: make(chan message, inboxSize),
-		tasks: newTaskWatch(pve, o.Spec.Timing.TaskPoll),
+		tasks: newTaskWatch(o.Proxmox, o.Spec.Timing.TaskPoll),
 		gather: gatherer{
-			spec: o.Spec, pve: pve, gh: o.GitHub, source: o.Demand,
+			spec: o.Spec, pve: o.Proxmox, gh: o.GitHub, source: o.Demand,
 			configs: map[int]cachedConfig{}, followed: map[proxmox.UPID]bool{},
 		},
 		ledger: newLedger(), states: map[int]Event{}, saidOnce: map[string]bool{},
@@ -186,6 +185,9 @@ func (c *Controller) look(ctx context.Context) {
 		o := c.gather.supply(ctx, since, hidden)
 		c.send(ctx, func(now time.Time) {
 			c.looking = false
+			if o.err == nil && c.scanSince.Equal(since) {
+				c.scanSince = time.Time{} // those of since then are found; a later wish stays
+			}
 			c.nextLook = now.Add(c.lookInterval())
 			c.tookSupply(o, now)
 		})
@@ -216,8 +218,7 @@ func (c *Controller) tookSupply(o supply, now time.Time) {
 		if c.seen.at.IsZero() {
 			c.seen = o
 		}
-		c.proxmox.fail(o.err, now)
-		c.log.Warn("proxmox unreachable", "reason", o.err, "failures", c.proxmox.failures)
+		c.log.Log(context.Background(), newsLevel(c.proxmox.fail(o.err, now)), "proxmox unreachable", "reason", o.err, "failures", c.proxmox.failures)
 		c.endIfHopeless(o.err)
 		return
 	}
@@ -226,7 +227,6 @@ func (c *Controller) tookSupply(o supply, now time.Time) {
 		c.log.Info("proxmox answers")
 	}
 	c.seen = o
-	c.scanSince = time.Time{}
 	c.ledger.absorbSupply(c.spec, o)
 	c.quarantineLocked(o, now)
 	c.noticeAt(o.at)
@@ -272,8 +272,7 @@ func (c *Controller) tookQueue(q queue, now time.Time) {
 		if err == nil {
 			continue
 		}
-		c.github.fail(err, now)
-		c.log.Warn("github unreachable", "target", t.String(), "reason", err, "failures", c.github.failures)
+		c.log.Log(context.Background(), newsLevel(c.github.fail(err, now)), "github unreachable", "target", t.String(), "reason", err, "failures", c.github.failures)
 		if first {
 			c.endIfHopeless(err)
 		}
@@ -282,6 +281,14 @@ func (c *Controller) tookQueue(q queue, now time.Time) {
 	if until := q.limited(); until.After(c.nextRead) {
 		c.nextRead = until
 	}
+}
+
+// newsLevel keeps a trouble that goes on from filling the log.
+func newsLevel(news bool) slog.Level {
+	if news {
+		return slog.LevelWarn
+	}
+	return slog.LevelDebug
 }
 
 // endIfHopeless ends Run for what no waiting mends, but only before that side has ever answered: a fleet that once ran

@@ -28,31 +28,34 @@ func (c *Controller) destroy(ctx context.Context, a action) outcome {
 	if _, err := Claim(c.spec, a.vmid, cfg, a.inPool); err != nil {
 		return c.disowned(fmt.Errorf("runner %s: VM %d isn't provably ours (%w); leave it alone", a.name, a.vmid, err))
 	}
-	var busy bool
-	if a.registration != 0 {
-		busy, err = c.deregister(ctx, a.target, a.registration)
-		if err != nil && !a.force {
-			return c.again(fmt.Errorf("runner %s: deregister: %w", a.name, err))
-		}
-		busy = busy || err != nil
-	}
-	if busy && !a.force {
-		return func(e *entry, now time.Time) {
-			e.failed, e.busyRefused = "", now
-			if e.busy.IsZero() {
-				e.busy = now
-			}
-			c.log.Info("runner kept", "runner", e.name, "vmid", e.vmid, "reason", "a job has just landed on it")
-		}
+	held, err := c.deregister(ctx, a)
+	switch {
+	case err != nil && !a.force:
+		return c.again(fmt.Errorf("runner %s: deregister: %w", a.name, err))
+	case held.busy && !a.force:
+		return c.kept(held)
 	}
 	if err := c.destroyVM(ctx, a); err != nil {
 		apply := c.again(err)
 		if !passing(err) {
 			apply = c.stuck(err)
 		}
-		return c.indebted(a, busy, apply)
+		return c.indebted(a, held, apply)
 	}
-	return c.indebted(a, busy, c.gone())
+	return c.indebted(a, held, c.gone())
+}
+
+// kept is the outcome of GitHub's refusal: a job has just landed on the runner, so it has its identity and works.
+func (c *Controller) kept(held registered) outcome {
+	return func(e *entry, now time.Time) {
+		e.failed, e.registration, e.target = "", held.id, held.target
+		for _, milestone := range []*time.Time{&e.ready, &e.delivered, &e.online, &e.busy} {
+			if milestone.IsZero() {
+				*milestone = now
+			}
+		}
+		c.log.Info("runner kept", "runner", e.name, "vmid", e.vmid, "reason", "a job has just landed on it")
+	}
 }
 
 // destroyVM stops the VM, if it runs, and deletes it.
@@ -94,14 +97,14 @@ func (c *Controller) gone() outcome {
 	return func(e *entry, now time.Time) { c.forget(e, now) }
 }
 
-// indebted notes a registration that GitHub still holds busy for a VM that is dead.
-func (c *Controller) indebted(a action, busy bool, apply outcome) outcome {
-	if !busy {
+// indebted notes a registration that outlives its VM: GitHub still holds it busy, or could not be asked.
+func (c *Controller) indebted(a action, held registered, apply outcome) outcome {
+	if held.id == 0 {
 		return apply
 	}
 	return func(e *entry, now time.Time) {
-		if _, known := c.ledger.removals[a.registration]; !known {
-			c.ledger.removals[a.registration] = removal{target: a.target, name: a.name, since: now, next: now}
+		if _, known := c.ledger.removals[held.id]; !known {
+			c.ledger.removals[held.id] = removal{target: held.target, name: a.name, since: now, next: now}
 		}
 		apply(e, now)
 	}

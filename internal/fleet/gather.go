@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
 	"strconv"
 	"time"
@@ -56,7 +57,9 @@ func (g *gatherer) supply(ctx context.Context, since time.Time, hidden []int) su
 	for _, v := range onNode {
 		status[v.VMID] = v
 	}
+	listed := map[int]bool{}
 	for _, r := range all {
+		listed[r.VMID] = true
 		if (r.Type != "qemu" && r.Type != "lxc") || !g.spec.VMIDs.Contains(r.VMID) {
 			continue
 		}
@@ -64,18 +67,12 @@ func (g *gatherer) supply(ctx context.Context, since time.Time, hidden []int) su
 		if r.Type == "lxc" || r.Template || status[r.VMID].Template {
 			continue
 		}
-		if v, ok := g.vm(ctx, r, status, o.at); ok {
-			o.vms[r.VMID] = v
-		}
+		o.vms[r.VMID] = g.vm(ctx, r, status, o.at)
 	}
-	for id := range g.configs {
-		if _, there := o.vms[id]; !there && g.spec.VMIDs.Contains(id) {
-			delete(g.configs, id)
-		}
-	}
+	maps.DeleteFunc(g.configs, func(id int, _ cachedConfig) bool { return !listed[id] })
 	for _, p := range g.spec.Pools {
 		if _, done := o.templates[p.Template]; !done {
-			o.templates[p.Template] = g.template(ctx, p.Template, all)
+			o.templates[p.Template] = g.template(ctx, p.Template, all, o.at)
 		}
 	}
 	for _, id := range hidden {
@@ -90,30 +87,40 @@ func (g *gatherer) supply(ctx context.Context, since time.Time, hidden []int) su
 	return o
 }
 
-// vm says whose the VM is. One whose config can't be read is in no list: it is being made or destroyed right now.
-func (g *gatherer) vm(ctx context.Context, r proxmox.Resource, status map[int]proxmox.NodeVM, at time.Time) (vm, bool) {
-	cached, ok := g.configs[r.VMID]
-	if !ok || at.Sub(cached.read) > g.spec.Timing.Reread || cached.cfg.Lock != r.Lock {
-		cfg, err := g.pve.VMConfig(ctx, r.Node, r.VMID)
-		if err != nil {
-			return vm{}, false
-		}
-		cached = cachedConfig{cfg: cfg, read: at}
-		if cfg.Lock == "" {
-			g.configs[r.VMID] = cached
-		}
-	}
-	v := vm{id: r.VMID, node: r.Node, name: cached.cfg.Name, lock: r.Lock, inPool: r.Pool, status: status[r.VMID].Status}
-	marker, err := Claim(g.spec, r.VMID, cached.cfg, r.Pool)
+// vm says whose the VM is.
+func (g *gatherer) vm(ctx context.Context, r proxmox.Resource, status map[int]proxmox.NodeVM, at time.Time) vm {
+	v := vm{id: r.VMID, node: r.Node, name: r.Name, lock: r.Lock, inPool: r.Pool, status: status[r.VMID].Status}
+	cfg, err := g.config(ctx, r, at)
 	if err != nil {
+		v.unread, v.unclaimed = true, "its config can't be read: "+err.Error()
+		return v
+	}
+	v.name = cfg.Name
+	if v.marker, err = Claim(g.spec, r.VMID, cfg, r.Pool); err != nil {
 		v.unclaimed = err.Error()
 	}
-	v.marker = marker
-	return v, true
+	return v
+}
+
+// config gives a VM's config, read again when it is old or when the lock, which the list shows live, says that it
+// changed.
+func (g *gatherer) config(ctx context.Context, r proxmox.Resource, at time.Time) (proxmox.VMConfig, error) {
+	cached, ok := g.configs[r.VMID]
+	if ok && at.Sub(cached.read) <= g.spec.Timing.Reread && cached.cfg.Lock == r.Lock {
+		return cached.cfg, nil
+	}
+	cfg, err := g.pve.VMConfig(ctx, r.Node, r.VMID)
+	if err != nil {
+		return proxmox.VMConfig{}, err
+	}
+	if cfg.Lock == "" {
+		g.configs[r.VMID] = cachedConfig{cfg: cfg, read: at}
+	}
+	return cfg, nil
 }
 
 // template finds the template of that name on our node, the newest (highest VMID) where there are several.
-func (g *gatherer) template(ctx context.Context, name string, all []proxmox.Resource) template {
+func (g *gatherer) template(ctx context.Context, name string, all []proxmox.Resource, at time.Time) template {
 	var found, elsewhere proxmox.Resource
 	for _, r := range all {
 		if r.Type != "qemu" || r.Name != name || !r.Template {
@@ -134,7 +141,7 @@ func (g *gatherer) template(ctx context.Context, name string, all []proxmox.Reso
 			name, g.spec.Node)}
 	}
 	t := template{id: found.VMID}
-	cfg, err := g.pve.VMConfig(ctx, found.Node, found.VMID)
+	cfg, err := g.config(ctx, found, at)
 	if err != nil {
 		t.problem = err.Error()
 		return t

@@ -17,12 +17,15 @@ func (h *health) ok(now time.Time) bool {
 	return troubled
 }
 
-func (h *health) fail(err error, now time.Time) {
+// fail notes a failure and reports whether it is news: the first one, or one with other words than the last.
+func (h *health) fail(err error, now time.Time) bool {
+	news := h.err == nil || h.err.Error() != err.Error()
 	if h.failures == 0 {
 		h.since = now
 	}
 	h.failures++
 	h.err = err
+	return news
 }
 
 func (h *health) status() Health {

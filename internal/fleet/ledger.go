@@ -54,14 +54,16 @@ type entry struct {
 	finished   time.Time // the guest said that its listener ended
 	stopped    time.Time // seen powered off after it was started
 
-	registration int64 // GitHub's id, once minted or seen
+	registration int64         // GitHub's id, once minted or seen
+	target       runner.Target // where the registration was seen
+	minting      bool          // an identity was asked for, so that a registration may exist
 	job          int64
 	result       runner.Result
 	adopted      bool      // found after a restart
+	probed       bool      // asked since then whether it is ready
 	guestBusy    bool      // the guest, asked because the registration was missing, still works
 	missingSince time.Time // its registration was missing from the list since then
 	missingVM    time.Time // it was missing from Proxmox's list since then
-	busyRefused  time.Time // GitHub last refused to deregister it because of a job
 
 	failed   string    // why it must go; "" while all is well
 	notUntil time.Time // no next step before (a failed step's back-off, a probe's time)

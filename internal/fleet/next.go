@@ -62,11 +62,19 @@ func (p *planner) act(e *entry, a action) {
 	a.vmid, a.name, a.node = e.vmid, e.name, e.node
 	a.pool, _ = p.s.Pool(e.pool)
 	a.inPool = p.o.supply.vms[e.vmid].inPool
-	a.registration = e.registration
-	if !e.missingSince.IsZero() && (!e.stopped.IsZero() || !e.finished.IsZero()) {
-		a.registration = 0 // GitHub removed it with its job
+	a.registration, a.target = e.registration, e.target
+	if a.target == (runner.Target{}) {
+		a.target = a.pool.Target
 	}
-	a.target = a.pool.Target
+	switch {
+	case !e.missingSince.IsZero() && (!e.stopped.IsZero() || !e.finished.IsZero()):
+		a.registration = 0 // GitHub removed it with its job
+	case e.registration == 0 && (e.minting || e.adopted):
+		a.lookIn = []runner.Target{a.target}
+		if a.target == (runner.Target{}) {
+			a.lookIn = p.s.Targets() // its pool isn't configured any more
+		}
+	}
 	p.d.actions = append(p.d.actions, a)
 }
 
@@ -81,26 +89,25 @@ func (p *planner) mustGo(e *entry) (why string, force bool) {
 			return "its pool is no longer configured", false
 		}
 	case e.failed != "":
-		return e.failed, e.delivered.IsZero()
+		return e.failed, false
 	}
 	switch {
 	case !e.stopped.IsZero():
 		return "it powered off", true
 	case !e.finished.IsZero():
 		return p.after(e.finished.Add(t.Linger), "its listener ended but it did not power off"), true
-	case !e.busy.IsZero() && !p.now.Before(e.busy.Add(pool.MaxJobDuration)):
-		return fmt.Sprintf("its job ran longer than %s", pool.MaxJobDuration), true
 	case !e.busy.IsZero():
-		p.wakeAt(e.busy.Add(pool.MaxJobDuration))
-		return "", false
+		return p.after(jobDeadline(e, pool), fmt.Sprintf("its job ran longer than %s", pool.MaxJobDuration)), true
+	case e.ready.IsZero() && e.adopted && !e.probed:
+		return "", false // nobody has asked it yet
 	case e.ready.IsZero() && !e.started.IsZero():
-		return p.after(bootDeadline(e, pool), fmt.Sprintf("its guest was not ready after %s", pool.BootTimeout)), true
+		return p.after(e.started.Add(pool.BootTimeout), fmt.Sprintf("its guest was not ready after %s", pool.BootTimeout)), false
 	case e.ready.IsZero():
 		return "", false
 	case e.delivered.IsZero() && p.wanted[e.pool] > 0:
 		return "", false
 	case e.delivered.IsZero():
-		return p.after(e.ready.Add(pool.IdleTimeout), "no job wants it any more"), true
+		return p.after(e.ready.Add(pool.IdleTimeout), "no job wants it any more"), false
 	case e.online.IsZero():
 		return p.after(e.delivered.Add(t.Register), fmt.Sprintf("it did not come online within %s of getting its identity", t.Register)), false
 	case e.missingSince.IsZero():
@@ -121,10 +128,14 @@ func (p *planner) after(t time.Time, why string) string {
 	return why
 }
 
-// bootDeadline counts from the start of the VM. A runner found after a restart counts from its creation, so that a
-// crash loop can't reset it for ever.
-func bootDeadline(e *entry, pool runner.Pool) time.Time {
-	return e.started.Add(pool.BootTimeout)
+// jobDeadline counts from when the job was first seen. Where that was after a restart, the creation of the VM, which is
+// in its marker, bounds it too: a crash loop can't put the deadline off for ever.
+func jobDeadline(e *entry, pool runner.Pool) time.Time {
+	deadline := e.busy.Add(pool.MaxJobDuration)
+	if latest := e.created.Add(pool.BootTimeout + pool.IdleTimeout + pool.MaxJobDuration); e.adopted && latest.Before(deadline) {
+		return latest
+	}
+	return deadline
 }
 
 // destroy plans the end of a runner.

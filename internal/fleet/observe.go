@@ -34,6 +34,8 @@ type vm struct {
 	marker runner.Marker
 	// unclaimed says why it isn't provably ours; "" when it is.
 	unclaimed string
+	// unread says that its config could not be read: it is being made or destroyed right now, or the read failed.
+	unread bool
 }
 
 // template is what a pool's template name stands for on our node.

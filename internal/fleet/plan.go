@@ -45,8 +45,12 @@ type action struct {
 	template template
 	clone    cloneTask
 	target   runner.Target
-	// registration is GitHub's id; 0 when there is none to remove.
+	// registration is GitHub's id; 0 when there is none to remove, or none is known: then it is looked for by name
+	// in the targets of lookIn.
 	registration int64
+	lookIn       []runner.Target
+	// noTags and noMAC leave those alone: the token may not set them, as an earlier refusal told.
+	noTags, noMAC bool
 }
 
 // decision is what a plan comes to.

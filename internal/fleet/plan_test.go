@@ -118,7 +118,9 @@ func TestEveryWaitingJobHasItsReason(t *testing.T) {
 		{name: "Proxmox down", job: fits, world: func(o *observed) { o.supply.err = &proxmox.Error{Kind: proxmox.Unavailable, Message: "refused"} }, code: WaitProxmox, words: "refused"},
 		{name: "Proxmox not read lately", job: fits, world: func(o *observed) { o.supply.at = noon.Add(-time.Minute) }, code: WaitProxmox, words: "1m0s ago"},
 		{name: "GitHub down", job: fits, world: func(o *observed) { o.queue.failed[target] = errors.New("HTTP 502") }, code: WaitGitHub, words: "502"},
-		{name: "GitHub limits", job: fits, world: func(o *observed) { o.queue.failed[target] = &github.Error{Kind: github.RateLimited, Message: "slow down"} }, code: WaitGitHubLimit, words: "slow down"},
+		{name: "GitHub limits", job: fits, world: func(o *observed) {
+			o.queue.failed[target] = &github.Error{Kind: github.RateLimited, Message: "slow down"}
+		}, code: WaitGitHubLimit, words: "slow down"},
 		{name: "back-off", job: fits, world: func(o *observed) {
 			o.ledger.backoff["ep"] = backoff{failures: 3, until: noon.Add(20 * time.Second), why: "storage full"}
 		}, code: WaitBackoff, words: "waits 20s after 3 failures in a row: storage full"},
@@ -238,12 +240,12 @@ func TestRunnerGoesWhenItsTimeIsOver(t *testing.T) {
 		after time.Duration // how long after noon the runner must go; a moment before it must stay
 		force bool
 	}{
-		{name: "boot", state: runner.Booting, set: func(e *entry) { e.started = noon }, after: p.BootTimeout, force: true, jobs: []runner.Job{job(1, "linux")}},
+		{name: "boot", state: runner.Booting, set: func(e *entry) { e.started = noon }, after: p.BootTimeout, jobs: []runner.Job{job(1, "linux")}},
 		{name: "never online", state: runner.Registering, set: func(e *entry) { e.delivered = noon }, after: s.Timing.Register, jobs: []runner.Job{job(1, "linux")}},
 		{name: "idle", state: runner.Idle, set: func(e *entry) { e.online = noon }, after: p.IdleTimeout},
 		{name: "job too long", state: runner.Busy, set: func(e *entry) { e.busy, e.job = noon, 5 }, after: p.MaxJobDuration, force: true},
 		{name: "lingers", state: runner.Busy, set: func(e *entry) { e.finished = noon }, after: s.Timing.Linger, force: true},
-		{name: "no job", state: runner.Booting, set: func(e *entry) { e.ready = noon }, after: p.IdleTimeout, force: true},
+		{name: "no job", state: runner.Booting, set: func(e *entry) { e.ready = noon }, after: p.IdleTimeout},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			o := world(tc.jobs...)

@@ -94,20 +94,43 @@ func (c *Controller) removed(a action, r removal, err error, now time.Time) {
 	}
 }
 
-// deregister makes sure that no job can land on the runner any more. busy means that GitHub refused because a job
-// did.
-func (c *Controller) deregister(ctx context.Context, t runner.Target, id int64) (busy bool, err error) {
-	err = c.gh.RemoveRunner(ctx, t, id)
-	switch {
-	case err == nil, errors.Is(err, github.NotFound):
-		return false, nil
-	case errors.Is(err, github.Busy):
-		return true, nil
-	case errors.Is(err, github.MaybeHappened), errors.Is(err, github.Unavailable):
-		_, look := c.gh.Runner(ctx, t, id)
-		if errors.Is(look, github.NotFound) {
-			return false, nil
+// registered is a registration that could not be removed; its zero value is none.
+type registered struct {
+	target runner.Target
+	id     int64
+	busy   bool // GitHub refused because of a job
+}
+
+// deregister makes sure that no job can land on the runner any more, and returns what is in the way of that. A
+// registration whose id isn't known (a restart, a lost reply) is looked for by the runner's name.
+func (c *Controller) deregister(ctx context.Context, a action) (registered, error) {
+	if a.registration != 0 {
+		return c.removeHeld(ctx, registered{target: a.target, id: a.registration})
+	}
+	for _, t := range a.lookIn {
+		r, err := c.gh.RunnerByName(ctx, t, a.name)
+		switch {
+		case err == nil:
+			return c.removeHeld(ctx, registered{target: t, id: r.ID})
+		case !errors.Is(err, github.NotFound):
+			return registered{}, err
 		}
 	}
-	return false, err
+	return registered{}, nil
+}
+
+func (c *Controller) removeHeld(ctx context.Context, r registered) (registered, error) {
+	err := c.gh.RemoveRunner(ctx, r.target, r.id)
+	switch {
+	case err == nil, errors.Is(err, github.NotFound):
+		return registered{}, nil
+	case errors.Is(err, github.Busy):
+		r.busy = true
+		return r, nil
+	case errors.Is(err, github.MaybeHappened), errors.Is(err, github.Unavailable):
+		if _, look := c.gh.Runner(ctx, r.target, r.id); errors.Is(look, github.NotFound) {
+			return registered{}, nil
+		}
+	}
+	return r, err
 }

@@ -48,6 +48,7 @@ type Proxmox interface {
 type GitHub interface {
 	Runners(ctx context.Context, t runner.Target) ([]runner.Registration, error)
 	Runner(ctx context.Context, t runner.Target, id int64) (runner.Registration, error)
+	RunnerByName(ctx context.Context, t runner.Target, name string) (runner.Registration, error)
 	CreateJITConfig(ctx context.Context, t runner.Target, name string, labels []string, groupID int64) (runner.Identity, error)
 	RemoveRunner(ctx context.Context, t runner.Target, id int64) error
 }

@@ -99,6 +99,11 @@ func (c *Client) task(ctx context.Context, r call) (UPID, error) {
 // ask sends the call until it is answered, within the call's limit. A read is sent again, to the other endpoints
 // first; a change only when it provably wasn't executed.
 func (c *Client) ask(ctx context.Context, r call) ([]byte, error) {
+	leave, err := c.gate.enter(ctx, r) // the wait for a turn is the caller's, not the call's
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	ctx, cancel := context.WithTimeout(ctx, r.limit.call)
 	defer cancel()
 	order := c.ends.order()

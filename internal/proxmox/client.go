@@ -33,12 +33,14 @@ type Options struct {
 	Transport http.RoundTripper
 }
 
-// Client speaks to one cluster. It is safe for concurrent use and starts no goroutine of its own.
+// Client speaks to one cluster. It is safe for concurrent use, starts no goroutine of its own, and has at most three
+// calls in flight to each node.
 type Client struct {
 	ends      *endpoints
 	transport http.RoundTripper
 	own       *http.Transport // nil when Options brought a transport
 	keys      *keys
+	gate      *gate
 	log       *slog.Logger
 
 	firstPause time.Duration // before a read is sent again; tests shorten it
@@ -72,7 +74,7 @@ func New(o Options) (*Client, error) {
 		return nil, errors.New("proxmox token secret: empty or with blanks in it; want the UUID that Proxmox showed once")
 	}
 	c := &Client{
-		ends: ends, transport: o.Transport, log: log, firstPause: firstPause,
+		ends: ends, transport: o.Transport, gate: newGate(), log: log, firstPause: firstPause,
 		keys: &keys{auth: "PVEAPIToken=" + o.TokenID + "=" + secret, forms: secretForms(secret)},
 	}
 	if c.transport != nil {
@@ -90,7 +92,7 @@ func New(o Options) (*Client, error) {
 		TLSClientConfig:     tlsCfg,
 		TLSHandshakeTimeout: dialTimeout,
 		IdleConnTimeout:     idleTimeout,
-		MaxIdleConnsPerHost: 4,    // the controller has two or three calls in flight a node
+		MaxIdleConnsPerHost: 4,    // callsPerNode, and one for what is cluster-wide
 		DisableCompression:  true, // pveproxy would compress in its single thread
 		Protocols:           only1,
 	}
