@@ -14,11 +14,11 @@ var mayImport = map[string][]string{
 
 	"internal/cli": {
 		"internal/config", "internal/demand", "internal/fleet", "internal/github", "internal/handoff", "internal/proxmox",
-		"internal/runner", "internal/sim/gh", "internal/sim/pve", "internal/sim/pve/qemu", "internal/sim/qemu",
-		"internal/sim/runnerproto", "internal/sim/world", "runners",
+		"internal/runner", "internal/sim/gh", "internal/sim/pve", "internal/sim/pve/qemu", "internal/sim/world", "internal/web", "runners",
 	},
 	"internal/config": {"internal/runner", "runners"},
 
+	"internal/web":     {"internal/fleet", "internal/runner"},
 	"internal/fleet":   {"internal/demand", "internal/github", "internal/handoff", "internal/proxmox", "internal/runner"},
 	"internal/demand":  {"internal/github", "internal/runner"},
 	"internal/handoff": {"internal/proxmox", "internal/runner"},
@@ -32,11 +32,12 @@ var mayImport = map[string][]string{
 	"internal/sim/gh":          {"internal/runner", "internal/sim/runnerproto", "internal/sim/wire"},
 	"internal/sim/pve":         {"internal/runner", "internal/sim/wire"},
 	"internal/sim/pve/qemu":    {"internal/runner", "internal/sim/pve"},
-	"internal/sim/qemu":        {"internal/runner", "internal/sim/pve"},
+	"internal/sim/listener":    {"internal/sim/runnerproto"},
 	"internal/sim/world":       {"internal/runner", "internal/sim/gh", "internal/sim/pve", "internal/sim/runnerproto"},
 
 	// Files that are shipped inside the binary.
-	"runners": {},
+	"runners":        {},
+	"runners/common": {}, // shell, and the Go tests that run it
 }
 
 // pureRunner are standard packages that the domain must do without: it does no I/O and reads no clock of its own.
