@@ -34,6 +34,7 @@ type builder struct {
 	work     string // temporary, in the cache so that a rename moves from it
 	runOnce  []byte // run-once.sh
 	listener []byte // bin/Runner.Listener, static
+	version  string // what it says it is
 	inputs   string // hash of all that goes in
 }
 
@@ -92,6 +93,11 @@ func (b *builder) buildListener(ctx context.Context, root string) error {
 	if b.listener, err = os.ReadFile(out); err != nil {
 		return fmt.Errorf("read listener: %w", err)
 	}
+	said, err := exec.CommandContext(ctx, out, "--version").Output()
+	if err != nil {
+		return fmt.Errorf("ask listener for its version: %w", err)
+	}
+	b.version = string(said)
 	return nil
 }
 

@@ -50,6 +50,7 @@ func (b *builder) guestFiles() []guestFile {
 		{"opt/actions-runner/run-once.sh", 0o755, 0, b.runOnce},
 		{"opt/actions-runner/config.sh", 0o755, runnerID, []byte(configScript)},
 		{"opt/actions-runner/bin/Runner.Listener", 0o755, runnerID, b.listener},
+		{"opt/actions-runner/runner-version", 0o644, 0, []byte(b.version)},
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	listenerPackage = "/tmp/fl/main.go"
+	listenerPackage = "./internal/sim/listener"
 	// runnerID is the user and the group of "runner" in both guests.
 	runnerID = 1001
 	// passwd and group of the tiny guest; the other one's are added to Debian's.
@@ -38,7 +38,9 @@ ip link set eth0 up
 ip route add default via 10.0.2.2
 mount -t ext4 /dev/vda /opt/actions-runner/_work
 while :; do
-  qemu-ga -m virtio-serial -p /dev/vport0p1 -t /run
+  for port in /sys/class/virtio-ports/*; do
+    [ "$(cat "$port/name")" = org.qemu.guest_agent.0 ] && qemu-ga -m virtio-serial -p "/dev/${port##*/}" -t /run
+  done
   sleep 1
 done
 `
@@ -148,5 +150,6 @@ func (b *builder) initramfs(ctx context.Context, root rootfs, version string) ([
 	a.file("opt/actions-runner/run-once.sh", 0o755, 0, b.runOnce)
 	a.file("opt/actions-runner/config.sh", 0o755, 0, []byte(configScript))
 	a.file("opt/actions-runner/bin/Runner.Listener", 0o755, 0, b.listener)
+	a.file("opt/actions-runner/runner-version", 0o644, 0, []byte(b.version))
 	return a.bytes(), nil
 }
