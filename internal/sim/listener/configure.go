@@ -34,7 +34,7 @@ func (p *program) configure(ctx context.Context, in input) int {
 	}
 	encoded, err := runnerproto.Register(ctx, p.transport, in.values["token"], request)
 	switch {
-	case errors.Is(err, runnerproto.Exists):
+	case errors.Is(err, runnerproto.ErrExists):
 		p.out.fail("A runner exists with the same name " + name + ".")
 		return exitTerminated
 	case err != nil:

@@ -98,13 +98,13 @@ func (l *listener) finished(j *job) int {
 // lost ends a runner that can't poll any more.
 func (l *listener) lost(err error) int {
 	switch {
-	case errors.Is(err, runnerproto.Gone):
+	case errors.Is(err, runnerproto.ErrGone):
 		l.out.fail("The runner no longer exists on the server. Please reconfigure the runner.")
 		l.deleteConfig()
 		return exitSuccess
-	case errors.Is(err, runnerproto.Deprecated):
+	case errors.Is(err, runnerproto.ErrDeprecated):
 		return l.deprecated()
-	case errors.Is(err, runnerproto.Unavailable):
+	case errors.Is(err, runnerproto.ErrUnavailable):
 		l.out.fail("An error occurred: " + err.Error())
 		return exitRetryable
 	}
@@ -133,7 +133,7 @@ func (l *listener) poll(ctx context.Context, messages chan<- runnerproto.Message
 			case <-ctx.Done():
 				return nil
 			}
-		case !errors.Is(err, runnerproto.Unavailable):
+		case !errors.Is(err, runnerproto.ErrUnavailable):
 			return err
 		default:
 			if failures++; failures >= maxPollErrors {

@@ -127,20 +127,20 @@ func (l *listener) open(ctx context.Context) (code int, ok bool) {
 			return exitSuccess, true
 		case ctx.Err() != nil:
 			return exitSuccess, false
-		case errors.Is(err, runnerproto.Deprecated):
+		case errors.Is(err, runnerproto.ErrDeprecated):
 			return l.deprecated(), false
-		case errors.Is(err, runnerproto.Gone):
+		case errors.Is(err, runnerproto.ErrGone):
 			l.out.fail("The runner no longer exists on the server. Please reconfigure the runner.")
 			l.out.fail("Failed to create a session. " + err.Error())
 			return exitTerminated, false
-		case errors.Is(err, runnerproto.Conflict):
+		case errors.Is(err, runnerproto.ErrConflict):
 			l.out.fail("A session for this runner already exists.")
 			if conflicts += l.times.sessionRetry; conflicts > l.times.conflictLimit {
 				l.out.fail("Stop retry on SessionConflictException after retried for " + l.times.conflictLimit.String() + ".")
 				l.out.fail("Failed to create a session. " + err.Error())
 				return exitSessionConflict, false
 			}
-		case !errors.Is(err, runnerproto.Unavailable):
+		case !errors.Is(err, runnerproto.ErrUnavailable):
 			l.out.fail("Failed to create a session. " + err.Error())
 			return exitTerminated, false
 		}
@@ -161,7 +161,7 @@ const maxTries = 5
 func (l *listener) retry(ctx context.Context, call func(context.Context) error) error {
 	for try := 1; ; try++ {
 		err := call(ctx)
-		if !errors.Is(err, runnerproto.Unavailable) || try == maxTries {
+		if !errors.Is(err, runnerproto.ErrUnavailable) || try == maxTries {
 			return err
 		}
 		if !sleep(ctx, l.times.retry+jitter(2*l.times.retry)) {

@@ -42,7 +42,7 @@ func NewClient(cfg Config, transport http.RoundTripper) *Client {
 }
 
 // Open opens the session that makes the registration online. owner is the host's name, version the runner's.
-// It fails as [Conflict], [Gone], [Deprecated], [Unauthorized] or [Unavailable].
+// It fails as [ErrConflict], [ErrGone], [ErrDeprecated], [ErrUnauthorized] or [ErrUnavailable].
 func (c *Client) Open(ctx context.Context, owner, version string) error {
 	var s Session
 	err := c.call(ctx, "open session", http.MethodPost, "/sessions", SessionRequest{OwnerName: owner, RunnerVersion: version, OS: "linux"}, &s, callTimeout)
@@ -56,7 +56,7 @@ func (c *Client) Open(ctx context.Context, owner, version string) error {
 }
 
 // Message waits for a message, at most as long as wait (0 or more than [MaxPoll]: MaxPoll). It returns nil without an
-// error when none came. It fails as [Gone], [Unauthorized] or [Unavailable].
+// error when none came. It fails as [ErrGone], [ErrUnauthorized] or [ErrUnavailable].
 func (c *Client) Message(ctx context.Context, wait time.Duration) (*Message, error) {
 	if wait <= 0 || wait > MaxPoll {
 		wait = MaxPoll
@@ -72,7 +72,7 @@ func (c *Client) Message(ctx context.Context, wait time.Duration) (*Message, err
 	return &m, nil
 }
 
-// Start takes the job: it is in progress from now on. It fails as [Lost] when it is no longer this runner's.
+// Start takes the job: it is in progress from now on. It fails as [ErrLost] when it is no longer this runner's.
 func (c *Client) Start(ctx context.Context, job int64) error {
 	return c.job(ctx, "start", job, struct{}{}, nil)
 }
@@ -117,7 +117,7 @@ func (c *Client) job(ctx context.Context, verb string, job int64, body, into any
 	op := fmt.Sprintf("%s job %d", verb, job)
 	err := c.call(ctx, op, http.MethodPost, fmt.Sprintf("/jobs/%d/%s", job, verb), body, into, callTimeout)
 	if e, ok := err.(*Error); ok && (e.Status == http.StatusNotFound || e.Status == http.StatusConflict || e.Status == http.StatusUnprocessableEntity) { //nolint:errorlint // call returns *Error itself
-		e.Kind = Lost
+		e.Kind = ErrLost
 	}
 	return err
 }
@@ -144,13 +144,13 @@ func exchange(ctx context.Context, client *http.Client, x exchangeSpec) error {
 	if x.body != nil {
 		b, err := json.Marshal(x.body)
 		if err != nil {
-			return &Error{Kind: Invalid, Op: x.op, Cause: err}
+			return &Error{Kind: ErrInvalid, Op: x.op, Cause: err}
 		}
 		payload = bytes.NewReader(b)
 	}
 	req, err := http.NewRequestWithContext(ctx, x.method, x.url, payload)
 	if err != nil {
-		return &Error{Kind: Invalid, Op: x.op, Cause: err}
+		return &Error{Kind: ErrInvalid, Op: x.op, Cause: err}
 	}
 	req.Header.Set("Authorization", x.authorization)
 	req.Header.Set("Accept", "application/json")
@@ -160,12 +160,12 @@ func exchange(ctx context.Context, client *http.Client, x exchangeSpec) error {
 	}
 	resp, err := client.Do(req)
 	if err != nil {
-		return &Error{Kind: Unavailable, Op: x.op, Cause: err}
+		return &Error{Kind: ErrUnavailable, Op: x.op, Cause: err}
 	}
 	defer func() { _ = resp.Body.Close() }()
 	reply, err := io.ReadAll(io.LimitReader(resp.Body, maxReply))
 	if err != nil {
-		return &Error{Kind: Unavailable, Op: x.op, Status: resp.StatusCode, Cause: err}
+		return &Error{Kind: ErrUnavailable, Op: x.op, Status: resp.StatusCode, Cause: err}
 	}
 	if resp.StatusCode/100 != 2 {
 		return refusal(x.op, resp.StatusCode, reply)
@@ -174,7 +174,7 @@ func exchange(ctx context.Context, client *http.Client, x exchangeSpec) error {
 		return nil
 	}
 	if err := json.Unmarshal(reply, x.into); err != nil {
-		return &Error{Kind: Unavailable, Op: x.op, Status: resp.StatusCode, Cause: fmt.Errorf("read reply: %w", err)}
+		return &Error{Kind: ErrUnavailable, Op: x.op, Status: resp.StatusCode, Cause: fmt.Errorf("read reply: %w", err)}
 	}
 	return nil
 }
@@ -183,20 +183,20 @@ func exchange(ctx context.Context, client *http.Client, x exchangeSpec) error {
 func refusal(op string, status int, reply []byte) *Error {
 	var b ErrorBody
 	_ = json.Unmarshal(reply, &b) // a proxy's page has no words for us
-	e := &Error{Kind: Unavailable, Op: op, Status: status, Message: b.Message}
+	e := &Error{Kind: ErrUnavailable, Op: op, Status: status, Message: b.Message}
 	switch {
 	case strings.Contains(b.TypeName, "RunnerVersionDeprecated"):
-		e.Kind = Deprecated
+		e.Kind = ErrDeprecated
 	case strings.Contains(b.TypeName, "AgentExists"):
-		e.Kind = Exists
+		e.Kind = ErrExists
 	case status == http.StatusNotFound:
-		e.Kind = Gone
+		e.Kind = ErrGone
 	case status == http.StatusConflict:
-		e.Kind = Conflict
+		e.Kind = ErrConflict
 	case status == http.StatusUnauthorized || status == http.StatusForbidden:
-		e.Kind = Unauthorized
+		e.Kind = ErrUnauthorized
 	case status/100 == 4 && status != http.StatusTooManyRequests:
-		e.Kind = Invalid
+		e.Kind = ErrInvalid
 	}
 	return e
 }

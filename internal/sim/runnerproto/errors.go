@@ -2,47 +2,47 @@ package runnerproto
 
 import "fmt"
 
-// Kind says what a refusal means to a runner. It is an error, so that errors.Is(err, Gone) works.
-type Kind int
+// KindError says what a refusal means to a runner. It is an error, so that errors.Is(err, ErrGone) works.
+type KindError int
 
 // The kinds.
 const (
-	// Gone: the registration is unknown or was removed; the runner ends.
-	Gone Kind = iota + 1
-	// Conflict: another session of the registration lives.
-	Conflict
-	// Deprecated: the runner's version is refused.
-	Deprecated
-	// Lost: the job is no longer this runner's.
-	Lost
-	// Unauthorized: the token is wrong.
-	Unauthorized
-	// Exists: a registration of that name exists.
-	Exists
-	// Invalid: the request was refused as wrong.
-	Invalid
-	// Unavailable: no answer, or a server's error.
-	Unavailable
+	// ErrGone: the registration is unknown or was removed; the runner ends.
+	ErrGone KindError = iota + 1
+	// ErrConflict: another session of the registration lives.
+	ErrConflict
+	// ErrDeprecated: the runner's version is refused.
+	ErrDeprecated
+	// ErrLost: the job is no longer this runner's.
+	ErrLost
+	// ErrUnauthorized: the token is wrong.
+	ErrUnauthorized
+	// ErrExists: a registration of that name exists.
+	ErrExists
+	// ErrInvalid: the request was refused as wrong.
+	ErrInvalid
+	// ErrUnavailable: no answer, or a server's error.
+	ErrUnavailable
 )
 
 // Error implements error.
-func (k Kind) Error() string {
+func (k KindError) Error() string {
 	switch k {
-	case Gone:
+	case ErrGone:
 		return "registration gone"
-	case Conflict:
+	case ErrConflict:
 		return "session conflict"
-	case Deprecated:
+	case ErrDeprecated:
 		return "runner version deprecated"
-	case Lost:
+	case ErrLost:
 		return "assignment lost"
-	case Unauthorized:
+	case ErrUnauthorized:
 		return "unauthorized"
-	case Exists:
+	case ErrExists:
 		return "runner name taken"
-	case Invalid:
+	case ErrInvalid:
 		return "refused"
-	case Unavailable:
+	case ErrUnavailable:
 		return "unavailable"
 	}
 	return "unknown kind"
@@ -50,7 +50,7 @@ func (k Kind) Error() string {
 
 // Error is a call that did not succeed.
 type Error struct {
-	Kind   Kind
+	Kind   KindError
 	Op     string // what was tried, for example "open session"
 	Status int    // HTTP status, 0 when there was no reply
 	// Message is the server's word.
@@ -74,6 +74,6 @@ func (e *Error) Unwrap() error { return e.Cause }
 
 // Is matches the kind.
 func (e *Error) Is(target error) bool {
-	k, ok := target.(Kind)
+	k, ok := target.(KindError)
 	return ok && k == e.Kind
 }

@@ -9,8 +9,8 @@ import (
 )
 
 // Register makes a registration the way config.sh does: with a registration token, for the repository or
-// organization behind r.URL. It returns the encoded configuration. It fails as [Exists], [Unauthorized], [Invalid]
-// or [Unavailable].
+// organization behind r.URL. It returns the encoded configuration. It fails as [ErrExists], [ErrUnauthorized], [ErrInvalid]
+// or [ErrUnavailable].
 func Register(ctx context.Context, transport http.RoundTripper, token string, r RegisterRequest) (string, error) {
 	api, err := APIURL(r.URL)
 	if err != nil {
