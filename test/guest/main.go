@@ -23,6 +23,10 @@ func main() {
 
 // run builds the images named, or all.
 func run(ctx context.Context, names []string) error {
+	// Where root's programs are, which an ordinary user's PATH may lack.
+	if err := os.Setenv("PATH", os.Getenv("PATH")+":/usr/sbin:/sbin"); err != nil {
+		return fmt.Errorf("widen PATH: %w", err)
+	}
 	all := []string{"tiny", "systemd"}
 	if len(names) == 0 {
 		names = all

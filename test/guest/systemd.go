@@ -159,7 +159,6 @@ func (b *builder) furnish(root rootfs) error {
 func makeDisk(ctx context.Context, root rootfs, raw, core string) error {
 	const offset = 2048 * 512 // of the partition
 	script := fmt.Sprintf(`set -e
-PATH=$PATH:/usr/sbin:/sbin
 truncate -s %dM "$1"
 printf 'label: dos\nstart=2048, type=83, bootable\n' | sfdisk -q "$1"
 mke2fs -q -F -t ext4 -L rootfs -O ^metadata_csum_seed -E offset=%d,lazy_itable_init=1,lazy_journal_init=1 -m 0 -d "$2" "$1" %dM

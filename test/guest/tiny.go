@@ -22,9 +22,12 @@ const (
 	configScript = "#!/bin/sh\ncd \"$(dirname \"$0\")\" && exec bin/Runner.Listener configure \"$@\"\n"
 )
 
-// tinyInit is process 1 of the tiny guest. The shell reaps whatever is orphaned while it waits for the agent.
+// tinyInit is process 1 of the tiny guest: it starts the agent, reaps whatever is orphaned, and does what busybox's
+// poweroff asks of an init, by SIGUSR2. (Busybox's shell takes its own poweroff before any in PATH.)
 const tinyInit = `#!/bin/sh
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+trap 'poweroff -f' USR2
+chmod 755 /
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs devtmpfs /dev
@@ -39,7 +42,9 @@ ip route add default via 10.0.2.2
 mount -t ext4 /dev/vda /opt/actions-runner/_work
 while :; do
   for port in /sys/class/virtio-ports/*; do
-    [ "$(cat "$port/name")" = org.qemu.guest_agent.0 ] && qemu-ga -m virtio-serial -p "/dev/${port##*/}" -t /run
+    [ "$(cat "$port/name")" = org.qemu.guest_agent.0 ] || continue
+    qemu-ga -m virtio-serial -p "/dev/${port##*/}" -t /run &
+    wait $!
   done
   sleep 1
 done
@@ -106,9 +111,7 @@ func (b *builder) initramfs(ctx context.Context, root rootfs, version string) ([
 		return nil, fmt.Errorf("list busybox's programs: %w", err)
 	}
 	for applet := range strings.FieldsSeq(string(applets)) {
-		switch applet {
-		case "busybox", "poweroff":
-		default:
+		if applet != "busybox" {
 			a.symlink("usr/bin/"+applet, "busybox")
 		}
 	}
@@ -138,8 +141,7 @@ func (b *builder) initramfs(ctx context.Context, root rootfs, version string) ([
 		insmod = append(insmod, "/"+m)
 	}
 	a.file("init", 0o755, 0, fmt.Appendf(nil, tinyInit, strings.Join(insmod, " ")))
-	// Process 1 is no init that could be asked; what the agent's guest-shutdown runs comes to the same.
-	a.file("usr/sbin/poweroff", 0o755, 0, []byte("#!/bin/sh\nexec busybox poweroff -f\n"))
+	// What the agent's guest-shutdown runs.
 	a.file("usr/sbin/shutdown", 0o755, 0, []byte("#!/bin/sh\nexec busybox poweroff -f\n"))
 	a.file("etc/passwd", 0o644, 0, []byte("root:x:0:0:root:/root:/bin/sh\n"+runnerPasswd))
 	a.file("etc/group", 0o644, 0, []byte("root:x:0:\n"+runnerGroup))
