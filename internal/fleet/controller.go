@@ -40,6 +40,8 @@ type Controller struct {
 	events  func(Event)
 
 	inbox  chan message
+	wake   chan struct{} // holds a token when the way to the end has changed
+	ending atomic.Int32  // an ending
 	steps  sync.WaitGroup
 	tasks  *taskWatch
 	gather gatherer
@@ -56,7 +58,6 @@ type Controller struct {
 	nextRead    time.Time
 	lastRead    time.Time
 	scanSince   time.Time // clone tasks since then are still to be found; zero when they were
-	stopping    bool
 	startedAt   time.Time
 	states      map[int]Event
 	saidOnce    map[string]bool
@@ -90,7 +91,7 @@ func New(o Options) (*Controller, error) {
 	}
 	c := &Controller{
 		spec: o.Spec, pve: o.Proxmox, gh: o.GitHub, handoff: o.Handoff, log: o.Logger, version: o.Version, events: o.Events,
-		inbox: make(chan message, inboxSize),
+		inbox: make(chan message, inboxSize), wake: make(chan struct{}, 1),
 		tasks: newTaskWatch(o.Proxmox, o.Spec.Timing.TaskPoll),
 		gather: gatherer{
 			spec: o.Spec, pve: o.Proxmox, gh: o.GitHub, source: o.Demand,
@@ -102,8 +103,9 @@ func New(o Options) (*Controller, error) {
 	return c, nil
 }
 
-// Run keeps the fleet until ctx ends, and then waits for the steps in flight, which end with ctx too. Runners stay as
-// they are: the next start finds them. It returns nil then, or, within its first look at each side, an error that no
+// Run keeps the fleet until ctx ends, and then waits for the steps in flight, which end with ctx too, or until what
+// [Controller.Stop] or [Controller.Drain] ask for has come. Runners stay as they are: the next start finds them. It
+// returns nil then, or, within its first look at each side, an error that no
 // waiting can mend (a refused token, a template that isn't there).
 func (c *Controller) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
@@ -121,18 +123,22 @@ func (c *Controller) Run(ctx context.Context) error {
 			return nil
 		case m := <-c.inbox:
 			m(time.Now())
-			c.drain()
+			c.absorb()
+		case <-c.wake:
 		case <-timer.C:
 		}
 		if c.fatal != nil {
 			return c.fatal
 		}
 		timer.Reset(time.Until(c.pass(ctx)))
+		if c.ended() {
+			return nil
+		}
 	}
 }
 
-// drain applies whatever else has come in, so that a burst costs one plan.
-func (c *Controller) drain() {
+// absorb applies whatever else has come in, so that a burst costs one plan.
+func (c *Controller) absorb() {
 	for {
 		select {
 		case m := <-c.inbox:
@@ -151,7 +157,7 @@ func (c *Controller) pass(ctx context.Context) time.Time {
 	}
 	d := decision{}
 	if !c.seen.at.IsZero() {
-		d = plan(c.spec, observed{supply: c.seen, queue: c.queue, ledger: c.ledger, stopping: c.stopping}, now)
+		d = plan(c.spec, observed{supply: c.seen, queue: c.queue, ledger: c.ledger, ending: ending(c.ending.Load())}, now)
 		for _, a := range d.actions {
 			c.do(ctx, a, now)
 		}

@@ -91,6 +91,9 @@ func (p *planner) mustGo(e *entry) (why string, force bool) {
 	case e.failed != "":
 		return e.failed, false
 	}
+	if why := p.mustDrain(e); why != "" {
+		return why, false
+	}
 	switch {
 	case !e.stopped.IsZero():
 		return "it powered off", true

@@ -62,10 +62,10 @@ type queue struct {
 
 // observed is all that a plan follows from.
 type observed struct {
-	supply   supply
-	queue    queue
-	ledger   *ledger
-	stopping bool
+	supply supply
+	queue  queue
+	ledger *ledger
+	ending ending
 }
 
 // state tells where the runner is in its life.

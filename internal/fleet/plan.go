@@ -79,6 +79,9 @@ func plan(s Spec, o observed, now time.Time) decision {
 	p := planner{s: s, o: o, now: now}
 	p.count()
 	p.serveJobs()
+	if o.ending == stopping {
+		return p.d
+	}
 	for _, e := range p.sorted() {
 		p.nextStep(e)
 	}
@@ -240,7 +243,7 @@ func (p *planner) coverReason(e *entry) Reason {
 // held returns why no runner can be made for the job now.
 func (p *planner) held(j runner.Job, pool runner.Pool) (Reason, bool) {
 	l := p.o.ledger
-	if p.o.stopping {
+	if p.o.ending != goingOn {
 		return Reason{WaitStopping, "Mayfly is stopping"}, true
 	}
 	if err := p.o.queue.failed[j.Target]; err != nil {

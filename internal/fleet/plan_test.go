@@ -125,7 +125,7 @@ func TestEveryWaitingJobHasItsReason(t *testing.T) {
 			o.ledger.backoff["ep"] = backoff{failures: 3, until: noon.Add(20 * time.Second), why: "storage full"}
 		}, code: WaitBackoff, words: "waits 20s after 3 failures in a row: storage full"},
 		{name: "queue is stale", job: fits, world: func(o *observed) { o.ledger.turn["ep"] = noon.Add(time.Second) }, code: WaitCheck, words: "reading the queue again"},
-		{name: "stopping", job: fits, world: func(o *observed) { o.stopping = true }, code: WaitStopping, words: "stopping"},
+		{name: "stopping", job: fits, world: func(o *observed) { o.ending = stopping }, code: WaitStopping, words: "stopping"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s, o := testSpec(), world(tc.job)
@@ -267,6 +267,36 @@ func TestRunnerGoesWhenItsTimeIsOver(t *testing.T) {
 				t.Errorf("force %v, want %v", got.force, tc.force)
 			}
 		})
+	}
+}
+
+func TestDrainingFleetLetsGoOfWhatHasNoJob(t *testing.T) {
+	for state, goes := range map[runner.State]bool{
+		runner.Cloning: false, runner.Configuring: true, runner.Booting: true, runner.Registering: false, runner.Idle: true,
+		runner.Busy: false,
+	} {
+		o := world(job(1, "linux"))
+		o.ending = draining
+		o.with(200, "ep", state)
+		d := plan(testSpec(), o, noon)
+		if got := destroys(d) != nil; got != goes {
+			t.Errorf("%s: destroyed %v, want %v", state, got, goes)
+		}
+		if clones(d) != 0 {
+			t.Errorf("%s: a draining fleet clones", state)
+		}
+	}
+}
+
+func TestStoppingFleetStartsNothing(t *testing.T) {
+	o := world(job(1, "linux"))
+	o.ending = stopping
+	for i, state := range []runner.State{runner.Configuring, runner.Booting, runner.Idle} {
+		o.with(200+i, "ep", state)
+	}
+	o.with(210, "ep", runner.Busy).stopped = noon
+	if d := plan(testSpec(), o, noon); len(d.actions) != 0 || len(d.waiting) != 1 {
+		t.Errorf("planned %+v, waiting %+v", d.actions, d.waiting)
 	}
 }
 
