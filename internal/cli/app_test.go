@@ -31,8 +31,8 @@ var fullEnv = []string{
 }
 
 func TestLoadConfigSaysEachWarningOnceInTheConfiguredLog(t *testing.T) {
-	code, stderr := runWith(t, fullEnv, []string{"--log-format", "json"}, func(a *app, cmd *cobra.Command) error {
-		c, err := a.loadConfig(cmd, config.Override{Path: "web.listen", Flag: "--listen", Value: "127.0.0.1:0"})
+	code, stderr := runWith(t, fullEnv, []string{"--log-format", "json"}, func(a *app, _ *cobra.Command) error {
+		c, err := a.loadConfig(nil, config.Override{Path: "web.listen", Flag: "--listen", Value: "127.0.0.1:0"})
 		if err != nil {
 			return err
 		}
@@ -77,11 +77,11 @@ func TestNoConfigurationIsReadUnlessACommandAsks(t *testing.T) {
 	if code != ExitOK || stderr != "" {
 		t.Errorf("exit code %d, %q", code, stderr)
 	}
-	code, stderr = runWith(t, fullEnv, nil, func(a *app, cmd *cobra.Command) error {
+	code, stderr = runWith(t, fullEnv, nil, func(a *app, _ *cobra.Command) error {
 		if err := os.WriteFile(defaultConfigFile, []byte("pools: 1\n"), 0o600); err != nil {
 			return err
 		}
-		_, err := a.loadConfig(cmd)
+		_, err := a.loadConfig(nil)
 		return err
 	})
 	if code != ExitUsage || !strings.HasPrefix(stderr, "mayfly: mayfly.yaml:1:8: pools: ") {

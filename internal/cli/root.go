@@ -19,6 +19,7 @@ const defaultConfigFile = "mayfly.yaml"
 // commands lists the constructors of all commands, in the order of the help text.
 func commands() []func(*app) *cobra.Command {
 	return []func(*app) *cobra.Command{
+		newRunCommand,
 		newConfigCommand,
 		newVersionCommand,
 	}
@@ -110,16 +111,19 @@ func (a *app) checkFlags() error {
 	return nil
 }
 
-// loadConfig reads the configuration that the flags name, gives the log its configured shape and says the warnings.
-// overrides are the command's own flags that stand for a key. The error is of type config.Problems.
-func (a *app) loadConfig(_ *cobra.Command, overrides ...config.Override) (*config.Config, error) {
+// loadConfig reads the configuration that the flags name, gives the log its configured shape and says the warnings but
+// for those that except reports, which the command says itself; nil excepts none. overrides are the command's own flags
+// that stand for a key. The error is of type config.Problems.
+func (a *app) loadConfig(except func(*config.Config, config.Warning) bool, overrides ...config.Override) (*config.Config, error) {
 	c, _, err := config.Load(a.loadOptions(overrides...))
 	if err != nil {
 		return nil, err
 	}
 	a.logger = newLogger(a.stderr, c.Log)
 	for _, w := range c.Warnings {
-		a.logger.Warn("configuration", "key", w.Path, "from", w.Origin.String(), "reason", w.Text)
+		if except == nil || !except(c, w) {
+			a.logger.Warn("configuration", "key", w.Path, "from", w.Origin.String(), "reason", w.Text)
+		}
 	}
 	return c, nil
 }

@@ -36,10 +36,8 @@ func Handler(f Fleet, now func() time.Time) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		s := f.Status()
-		if age := now().Sub(s.At); !s.At.IsZero() && age > Stuck {
-			reply(w, http.StatusServiceUnavailable, map[string]any{
-				"ok": false, "reason": fmt.Sprintf("the controller has not come round for %s; restart mayfly and report it", age.Round(time.Second)),
-			})
+		if reason := Stalled(s, now()); reason != "" {
+			reply(w, http.StatusServiceUnavailable, map[string]any{"ok": false, "reason": reason})
 			return
 		}
 		reply(w, http.StatusOK, map[string]any{"ok": true})
@@ -58,6 +56,15 @@ func Handler(f Fleet, now func() time.Time) http.Handler {
 // Stuck is how long the controller may take to come round before it counts as hung: it plans at least once in each
 // poll interval, which is at most 10 minutes.
 const Stuck = 15 * time.Minute
+
+// Stalled says why the loop behind the status counts as hung; "" when it doesn't.
+func Stalled(s fleet.Status, now time.Time) string {
+	age := now.Sub(s.At)
+	if s.At.IsZero() || age <= Stuck {
+		return ""
+	}
+	return fmt.Sprintf("the controller has not come round for %s; restart mayfly and report it", age.Round(time.Second))
+}
 
 // Serve serves the pages on the listener until ctx ends.
 func Serve(ctx context.Context, l net.Listener, f Fleet, log *slog.Logger) error {

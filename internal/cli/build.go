@@ -1,0 +1,74 @@
+package cli
+
+import (
+	"errors"
+	"log/slog"
+
+	"mayfly/internal/config"
+	"mayfly/internal/demand"
+	"mayfly/internal/fleet"
+	"mayfly/internal/github"
+	"mayfly/internal/handoff"
+	"mayfly/internal/proxmox"
+)
+
+// fleetSpec is the part of the configuration that the controller follows. Timing is what `mayfly run` uses on a real
+// cluster; a caller may shorten it.
+func fleetSpec(c *config.Config) fleet.Spec {
+	return fleet.Spec{
+		Installation: c.Installation,
+		Node:         c.Proxmox.Node,
+		ResourcePool: c.Proxmox.ResourcePool,
+		VMIDs:        fleet.Range(c.VMIDs),
+		MaxRunners:   c.MaxRunners,
+		Pools:        c.Pools,
+		PollInterval: c.PollInterval,
+		Timing:       fleet.DefaultTiming(),
+	}
+}
+
+// clients speak to the two sides. They belong together: both are closed when the controller has ended.
+type clients struct {
+	pve *proxmox.Client
+	gh  *github.Client
+}
+
+// newClients makes the clients that the configuration describes. It connects to nothing. An error is a mistake of the
+// configuration that config itself can't see.
+func newClients(c *config.Config, log *slog.Logger, pace github.Options) (clients, error) {
+	pve, errPVE := proxmox.New(proxmox.Options{
+		Endpoints:          c.Proxmox.Endpoints,
+		TokenID:            c.Proxmox.TokenID,
+		TokenSecret:        c.Proxmox.TokenSecret,
+		Fingerprint:        c.Proxmox.Fingerprint,
+		CAFile:             c.Proxmox.CAFile,
+		InsecureSkipVerify: !c.Proxmox.VerifyTLS,
+		Logger:             log,
+	})
+	pace.BaseURL, pace.Token, pace.Logger, pace.Version = c.GitHub.APIURL, c.GitHub.Token, log, currentVersion().Version
+	gh, errGH := github.New(pace)
+	if err := errors.Join(errPVE, errGH); err != nil {
+		return clients{}, usageError{err}
+	}
+	return clients{pve, gh}, nil
+}
+
+// close drops idle connections.
+func (c clients) close() {
+	c.pve.Close()
+	c.gh.Close()
+}
+
+// newController puts the clients, a poll of the pools' targets and the agent hand-off under a controller.
+func newController(spec fleet.Spec, c clients, exec handoff.AgentOptions, log *slog.Logger, events func(fleet.Event)) (*fleet.Controller, error) {
+	return fleet.New(fleet.Options{
+		Spec:    spec,
+		Proxmox: c.pve,
+		GitHub:  c.gh,
+		Demand:  demand.NewPoll(c.gh, spec.Targets(), log),
+		Handoff: handoff.NewAgent(c.pve, exec),
+		Logger:  log,
+		Version: currentVersion().Version,
+		Events:  events,
+	})
+}

@@ -1,0 +1,134 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"mayfly/internal/config"
+	"mayfly/internal/fleet"
+	"mayfly/internal/github"
+	"mayfly/internal/handoff"
+	"mayfly/internal/web"
+)
+
+func newRunCommand(a *app) *cobra.Command {
+	var listen string
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Serve queued jobs until it is told to stop",
+		Long: `Run serves queued jobs: it watches GitHub's queue, clones a VM for each job that a pool can take, hands it a one-job
+identity, and destroys it when the job has ended. It goes on until SIGINT (Ctrl-C) or SIGTERM, and then leaves runners as they
+are: the next start finds them. A second signal ends it at once, which loses nothing either.
+
+What no waiting can mend ends it at the start: a wrong configuration (exit code 2), a token that Proxmox or GitHub refuses, a
+template that isn't on the node (exit code 1). A side that doesn't answer is asked again, ever more slowly; meanwhile /readyz
+says no and why. Once it has served, nothing of that ends it any more: it stops creating and says so.
+
+Under systemd (Type=notify) it tells when it is ready, what it does and, with WatchdogSec=, that it is alive.`,
+		Example: `  mayfly run --env-file dispatcher/dispatcher.env
+  mayfly run --config /etc/mayfly/mayfly.yaml --log-format json
+  curl -s http://127.0.0.1:9180/readyz`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var overrides []config.Override
+			if cmd.Flags().Changed("listen") {
+				overrides = append(overrides, config.Override{Path: "web.listen", Flag: "--listen", Value: listen})
+			}
+			c, err := a.loadConfig(warnsOfTLS, overrides...)
+			if err != nil {
+				return err
+			}
+			return a.serve(cmd.Context(), c)
+		},
+	}
+	cmd.Flags().StringVar(&listen, "listen", "", "HOST:PORT of /healthz and /readyz, port 0 for any free one (default: web.listen, 127.0.0.1:9180)")
+	return cmd
+}
+
+// serve keeps the fleet until ctx ends. Everything that it starts has ended when it returns.
+func (a *app) serve(ctx context.Context, c *config.Config) error {
+	both, err := newClients(c, a.logger, github.Options{})
+	if err != nil {
+		return err
+	}
+	defer both.close()
+	spec := fleetSpec(c)
+	controller, err := newController(spec, both, handoff.AgentOptions{}, a.logger, nil)
+	if err != nil {
+		return usageError{err}
+	}
+	l, err := listenWeb(ctx, c.Web.Listen)
+	if err != nil {
+		return err
+	}
+	a.logger.Info("mayfly starts", "version", currentVersion().Version, "installation", c.Installation, "node", c.Proxmox.Node,
+		"pools", len(c.Pools), "max_runners", c.MaxRunners, "listen", address(l))
+
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		if err := controller.Run(ctx); err != nil {
+			return err
+		}
+		return errStopped // ends the others, too
+	})
+	if l != nil {
+		group.Go(func() error { return web.Serve(ctx, l, controller, a.logger) })
+	}
+	group.Go(func() error {
+		h := herald{fleet: controller, log: a.logger, notify: systemd(a.logger)}
+		h.run(ctx)
+		return nil
+	})
+	if unverified(c) {
+		group.Go(func() error {
+			offerFingerprint(ctx, c.Proxmox.Endpoints, a.logger)
+			return nil
+		})
+	}
+	err = group.Wait()
+	if err == nil || errors.Is(err, errStopped) {
+		s := controller.Status()
+		a.logger.Info("mayfly stopped", "runners", len(s.Runners), "reason", farewell(s))
+		return nil
+	}
+	return err
+}
+
+// errStopped says that the controller ended because it was told to.
+var errStopped = errors.New("stopped")
+
+func farewell(s fleet.Status) string {
+	if len(s.Runners) == 0 {
+		return "no runner was alive"
+	}
+	return "runners stay as they are; the next start finds them"
+}
+
+// listenWeb opens the address of /healthz and /readyz; nil for none.
+func listenWeb(ctx context.Context, addr string) (net.Listener, error) {
+	if addr == "" {
+		return nil, nil
+	}
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", addr)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fmt.Errorf("listen on %s for /healthz and /readyz: something listens there already, another mayfly perhaps; stop it, or choose another address with --listen or web.listen", addr)
+	case err != nil:
+		return nil, fmt.Errorf("listen for /healthz and /readyz: %w; choose another address with --listen or web.listen", err)
+	}
+	return l, nil
+}
+
+func address(l net.Listener) string {
+	if l == nil {
+		return "nowhere"
+	}
+	return l.Addr().String()
+}
