@@ -57,9 +57,10 @@ type vm struct {
 	suspended bool
 	startedAt time.Time
 	pid       int
-	agent     bool   // whether the agent's device was there at start
-	starts    uint64 // counts starts, so that an old machine's exit is told from the present one's
-	exited    uint64 // the last start whose machine powered off by itself
+	agent     bool          // whether the agent's device was there at start
+	starts    uint64        // counts starts, so that an old machine's exit is told from the present one's
+	gone      chan struct{} // closed when the running machine is off; nil when it is off
+	exited    uint64        // the last start whose machine powered off by itself
 
 	record *vmRecord
 }

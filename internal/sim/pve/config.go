@@ -82,6 +82,12 @@ func (s *Server) putConfig(q *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.lock()
+	_, err = s.changeable(ch) // a config lock is said at once, without a wait for the lock file (recorded)
+	s.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
 	return nil, s.applyLocked(q.ctx, ch, nil)
 }
 

@@ -4,30 +4,50 @@ package pve
 
 import (
 	"net/http"
+	"strconv"
 	"time"
 
-	"mayfly/internal/sim/wire"
+	"mayfly/internal/runner"
 )
 
 type (
-	faultBook    struct{}
-	volume       struct{ vmid int }
+	volume       struct{ vmid int; size runner.Bytes }
 	broadcast    struct{}
 	uploadedFile struct{}
 )
 
-func newBlankEngine() Engine                                        { return nil }
-func (s *Server) populate()                                         {}
-func (s *Server) record(*http.Request, wire.Exchange)               {}
-func (s *Server) chooseFault(*http.Request) wire.Fault              { return wire.Fault{} }
-func (s *Server) routes() map[string]func(*call) (any, error)       { return nil }
-func (s *Server) serveDoor(w http.ResponseWriter, r *http.Request)  { http.NotFound(w, r) }
 func (s *Server) readUpload(*http.Request, string, *call) error     { return nil }
 func (s *Server) plugDrive(*vm, string, string) (string, *apiError) { return "", nil }
 func (s *Server) checkDrives(*change) *apiError                     { return nil }
 func (s *Server) broadcast(time.Time)                               {}
-func (s *Server) State() State                                      { return State{} }
 
-type storage struct{}
+type storage struct{ shared bool }
 
-func storageByID(string) *storage { return nil }
+func storageByID(string) *storage { return &storage{} }
+
+// B's, called by A with s.mu held. These do just enough for A's tests to run.
+func (s *Server) newDisk(node string, vmid int, storage string, size runner.Bytes) string {
+	id := storage + ":vm-" + strconv.Itoa(vmid) + "-disk-0"
+	s.volumes[node+"/"+id] = &volume{vmid: vmid, size: size}
+	return id
+}
+
+func (s *Server) cloneVolumes(src *vm, newid int, full bool, storage string) (map[string]string, *apiError) {
+	out := map[string]string{}
+	for opt, d := range src.disks() {
+		out[opt] = s.newDisk(src.node, newid, d.storage(), d.size()) + ",size=" + printSize(d.size())
+	}
+	return out, nil
+}
+
+func (s *Server) freeVolumes(v *vm) []string {
+	for _, d := range v.disks() {
+		delete(s.volumes, v.node+"/"+d.file)
+	}
+	return nil
+}
+func (s *Server) makeBase(v *vm)                                     {}
+func (s *Server) baseInUse(v *vm) *apiError                          { return nil }
+func (s *Server) populateStorage()                                   {}
+func (s *Server) storageRoutes() map[string]func(*call) (any, error) { return nil }
+func (s *Server) clusterRoutes() map[string]func(*call) (any, error) { return nil }

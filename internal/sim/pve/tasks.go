@@ -9,8 +9,14 @@ import (
 	"time"
 )
 
-// errInterrupted is a worker that was told to stop.
-var errInterrupted = errors.New("interrupted by signal")
+var (
+	// errInterrupted is what a worker's own clean-up says when it was told to stop, errReceived what the others say
+	// (RESTEnvironment.pm, fork_worker).
+	errInterrupted = errors.New("interrupted by signal")
+	errReceived    = errors.New("received interrupt")
+	// errKilled is a worker that ended without a word: SIGKILL, or the node's death.
+	errKilled = errors.New("killed")
+)
 
 // task is a worker process and its log. Server.mu guards its fields.
 type task struct {
@@ -39,6 +45,8 @@ type worker struct {
 	task *task
 	auth *token
 	node *node
+	// newid is the VM that a clone makes; its task bears the template's id.
+	newid int
 }
 
 // say adds a line to the task's log.
@@ -59,6 +67,11 @@ func (w *worker) warn(line string) {
 // fork starts a worker for fn and returns its UPID. The worker outlives the request; the server's end kills it, which
 // leaves what it had done.
 func (s *Server) fork(nodeName, kind, id string, auth *token, fn func(ctx context.Context, w *worker) error) string {
+	return s.forkFor(0, nodeName, kind, id, auth, fn)
+}
+
+// forkFor is fork for a worker that makes another VM than the one its task is named after.
+func (s *Server) forkFor(newid int, nodeName, kind, id string, auth *token, fn func(ctx context.Context, w *worker) error) string {
 	ctx, cancel := context.WithCancel(s.ctx)
 	s.lock()
 	n := s.nodes[nodeName]
@@ -77,7 +90,14 @@ func (s *Server) fork(nodeName, kind, id string, auth *token, fn func(ctx contex
 	go func() {
 		defer s.workers.Done()
 		defer cancel()
-		err := fn(ctx, &worker{s: s, task: t, auth: auth, node: n})
+		w := &worker{s: s, task: t, auth: auth, node: n, newid: newid}
+		err := w.point(ctx, pointStart)
+		if err == nil {
+			err = fn(ctx, w)
+		}
+		if errors.Is(err, context.Canceled) {
+			err = errReceived
+		}
 		s.finish(t, err)
 	}()
 	return t.upid
@@ -87,7 +107,7 @@ func (s *Server) finish(t *task, err error) {
 	s.lock()
 	defer s.mu.Unlock()
 	switch {
-	case err != nil && s.ctx.Err() != nil:
+	case err != nil && killed(s.ctx, err):
 		t.exit = "unexpected status"
 	case err != nil:
 		t.exit = taskText(err)
@@ -101,6 +121,11 @@ func (s *Server) finish(t *task, err error) {
 	}
 	t.end = time.Now()
 	close(t.done)
+}
+
+// killed reports whether a worker ended without a chance to clean up: the server ended, or a fault killed it.
+func killed(server context.Context, err error) bool {
+	return server.Err() != nil || errors.Is(err, errKilled)
 }
 
 // upidParts splits a UPID; ok is false when it isn't one.

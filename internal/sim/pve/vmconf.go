@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"maps"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,7 +18,7 @@ func (v *vm) render() string {
 	var b strings.Builder
 	if d, ok := v.conf["description"]; ok {
 		for line := range strings.SplitSeq(d, "\n") {
-			b.WriteString("#" + url.PathEscape(line) + "\n")
+			b.WriteString("#" + encodeText(line) + "\n")
 		}
 	}
 	for _, k := range slices.Sorted(maps.Keys(v.conf)) {
@@ -34,6 +33,20 @@ func (v *vm) render() string {
 		}
 		for _, k := range slices.Sorted(maps.Keys(v.pending)) {
 			fmt.Fprintf(&b, "%s: %s\n", k, v.pending[k])
+		}
+	}
+	return b.String()
+}
+
+// encodeText escapes what a comment line can't hold: control characters, "%" and all that isn't ASCII (PVE::Tools,
+// encode_text).
+func encodeText(line string) string {
+	var b strings.Builder
+	for _, c := range []byte(line) {
+		if c < ' ' || c > '~' || c == '%' {
+			fmt.Fprintf(&b, "%%%02X", c)
+		} else {
+			b.WriteByte(c)
 		}
 	}
 	return b.String()

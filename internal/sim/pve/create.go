@@ -1,0 +1,192 @@
+package pve
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// createVM is POST /nodes/{node}/qemu (API2/Qemu.pm, create_vm).
+func (s *Server) createVM(q *call) (any, error) {
+	p := q.params
+	if p.has("archive") {
+		return nil, failf("unable to restore VM %d - no backup archives here", q.vmid())
+	}
+	if err := rootOnly(q, "skiplock"); err != nil {
+		return nil, err
+	}
+	ch := &change{vmid: q.vmid(), node: q.node, auth: q.token, set: map[string]string{}}
+	for k := range p {
+		if loadMethods().config[k] != nil {
+			ch.set[k] = p.str(k)
+		}
+	}
+	if v, ok := p["cdrom"]; ok {
+		if _, twice := ch.set["ide2"]; twice {
+			return nil, badParam("cdrom", "conflicting options - can't use '-cdrom' and '-ide2' at the same time")
+		}
+		ch.set["ide2"] = scalar(v) + ",media=cdrom"
+	}
+	if keys := ch.set["sshkeys"]; keys != "" && !validKeys(unescape(keys)) {
+		return nil, failf("SSH public key validation error")
+	}
+	pool := p.str("pool")
+	s.lock()
+	v, err := s.beginCreate(ch, pool, p.str("storage"))
+	s.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	start := p.yes("start")
+	return s.fork(q.node.name, "qmcreate", strconv.Itoa(v.id), q.token, func(ctx context.Context, w *worker) error {
+		if err := s.runCreate(ctx, w, v, ch, pool); err != nil {
+			return err
+		}
+		if !start {
+			return nil
+		}
+		w.say("Execute autostart")
+		release, err := w.lockVM(ctx, v.id)
+		if err != nil {
+			return err
+		}
+		defer release()
+		s.lock()
+		_, aerr := s.startable(w, v.id)
+		s.mu.Unlock()
+		if aerr != nil {
+			return aerr
+		}
+		return s.powerOn(ctx, w, v)
+	}), nil
+}
+
+// beginCreate checks what can be checked at once and takes the VMID, with a locked configuration.
+func (s *Server) beginCreate(ch *change, pool, store string) (*vm, *apiError) {
+	if pool != "" && s.pools[pool] == nil {
+		return nil, forbidden("pool '%s' does not exist", pool)
+	}
+	if store != "" {
+		if err := s.require(ch.auth, "/storage/"+store, "Datastore.AllocateSpace"); err != nil {
+			return nil, err
+		}
+	}
+	if !s.may(ch.auth, fmt.Sprintf("/vms/%d", ch.vmid), "VM.Allocate") && (pool == "" || !s.may(ch.auth, "/pool/"+pool, "VM.Allocate")) {
+		return nil, &apiError{status: 403, msg: "Permission check failed"}
+	}
+	if err := s.mayUseStorage(ch.auth, ch.set, 0); err != nil {
+		return nil, err
+	}
+	if err := s.mayModify(ch.auth, ch.vmid, pool, slices.Collect(maps.Keys(ch.set))); err != nil {
+		return nil, err
+	}
+	for _, opt := range slices.Sorted(maps.Keys(ch.set)) {
+		if err := s.mayByValue(ch.auth, ch.vmid, pool, opt, ch.set[opt], "set"); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.mayUseBridges(ch.auth, ch.set); err != nil {
+		return nil, err
+	}
+	if err := s.checkDrives(ch); err != nil {
+		return nil, err
+	}
+	s.normalise(ch.set)
+	if old := s.vms[ch.vmid]; old != nil {
+		return nil, failf("unable to create VM %d - VM %d already exists on node '%s'", ch.vmid, ch.vmid, old.node)
+	}
+	v := &vm{id: ch.vmid, node: ch.node.name, conf: map[string]string{"lock": "create"}}
+	s.enrol(v, ch.auth.id)
+	return v, nil
+}
+
+// runCreate is the qmcreate worker: tags' privilege, disks, identities, configuration, and the resource pool last.
+func (s *Server) runCreate(ctx context.Context, w *worker, v *vm, ch *change, pool string) error {
+	release, err := w.node.locks.acquire(ctx, v.id, false, s.opts.Timing.CloneLockTimeout, w.say)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if err := pause(ctx, s.opts.Timing.Config); err != nil {
+		return s.abandon(v, err)
+	}
+	s.lock()
+	defer s.mu.Unlock()
+	if _, ok := ch.set["tags"]; ok {
+		// On the VM itself, which is in no pool yet: what a pool grants doesn't count (recorded).
+		if err := s.mayTag(ch.auth, v.id); err != nil {
+			s.forget(v, "")
+			return err
+		}
+	}
+	conf := map[string]string{}
+	for _, opt := range slices.Sorted(maps.Keys(ch.set)) {
+		value := ch.set[opt]
+		if isDrive(opt) {
+			var aerr *apiError
+			if value, aerr = s.plugDrive(v, opt, value); aerr != nil {
+				s.freeVolumes(&vm{id: v.id, node: v.node, conf: conf})
+				s.forget(v, "")
+				return failf("unable to create VM %d - %s", v.id, aerr.msg)
+			}
+			if newDiskForm.MatchString(parseDrive(opt, ch.set[opt]).file) {
+				s.logLocked(w, fmt.Sprintf("%s: successfully created disk '%s'", opt, value))
+			}
+		}
+		if value != "" {
+			conf[opt] = value
+		}
+	}
+	if conf["smbios1"] == "" {
+		conf["smbios1"] = "uuid=" + s.randomUUID()
+	}
+	if conf["vmgenid"] == "" {
+		conf["vmgenid"] = s.randomUUID()
+	}
+	conf["meta"] = fmt.Sprintf("creation-qemu=%s,ctime=%d", qemuVersion, time.Now().Unix())
+	if conf["boot"] == "" {
+		conf["boot"] = defaultBoot(conf)
+	}
+	v.conf = conf
+	if pool != "" && s.pools[pool] != nil {
+		v.pool = pool
+	}
+	return nil
+}
+
+// abandon removes a VM whose creation was cut short.
+func (s *Server) abandon(v *vm, err error) error {
+	if killed(s.ctx, err) {
+		return err
+	}
+	s.lock()
+	defer s.mu.Unlock()
+	s.forget(v, "")
+	return err
+}
+
+// qemuVersion is that of Proxmox VE 9.2.
+const qemuVersion = "10.0.13"
+
+// defaultBoot is the boot order that a new VM gets: the first disk, the first CD-ROM, the first network device.
+func defaultBoot(conf map[string]string) string {
+	var disk, disc, net string
+	for _, opt := range slices.Sorted(maps.Keys(conf)) {
+		d := parseDrive(opt, conf[opt])
+		switch {
+		case isNumbered(opt, "net") && net == "":
+			net = opt
+		case !isDrive(opt), opt == "efidisk0", opt == "tpmstate0", d.cloudinit():
+		case d.cdrom() && disc == "":
+			disc = opt
+		case !d.cdrom() && disk == "":
+			disk = opt
+		}
+	}
+	order := slices.DeleteFunc([]string{disk, disc, net}, func(s string) bool { return s == "" })
+	return "order=" + strings.Join(order, ";")
+}
