@@ -72,8 +72,7 @@ func (s *Server) addJobs(spec JobSpec) ([]int64, error) {
 	w.advance(now)
 	repo := w.repository(owner, name)
 	if repo == nil {
-		repo = &repository{id: w.id("repository"), owner: owner, name: name}
-		w.repositories = append(w.repositories, repo)
+		repo = w.addRepository(owner, name, false)
 	}
 	var ids []int64
 	for first := 0; first < spec.Count; first += spec.PerRun {

@@ -123,7 +123,7 @@ func (w *world) match(now time.Time) {
 			continue
 		}
 		r := able[seeded(w.opts.Seed, "assign", j.id, j.assigned).below(len(able))]
-		j.runner, j.assignedAt, r.job = r, now, j
+		j.runner, j.assignedAt, j.told, r.job = r, now, false, j
 		j.assigned++
 		w.opts.Logger.Info("job assigned", "job", j.id, "runner", r.name)
 		r.session.wake()
@@ -138,8 +138,11 @@ func (w *world) canTake(r *registration, j *job, now time.Time) bool {
 	if !strings.EqualFold(r.owner, j.run.repo.owner) || (r.repo != "" && !strings.EqualFold(r.repo, j.run.repo.name)) {
 		return false
 	}
+	if g := w.group(r.owner, r.groupID); r.repo == "" && (g == nil || !g.admits(j)) {
+		return false
+	}
 	for _, l := range j.spec.labels {
-		if !slices.ContainsFunc(r.labels, func(x string) bool { return strings.EqualFold(x, l) }) {
+		if !hasLabel(r.labels, l) {
 			return false
 		}
 	}

@@ -21,7 +21,6 @@ type Server struct {
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
 	wg     sync.WaitGroup // requests in process and listeners
-	key    func() runnerproto.RSAParameters
 	faults *faultList
 	routes []route
 
@@ -31,7 +30,6 @@ type Server struct {
 	apiURL   string
 	world    world
 	requests []RequestRecord
-	served   int // requests so far, for request ids
 }
 
 // Info is what a client needs to know; its JSON is the first line that "mayfly sim gh" prints.
@@ -51,11 +49,12 @@ func New(o Options) *Server {
 	ctx, cancel := context.WithCancel(context.Background())
 	return &Server{
 		opts: o, ctx: ctx, cancel: cancel, faults: newFaultList(), routes: routes(), world: newWorld(o, time.Now()),
-		// One key serves every registration: making a key takes longer than everything else here, and nothing
-		// ever trades it for a token.
-		key: sync.OnceValue(newKey),
 	}
 }
+
+// runnerKey gives the private key that every registration of this process has: making one takes longer than everything
+// else here, and nothing ever trades it for a token.
+var runnerKey = sync.OnceValue(newKey)
 
 func newKey() runnerproto.RSAParameters {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)

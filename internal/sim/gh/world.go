@@ -41,21 +41,19 @@ func (r *repository) String() string { return r.owner + "/" + r.name }
 
 // run is a workflow run with the jobs of all its attempts.
 type run struct {
-	id         int64
-	number     int
-	attempt    int
-	repo       *repository
-	event      string
-	branch     string
-	sha        string
-	actor      string
-	workflow   string
-	created    time.Time
-	updated    time.Time
-	attemptAt  []time.Time // when each attempt began
-	jobs       []*job
-	cancelled  bool
-	cancelPass bool // cancel was asked for and is under way
+	id        int64
+	number    int
+	attempt   int
+	repo      *repository
+	event     string
+	branch    string
+	sha       string
+	actor     string
+	workflow  string
+	created   time.Time
+	updated   time.Time
+	attemptAt []time.Time // when each attempt began
+	jobs      []*job
 }
 
 // job is one job of one attempt.
@@ -73,15 +71,16 @@ type job struct {
 	started    time.Time
 	completed  time.Time
 	// runner is who has it: assigned (status "queued") or running it; it stays after completion.
-	runner *registration
-	// was keeps the runner's fields as they were when the job began.
-	noRunner    bool // completed without ever having had one: GitHub shows 0 and "" then
-	leaseUntil  time.Time
-	cancelAt    time.Time // when a cancellation was asked for
-	cancelToldN bool      // the runner was told by message
-	assigned    int
-	starts      int
-	log         strings.Builder
+	runner     *registration
+	noRunner   bool // completed without ever having had one: GitHub shows 0 and "" then
+	told       bool // the runner that it is assigned to has had the message
+	leaseUntil time.Time
+	cancelAt   time.Time // when a cancellation was asked for
+	cancelTold bool      // the runner was told by message
+	byRunner   bool      // the runner said how it ended
+	assigned   int
+	starts     int
+	log        strings.Builder
 }
 
 // jobSpec is what a job consists of.
@@ -105,7 +104,7 @@ type registration struct {
 	ephemeral     bool
 	disableUpdate bool
 	secret        string
-	version       string
+	version, os   string // as its last session said
 	created       time.Time
 	firstSeen     time.Time
 	lastSeen      time.Time
@@ -113,7 +112,10 @@ type registration struct {
 	removedWhy    string
 	// consumed: the one job of an ephemeral registration went to waste; GitHub forgets the runner, but its
 	// listener is never told (actions/runner#4617).
-	consumed  bool
+	consumed bool
+	// served: its one job is completed, and its listener ends by itself: a poll that is held isn't told.
+	served    bool
+	told      int64 // the job it was told of last
 	session   *session
 	job       *job // assigned or running
 	idleSince time.Time
@@ -146,20 +148,6 @@ type ticket struct {
 	remove      bool
 }
 
-// group is a runner group of an organization.
-type group struct {
-	id         int64
-	name       string
-	visibility string
-	isDefault  bool
-	public     bool
-	restricted bool
-	workflows  []string
-}
-
-// defaultGroup is the runner group that always exists, the only one of a repository.
-const defaultGroup = 1
-
 func newWorld(o Options, now time.Time) world {
 	w := world{
 		opts: o, born: now, nextID: map[string]int64{}, tokens: map[string]*token{}, tickets: map[string]ticket{},
@@ -170,10 +158,7 @@ func newWorld(o Options, now time.Time) world {
 	for _, spec := range o.Repositories {
 		owner, name, _ := strings.Cut(spec.Name, "/")
 		if w.repository(owner, name) == nil {
-			w.repositories = append(w.repositories, &repository{id: w.id("repository"), owner: owner, name: name, public: spec.Public})
-		}
-		if w.groups[strings.ToLower(owner)] == nil {
-			w.groups[strings.ToLower(owner)] = []*group{{id: defaultGroup, name: "Default", visibility: "all", isDefault: true}}
+			w.addRepository(owner, name, spec.Public)
 		}
 	}
 	for i, t := range o.Tokens {
@@ -203,6 +188,17 @@ func (w *world) repository(owner, name string) *repository {
 		return nil
 	}
 	return w.repositories[i]
+}
+
+// addRepository makes a repository, and the default runner group if its owner is new.
+func (w *world) addRepository(owner, name string, public bool) *repository {
+	r := &repository{id: w.id("repository"), owner: owner, name: name, public: public}
+	w.repositories = append(w.repositories, r)
+	key := strings.ToLower(owner)
+	if w.groups[key] == nil {
+		w.groups[key] = []*group{{id: defaultGroup, name: "Default", visibility: "all", isDefault: true}}
+	}
+	return r
 }
 
 // sortedJobs are all jobs by id.
