@@ -55,14 +55,10 @@ func taskText(err error) string {
 	if !errors.As(err, &ae) {
 		return firstLineOf(err.Error())
 	}
-	switch {
-	case ae.status == 500:
+	if ae.status == 500 {
 		return firstLineOf(ae.msg)
-	case len(ae.fields) > 0:
-		return fmt.Sprintf("%d %s", ae.status, firstLineOf(ae.msg))
-	default:
-		return fmt.Sprintf("%d %s", ae.status, firstLineOf(ae.msg))
 	}
+	return fmt.Sprintf("%d %s", ae.status, firstLineOf(ae.msg))
 }
 
 func firstLineOf(s string) string {

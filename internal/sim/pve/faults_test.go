@@ -53,8 +53,7 @@ func TestEveryKindOfFaultBreaksTheReplyAndOnlyThoseAfterTheEffectLetItHappen(t *
 				if c.err == nil && a.status != c.status {
 					t.Errorf("status %q, want %q", a.status, c.status)
 				}
-				switch want := map[string]time.Duration{"delay": 2 * time.Second, "hold_before": time.Minute, "hold_after": time.Minute}[c.kind]; {
-				case took != want:
+				if want := map[string]time.Duration{"delay": 2 * time.Second, "hold_before": time.Minute, "hold_after": time.Minute}[c.kind]; took != want {
 					t.Errorf("took %v, want %v", took, want)
 				}
 				time.Sleep(5 * time.Second)
@@ -145,10 +144,17 @@ func TestFaultThatMakesNoSenseIsRefused(t *testing.T) {
 	s := New(Options{})
 	defer s.Close()
 	for _, spec := range []FaultSpec{
-		{}, {Kind: "explode"}, {Kind: "delay", DelayMS: -1}, {Kind: "answer", Status: 7},
-		{Kind: "kill"}, {Kind: "reset_after", Match: FaultMatch{Task: "qmstart"}},
-		{Kind: "kill", Match: FaultMatch{Task: "qmclone", At: "nowhere"}}, {Kind: "fail", Match: FaultMatch{Task: "qmstart"}},
-		{Kind: "delay", Match: FaultMatch{At: "copy"}}, {Kind: "delay", Match: FaultMatch{Nth: -1}}, {Kind: "delay", Match: FaultMatch{Count: -2}},
+		{},
+		{Kind: "explode"},
+		{Kind: "delay", DelayMS: -1},
+		{Kind: "answer", Status: 7},
+		{Kind: "kill"},
+		{Kind: "reset_after", Match: FaultMatch{Task: "qmstart"}},
+		{Kind: "kill", Match: FaultMatch{Task: "qmclone", At: "nowhere"}},
+		{Kind: "fail", Match: FaultMatch{Task: "qmstart"}},
+		{Kind: "delay", Match: FaultMatch{At: "copy"}},
+		{Kind: "delay", Match: FaultMatch{Nth: -1}},
+		{Kind: "delay", Match: FaultMatch{Count: -2}},
 	} {
 		if id, err := s.Fault(spec); err == nil {
 			t.Errorf("%+v was armed as %d", spec, id)

@@ -90,7 +90,7 @@ var (
 	storageForm    = regexp.MustCompile(`^(?i:[a-z][a-z0-9\-_.]*[a-z0-9])\n?$`)
 	configIDForm   = regexp.MustCompile(`^(?i:[a-z][a-z0-9_-]+)\n?$`)
 	poolForm       = regexp.MustCompile(`^(?:[A-Za-z0-9.\-_]+/){0,2}[A-Za-z0-9.\-_]+\n?$`)
-	bridgeForm     = regexp.MustCompile(`^[-_.\w\d]+\n?$`)
+	bridgeForm     = regexp.MustCompile(`^[-.\w]+\n?$`)
 	macForm        = regexp.MustCompile(`^(?i:[a-f0-9][02468ace](?::[a-f0-9]{2}){5})\n?$`)
 	urlencodedForm = regexp.MustCompile(`^[-%a-zA-Z0-9_.!~*'()]*\n?$`)
 	volumeForm     = regexp.MustCompile(`^((?i:[a-z][a-z0-9\-_.]*[a-z0-9])):(.+)$`)

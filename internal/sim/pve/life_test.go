@@ -2,6 +2,7 @@ package pve
 
 import (
 	"context"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -227,7 +228,7 @@ func TestStateListsEveryRequestWithItsOutcome(t *testing.T) {
 		if r := got[0]; r.Status != 200 || r.VMID != 9000 || r.Node != "pve1" || r.Path != "/api2/json/nodes/pve1/qemu/9000/config" {
 			t.Errorf("first: %+v", r)
 		}
-		if r := got[1]; r.Status != 403 && r.Status != 400 || r.NewID != 99 || r.Method != "POST" {
+		if r := got[1]; r.Status != 403 && r.Status != 400 || r.NewID != 99 || r.Method != http.MethodPost {
 			t.Errorf("second: %+v", r)
 		}
 		if r := got[2]; r.Status != 401 || r.Reason != "Authentication failed!" || r.Token != "" || r.Took != 3*time.Second {
@@ -238,9 +239,9 @@ func TestStateListsEveryRequestWithItsOutcome(t *testing.T) {
 
 func TestSameSeedMakesTheSameCluster(t *testing.T) {
 	one, two, other := New(Options{Seed: 3}), New(Options{Seed: 3}), New(Options{Seed: 4})
-	for _, s := range []*Server{one, two, other} {
-		defer s.Close()
-	}
+	defer one.Close()
+	defer two.Close()
+	defer other.Close()
 	if one.Info().TokenSecret != two.Info().TokenSecret || one.Info().TokenSecret == other.Info().TokenSecret {
 		t.Error("secrets don't follow the seed")
 	}

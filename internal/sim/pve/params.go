@@ -3,6 +3,7 @@ package pve
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/url"
@@ -92,7 +93,7 @@ func (p params) addJSON(body []byte) *apiError {
 	var fields map[string]any
 	err := dec.Decode(&fields)
 	if err == nil {
-		if _, err = dec.Token(); err == io.EOF {
+		if _, err = dec.Token(); errors.Is(err, io.EOF) {
 			err = nil
 		} else if err == nil {
 			err = fmt.Errorf("garbage after JSON object")

@@ -12,7 +12,6 @@ import (
 type propFormat struct {
 	props      map[string]*schemaType
 	defaultKey string // the field of a part without "="
-	required   []string
 }
 
 func (f *propFormat) compile() error {
@@ -103,8 +102,8 @@ var propFormats = sync.OnceValue(func() map[string]*propFormat {
 	text := func(pattern string) *schemaType {
 		return &schemaType{Type: "string", Optional: true, Pattern: pattern}
 	}
-	format := func(name string) *schemaType {
-		return &schemaType{Type: "string", Optional: true, Format: []byte(`"` + name + `"`)}
+	volume := func() *schemaType {
+		return &schemaType{Type: "string", Optional: true, Format: []byte(`"pve-volume-id"`)}
 	}
 	boolean := func() *schemaType { return &schemaType{Type: "boolean", Optional: true} }
 	asDefault := func(s *schemaType) *schemaType { s.DefaultKey = true; return s }
@@ -119,8 +118,8 @@ var propFormats = sync.OnceValue(func() map[string]*propFormat {
 			"legacy": asDefault(text(`[acdn]{1,4}`)), "order": text(`(?:[a-z]+\d+[;\s]*)+`),
 		}},
 		"pve-qm-cicustom": {props: map[string]*schemaType{
-			"meta": format("pve-volume-id"), "network": format("pve-volume-id"),
-			"user": format("pve-volume-id"), "vendor": format("pve-volume-id"),
+			"meta": volume(), "network": volume(),
+			"user": volume(), "vendor": volume(),
 		}},
 		"pve-qm-ipconfig": {props: map[string]*schemaType{
 			"ip": text(`dhcp|\d+\.\d+\.\d+\.\d+/\d+`), "gw": text(`\d+\.\d+\.\d+\.\d+`),

@@ -72,7 +72,8 @@ func (s *Server) Serve(l net.Listener) error {
 // Listen is Serve in a goroutine that Close waits for, on a loopback port of the system's choice. It returns the
 // server's URL.
 func (s *Server) Listen() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	var lc net.ListenConfig
+	l, err := lc.Listen(s.ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", fmt.Errorf("listen for Proxmox stand-in: %w", err)
 	}

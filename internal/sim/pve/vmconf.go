@@ -138,13 +138,13 @@ func (c *cluster) printNet(fields map[string]string) string {
 	if fields["macaddr"] == "" {
 		fields["macaddr"] = c.randomMAC()
 	}
-	out := model + "=" + strings.ToUpper(fields["macaddr"])
+	parts := []string{model + "=" + strings.ToUpper(fields["macaddr"])}
 	for _, k := range slices.Sorted(maps.Keys(fields)) {
 		if k != "model" && k != "macaddr" {
-			out += "," + k + "=" + fields[k]
+			parts = append(parts, k+"="+fields[k])
 		}
 	}
-	return out
+	return strings.Join(parts, ",")
 }
 
 // random is the next of the numbers that the seed determines (splitmix64).
