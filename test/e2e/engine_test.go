@@ -4,7 +4,6 @@ package e2e
 
 import (
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"net"
@@ -80,28 +79,75 @@ func (m *machines) ask(vmid int, execute string, arguments any) json.RawMessage 
 // sh runs a shell command in the guest to its end.
 func (m *machines) sh(vmid int, script, stdin string) (code int, out string) {
 	m.t.Helper()
+	pid := m.exec(vmid, script, stdin)
+	for {
+		var status execStatus
+		if err := json.Unmarshal(m.ask(vmid, "guest-exec-status", map[string]int{"pid": pid}), &status); err != nil {
+			m.t.Fatal(err)
+		}
+		if status.Exited {
+			return status.ExitCode, string(status.Out) + string(status.Err)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+// execStatus is the agent's answer about a command; the agent writes output in base64, as encoding/json reads []byte.
+type execStatus struct {
+	Exited   bool
+	ExitCode int
+	Out      []byte `json:"out-data"`
+	Err      []byte `json:"err-data"`
+}
+
+// exec starts a shell command in the guest.
+func (m *machines) exec(vmid int, script, stdin string) (pid int) {
+	m.t.Helper()
 	var started struct{ PID int }
 	reply := m.ask(vmid, "guest-exec", map[string]any{
-		"path": "/bin/sh", "arg": []string{"-c", script}, "capture-output": true,
-		"input-data": base64.StdEncoding.EncodeToString([]byte(stdin)),
+		"path": "/bin/sh", "arg": []string{"-c", script}, "capture-output": true, "input-data": []byte(stdin),
 	})
 	if err := json.Unmarshal(reply, &started); err != nil {
 		m.t.Fatal(err)
 	}
-	for {
-		var status struct {
-			Exited   bool
-			ExitCode int
-			OutData  []byte `json:"out-data"`
-			ErrData  []byte `json:"err-data"`
-		}
-		if err := json.Unmarshal(m.ask(vmid, "guest-exec-status", map[string]int{"pid": started.PID}), &status); err != nil {
+	return started.PID
+}
+
+// trySh is sh for an agent that may be ending: false when it gave no answer soon.
+func (m *machines) trySh(vmid int, script string) (out string, ok bool) {
+	ctx, cancel := context.WithTimeout(m.t.Context(), 20*time.Second)
+	defer cancel()
+	call := func(execute string, arguments, into any) bool {
+		args, err := json.Marshal(arguments)
+		if err != nil {
 			m.t.Fatal(err)
 		}
+		reply, err := m.Agent(ctx, vmid, execute, args)
+		return err == nil && json.Unmarshal(reply, into) == nil
+	}
+	var started struct{ PID int }
+	if !call("guest-exec", map[string]any{"path": "/bin/sh", "arg": []string{"-c", script}, "capture-output": true}, &started) {
+		return "", false
+	}
+	for {
+		var status execStatus
+		if !call("guest-exec-status", map[string]int{"pid": started.PID}, &status) {
+			return "", false
+		}
 		if status.Exited {
-			return status.ExitCode, string(status.OutData) + string(status.ErrData)
+			return string(status.Out), status.ExitCode == 0
 		}
 		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+// until waits for something to come true.
+func (m *machines) until(vmid int, what string, ok func() bool) {
+	m.t.Helper()
+	for deadline := time.Now().Add(patience); !ok(); time.Sleep(100 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			m.t.Fatalf("never came: %s; console:\n%s", what, m.Console(vmid))
+		}
 	}
 }
 

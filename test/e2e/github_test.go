@@ -1,0 +1,99 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"bytes"
+	"encoding/json"
+	"net"
+	"net/http"
+	"sync"
+	"testing"
+
+	"mayfly/internal/sim/gh"
+	"mayfly/internal/sim/pve/qemu"
+)
+
+// repository is the stand-in's first.
+const repository = "NREL/EnergyPlus"
+
+// newGitHub starts a stand-in on a loopback port of the system's choice. Registrations name the address under which
+// guests reach it from where they are.
+func newGitHub(t *testing.T) (server *gh.Server, address string) {
+	t.Helper()
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server = gh.New(gh.Options{Seed: 7, Repository: repository, RunnerURL: qemu.GuestGitHubURL})
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		if err := server.Serve(l); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(func() {
+		server.Close()
+		serving.Wait()
+	})
+	return server, l.Addr().String()
+}
+
+// post asks the REST API of the stand-in for something, as a dispatcher would.
+func post(t *testing.T, server *gh.Server, path string, body, into any) {
+	t.Helper()
+	text, err := json.Marshal(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	info := server.Info()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, info.APIURL+"/repos/"+repository+path, bytes.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+info.Token)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusCreated {
+		t.Fatalf("POST %s: %s", path, resp.Status)
+	}
+	if err := json.NewDecoder(resp.Body).Decode(into); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// jitConfig makes a registration and gives its encoded configuration.
+func jitConfig(t *testing.T, server *gh.Server, name string) string {
+	t.Helper()
+	var made struct {
+		Config string `json:"encoded_jit_config"`
+	}
+	post(t, server, "/actions/runners/generate-jitconfig", map[string]any{
+		"name": name, "runner_group_id": 1, "labels": []string{"self-hosted"}, "work_folder": "_work",
+	}, &made)
+	return made.Config
+}
+
+// registrationToken gives a token for config.sh.
+func registrationToken(t *testing.T, server *gh.Server) string {
+	t.Helper()
+	var made struct {
+		Token string `json:"token"`
+	}
+	post(t, server, "/actions/runners/registration-token", struct{}{}, &made)
+	return made.Token
+}
+
+// jobIs waits for a job to have that status and gives it.
+func jobIs(t *testing.T, m *machines, vmid int, server *gh.Server, status string) gh.JobState {
+	t.Helper()
+	var job gh.JobState
+	m.until(vmid, "job "+status, func() bool {
+		job = server.State().Jobs[0]
+		return job.Status == status
+	})
+	return job
+}
