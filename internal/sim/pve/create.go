@@ -36,7 +36,7 @@ func (s *Server) createVM(q *call) (any, error) {
 	}
 	pool := p.str("pool")
 	s.lock()
-	v, err := s.beginCreate(ch, pool, p.str("storage"))
+	v, err := s.beginCreate(ch, pool, p)
 	s.mu.Unlock()
 	if err != nil {
 		return nil, err
@@ -46,32 +46,31 @@ func (s *Server) createVM(q *call) (any, error) {
 		if err := s.runCreate(ctx, w, v, ch, pool); err != nil {
 			return err
 		}
-		if !start {
-			return nil
+		if start { // in a task of its own, whose failure is not this one's
+			w.say("Execute autostart")
+			s.forkStart(w.node.name, v.id, w.auth)
 		}
-		w.say("Execute autostart")
-		release, err := w.lockVM(ctx, v.id)
-		if err != nil {
-			return err
-		}
-		defer release()
-		s.lock()
-		_, aerr := s.startable(w, v.id)
-		s.mu.Unlock()
-		if aerr != nil {
-			return aerr
-		}
-		return s.powerOn(ctx, w, v)
+		return nil
 	}), nil
 }
 
 // beginCreate checks what can be checked at once and takes the VMID, with a locked configuration.
-func (s *Server) beginCreate(ch *change, pool, store string) (*vm, *apiError) {
+func (s *Server) beginCreate(ch *change, pool string, p params) (*vm, *apiError) {
 	if pool != "" && s.pools[pool] == nil {
 		return nil, forbidden("pool '%s' does not exist", pool)
 	}
-	if store != "" {
+	if store := p.str("storage"); store != "" {
 		if err := s.require(ch.auth, "/storage/"+store, "Datastore.AllocateSpace"); err != nil {
+			return nil, err
+		}
+	}
+	if p.yes("ha-managed") {
+		if err := s.require(ch.auth, "/", "Sys.Console"); err != nil {
+			return nil, err
+		}
+	}
+	if p.yes("start") {
+		if err := s.requireVM(ch.auth, ch.vmid, pool, "VM.PowerMgmt"); err != nil {
 			return nil, err
 		}
 	}
@@ -120,7 +119,7 @@ func (s *Server) runCreate(ctx context.Context, w *worker, v *vm, ch *change, po
 		// On the VM itself, which is in no pool yet: what a pool grants doesn't count (recorded).
 		if err := s.mayTag(ch.auth, v.id); err != nil {
 			s.forget(v, "")
-			return err
+			return failf("unable to create VM %d - %s", v.id, taskText(err))
 		}
 	}
 	conf := map[string]string{}

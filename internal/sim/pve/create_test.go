@@ -48,7 +48,7 @@ func TestTagsAtCreationNeedTheirPrivilegeOnTheVMItself(t *testing.T) {
 	bubble(t, Options{}, func(t *testing.T, s *Server) {
 		fleet := fleetOf(t, s)
 		exit := fleet.task("POST", "/nodes/pve1/qemu", "vmid=270", "pool=ci", "memory=64", "tags=a")
-		if exit != "403 Permission check failed (/vms/270, VM.Config.Options)" {
+		if exit != "unable to create VM 270 - 403 Permission check failed (/vms/270, VM.Config.Options)" {
 			t.Errorf("exit status %q", exit)
 		}
 		if v := s.State().vm(270); v.Status != "destroyed" {
@@ -58,6 +58,7 @@ func TestTagsAtCreationNeedTheirPrivilegeOnTheVMItself(t *testing.T) {
 			t.Errorf("without tags: %q", exit)
 		}
 		fleet.must("200 OK", "PUT", vmPath("270", "/config"), "tags=a")
+		time.Sleep(5 * time.Second)
 		if st := fleet.call("GET", vmPath("270", "/status/current")).object(); st["status"] != "running" || st["tags"] != "a" {
 			t.Errorf("status %v", st)
 		}

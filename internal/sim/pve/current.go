@@ -7,18 +7,23 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"mayfly/internal/runner"
 )
 
 // vmFigures are a VM's status as the node itself sees it now (QemuServer.pm, vmstatus). Figures of load are zero: the
 // stand-in measures none.
 func (v *vm) vmFigures(full bool) map[string]any {
 	out := map[string]any{
-		"vmid": v.id, "name": v.name(), "status": v.status(), "cpus": v.cores(), "maxmem": int64(v.memory()),
+		"vmid": v.id, "name": v.name(), "status": v.status(), "cpus": confInt(v.conf, "vcpus", v.cores()), "maxmem": int64(v.memory()),
 		"maxdisk": int64(v.bootDisk().size()), "mem": 0, "memhost": 0, "disk": 0, "netin": 0, "netout": 0, "cpu": 0,
 		"uptime": v.uptime(),
 	}
 	if full {
 		out["qmpstatus"] = v.qmpStatus()
+	}
+	if b := confInt(v.conf, "balloon", 0); b > 0 {
+		out["balloon_min"], out["shares"] = int64(runner.Bytes(b)*runner.MiB), confInt(v.conf, "shares", 1000)
 	}
 	if tags := v.conf["tags"]; tags != "" {
 		out["tags"] = tags
@@ -38,6 +43,9 @@ func (v *vm) vmFigures(full bool) map[string]any {
 	out["pid"] = v.pid
 	for _, k := range []string{"cpusome", "cpufull", "iosome", "iofull", "memorysome", "memoryfull"} {
 		out["pressure"+k] = 0
+	}
+	if !full {
+		return out
 	}
 	nics := map[string]any{}
 	for opt := range v.conf {

@@ -3,7 +3,9 @@ package pve
 import (
 	"context"
 	"fmt"
+	"maps"
 	"strconv"
+	"strings"
 )
 
 // destroyVM is DELETE /nodes/{node}/qemu/{vmid} (API2/Qemu.pm, destroy_vm).
@@ -11,7 +13,7 @@ func (s *Server) destroyVM(q *call) (any, error) {
 	if err := rootOnly(q, "skiplock"); err != nil {
 		return nil, err
 	}
-	vmid, purge := q.vmid(), q.params.yes("purge")
+	vmid, purge, sweep := q.vmid(), q.params.yes("purge"), q.params.yes("destroy-unreferenced-disks")
 	s.lock()
 	_, err := s.destroyable(q.node.name, vmid)
 	s.mu.Unlock()
@@ -19,7 +21,7 @@ func (s *Server) destroyVM(q *call) (any, error) {
 		return nil, err
 	}
 	return s.fork(q.node.name, "qmdestroy", strconv.Itoa(vmid), q.token, func(ctx context.Context, w *worker) error {
-		return s.runDestroy(ctx, w, vmid, purge)
+		return s.runDestroy(ctx, w, vmid, purge, sweep)
 	}), nil
 }
 
@@ -39,7 +41,7 @@ func (s *Server) destroyable(node string, vmid int) (*vm, *apiError) {
 }
 
 // runDestroy is the qmdestroy worker: disks first, then the resource pool, the configuration file last.
-func (s *Server) runDestroy(ctx context.Context, w *worker, vmid int, purge bool) error {
+func (s *Server) runDestroy(ctx context.Context, w *worker, vmid int, purge, sweep bool) error {
 	release, err := w.lockVM(ctx, vmid)
 	if err != nil {
 		return err
@@ -71,6 +73,11 @@ func (s *Server) runDestroy(ctx context.Context, w *worker, vmid int, purge bool
 	}
 	s.lock()
 	warnings := s.freeVolumes(v)
+	if sweep { // disks that a killed clone left under this id
+		maps.DeleteFunc(s.volumes, func(key string, vol *volume) bool {
+			return vol.vmid == vmid && strings.HasPrefix(key, v.node+"/")
+		})
+	}
 	s.mu.Unlock()
 	for _, text := range warnings {
 		w.warn(text)

@@ -15,7 +15,7 @@ import (
 // rootOnly refuses parameters that are root@pam's own: no token is root@pam (API2/Qemu.pm).
 func rootOnly(q *call, names ...string) *apiError {
 	for _, k := range names {
-		if q.params.has(k) {
+		if v := q.params.str(k); v != "" && v != "0" { // what Perl takes for true
 			return badParam(k, "Only root may use this option.")
 		}
 	}
@@ -24,11 +24,16 @@ func rootOnly(q *call, names ...string) *apiError {
 
 // startVM is POST status/start. Everything is the worker's to find out, even that there is no such VM.
 func (s *Server) startVM(q *call) (any, error) {
-	if err := rootOnly(q, "stateuri", "skiplock", "migratedfrom", "migration_type", "migration_network", "targetstorage", "force-cpu", "nets-host-mtu"); err != nil {
+	if err := rootOnly(q, "stateuri", "skiplock", "migratedfrom", "migration_type", "migration_network", "targetstorage", "force-cpu",
+		"with-conntrack-state", "nets-host-mtu"); err != nil {
 		return nil, err
 	}
-	vmid := q.vmid()
-	return s.fork(q.node.name, "qmstart", strconv.Itoa(vmid), q.token, func(ctx context.Context, w *worker) error {
+	return s.forkStart(q.node.name, q.vmid(), q.token), nil
+}
+
+// forkStart begins a qmstart task.
+func (s *Server) forkStart(nodeName string, vmid int, auth *token) string {
+	return s.fork(nodeName, "qmstart", strconv.Itoa(vmid), auth, func(ctx context.Context, w *worker) error {
 		release, err := w.lockVM(ctx, vmid)
 		if err != nil {
 			return err
@@ -45,7 +50,7 @@ func (s *Server) startVM(q *call) (any, error) {
 			return asError(aerr)
 		}
 		return s.powerOn(ctx, w, v)
-	}), nil
+	})
 }
 
 // lockVM takes the VM's lock file, for as long as a worker waits for it.
@@ -248,10 +253,11 @@ func (s *Server) cutPower(ctx context.Context, v *vm) error {
 func (s *Server) abortShutdowns(ctx context.Context, w *worker, vmid int) error {
 	s.lock()
 	var waits []*task
+	var upids []string
 	all := s.may(w.auth, "/nodes/"+w.node.name, "Sys.Modify")
 	for _, t := range s.tasks {
 		if t.running() && t.kind == "qmshutdown" && t.id == strconv.Itoa(vmid) && t.node == w.node.name && (all || t.token.id == w.auth.id) {
-			waits = append(waits, t)
+			waits, upids = append(waits, t), append(upids, t.upid)
 		}
 	}
 	s.mu.Unlock()
@@ -262,6 +268,9 @@ func (s *Server) abortShutdowns(ctx context.Context, w *worker, vmid int) error 
 		case <-ctx.Done():
 			return ctx.Err()
 		}
+	}
+	if len(upids) > 0 {
+		w.say("overruled qmshutdown tasks: " + strings.Join(upids, ", "))
 	}
 	return nil
 }

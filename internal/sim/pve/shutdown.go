@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -13,10 +14,7 @@ func (s *Server) shutdownVM(q *call) (any, error) {
 		return nil, err
 	}
 	vmid, force, patience := q.vmid(), q.params.yes("forceStop"), s.patience(q)
-	s.lock()
-	v := s.vms[vmid]
-	paused := v != nil && v.running && v.suspended
-	s.mu.Unlock()
+	paused := s.paused(vmid)
 	if paused && !force {
 		return nil, failf("VM is paused - cannot shutdown")
 	}
@@ -33,16 +31,38 @@ func (s *Server) shutdownVM(q *call) (any, error) {
 		if err != nil || v == nil {
 			return err
 		}
+		if paused { // the button would be heard only after a resume
+			return s.cutPower(ctx, v)
+		}
 		return s.shutDown(ctx, w, v, patience, force)
 	}), nil
 }
 
-// patience is the timeout parameter.
+// paused reports whether the VM runs and is paused.
+func (s *Server) paused(vmid int) bool {
+	s.lock()
+	defer s.mu.Unlock()
+	v := s.vms[vmid]
+	return v != nil && v.running && v.suspended
+}
+
+// patience is the timeout parameter; without one, what the VM's start-up order says of its shutdown, or a minute.
 func (s *Server) patience(q *call) time.Duration {
-	if !q.params.has("timeout") {
-		return s.opts.Timing.ShutdownTimeout
+	if q.params.has("timeout") {
+		return time.Duration(q.params.num("timeout", 0)) * time.Second
 	}
-	return time.Duration(q.params.num("timeout", 0)) * time.Second
+	s.lock()
+	defer s.mu.Unlock()
+	if v := s.vms[q.vmid()]; v != nil {
+		for part := range strings.SplitSeq(v.conf["startup"], ",") {
+			if down, ok := strings.CutPrefix(part, "down="); ok {
+				if n, err := strconv.Atoi(down); err == nil && n > 0 {
+					return time.Duration(n) * time.Second
+				}
+			}
+		}
+	}
+	return s.opts.Timing.ShutdownTimeout
 }
 
 // shutDown presses the button and waits; the caller holds the VM's lock file.
@@ -79,6 +99,9 @@ func (s *Server) shutDown(ctx context.Context, w *worker, v *vm, patience time.D
 
 // rebootVM is POST status/reboot: shut down, and start again with what was pending.
 func (s *Server) rebootVM(q *call) (any, error) {
+	if s.paused(q.vmid()) {
+		return nil, failf("VM is paused - cannot shutdown")
+	}
 	if err := s.mustRun(q); err != nil {
 		return nil, err
 	}

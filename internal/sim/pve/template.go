@@ -109,7 +109,7 @@ func (s *Server) resize(w *worker, vmid int, disk, size, digest string) *apiErro
 		return err
 	}
 	if digest != "" && digest != v.digest() {
-		return failf("checksum missmatch (file change by other user?)") // with Proxmox's own spelling
+		return failf("checksum mismatch (file change by other user?)")
 	}
 	if err := v.checkLock(); err != nil {
 		return err
