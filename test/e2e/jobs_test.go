@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -124,24 +125,24 @@ func (c *cluster) untilAllIsOver(m *mayfly, cancel map[int64]bool) {
 
 // unfinished says what is not over yet; "" when all is.
 func (c *cluster) unfinished() string {
-	var words string
+	var words []string
 	state := c.gh.State()
 	for _, j := range state.Jobs {
 		if j.Status != "completed" {
-			words += fmt.Sprintf("job %q is %s; ", j.Name, j.Status)
+			words = append(words, fmt.Sprintf("job %q is %s", j.Name, j.Status))
 		}
 	}
 	for _, r := range state.Runners {
 		if r.RemovedAt.IsZero() {
-			words += fmt.Sprintf("runner %s is registered; ", r.Name)
+			words = append(words, fmt.Sprintf("runner %s is registered", r.Name))
 		}
 	}
 	for _, vm := range c.fleet() {
 		if vm.DestroyedAt == nil {
-			words += fmt.Sprintf("VM %d is %s (its console ends with %q); ", vm.VMID, vm.Status, last(c.machine.Console(vm.VMID), 300))
+			words = append(words, fmt.Sprintf("VM %d is %s, its console ends with %q", vm.VMID, vm.Status, last(c.machine.Console(vm.VMID), 300)))
 		}
 	}
-	return words
+	return strings.Join(words, "; ")
 }
 
 func last(text string, n int) string { return text[max(0, len(text)-n):] }

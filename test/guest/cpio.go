@@ -46,14 +46,14 @@ func (a *archive) pad() {
 }
 
 // dir makes a folder and those above it.
-func (a *archive) dir(name string, perm fs.FileMode, uid int) {
+func (a *archive) dir(name string, uid int) {
 	for i := 1; i < len(name); i++ {
 		if name[i] == '/' && !a.made[name[:i]] {
 			a.entry(name[:i], modeDir|0o755, 0, 0, 0, nil)
 		}
 	}
 	if !a.made[name] {
-		a.entry(name, modeDir|int(perm), uid, 0, 0, nil)
+		a.entry(name, modeDir|0o755, uid, 0, 0, nil)
 	}
 }
 
@@ -61,7 +61,7 @@ func (a *archive) dir(name string, perm fs.FileMode, uid int) {
 func (a *archive) file(name string, perm fs.FileMode, uid int, data []byte) {
 	for i := len(name) - 1; i > 0; i-- {
 		if name[i] == '/' {
-			a.dir(name[:i], 0o755, 0)
+			a.dir(name[:i], 0)
 			break
 		}
 	}

@@ -99,7 +99,7 @@ func (b *builder) tiny(ctx context.Context, base, dir string) error {
 func (b *builder) initramfs(ctx context.Context, root rootfs, version string) ([]byte, error) {
 	a := &archive{}
 	for _, d := range []string{"proc", "sys", "dev", "run", "tmp", "etc", "root", "var/run", "usr/bin", "usr/sbin"} {
-		a.dir(d, 0o755, 0)
+		a.dir(d, 0)
 	}
 	for link, target := range map[string]string{"bin": "usr/bin", "sbin": "usr/sbin", "lib": "usr/lib", "lib64": "usr/lib64"} {
 		a.symlink(link, target)
@@ -131,7 +131,7 @@ func (b *builder) initramfs(ctx context.Context, root rootfs, version string) ([
 		a.file(name, 0o755, 0, data)
 	}
 	// The loader's name is part of every program.
-	a.dir("usr/lib64", 0o755, 0)
+	a.dir("usr/lib64", 0)
 	if !a.made["usr/lib64/ld-linux-x86-64.so.2"] {
 		a.symlink("usr/lib64/ld-linux-x86-64.so.2", "../lib/x86_64-linux-gnu/ld-linux-x86-64.so.2")
 	}
@@ -146,12 +146,13 @@ func (b *builder) initramfs(ctx context.Context, root rootfs, version string) ([
 	a.file("etc/passwd", 0o644, 0, []byte("root:x:0:0:root:/root:/bin/sh\n"+runnerPasswd))
 	a.file("etc/group", 0o644, 0, []byte("root:x:0:\n"+runnerGroup))
 	a.file("etc/mayfly-image", 0o644, 0, []byte("tiny "+b.inputs+"\n"))
-	a.dir("home/runner", 0o755, runnerID)
-	a.dir("opt/actions-runner", 0o755, runnerID)
-	a.dir("opt/actions-runner/_work", 0o755, runnerID)
+	a.dir("home/runner", runnerID)
+	a.dir("opt/actions-runner", runnerID)
+	a.dir("opt/actions-runner/_work", runnerID)
+	a.dir("opt/actions-runner/bin", runnerID)
 	a.file("opt/actions-runner/run-once.sh", 0o755, 0, b.runOnce)
-	a.file("opt/actions-runner/config.sh", 0o755, 0, []byte(configScript))
-	a.file("opt/actions-runner/bin/Runner.Listener", 0o755, 0, b.listener)
+	a.file("opt/actions-runner/config.sh", 0o755, runnerID, []byte(configScript))
+	a.file("opt/actions-runner/bin/Runner.Listener", 0o755, runnerID, b.listener)
 	a.file("opt/actions-runner/runner-version", 0o644, 0, []byte(b.version))
 	return a.bytes(), nil
 }

@@ -118,7 +118,7 @@ func (l *listener) poll(ctx context.Context, messages chan<- runnerproto.Message
 	for {
 		m, err := l.client.Message(ctx, 0)
 		switch {
-		case ctx.Err() != nil:
+		case ended(ctx):
 			return nil
 		case err == nil:
 			if failures > 0 {
@@ -152,3 +152,6 @@ func (l *listener) poll(ctx context.Context, messages chan<- runnerproto.Message
 		}
 	}
 }
+
+// ended reports whether a context is over, whatever a call in it says.
+func ended(ctx context.Context) bool { return ctx.Err() != nil }

@@ -101,7 +101,7 @@ func (l *listener) closeSession(ctx context.Context) {
 
 // deprecated is the exit code for a version that the server refuses.
 func (l *listener) deprecated() int {
-	l.out.fail("An error occured: Runner version v" + version + " is deprecated and cannot receive messages.")
+	l.out.fail("An error occurred: Runner version v" + version + " is deprecated and cannot receive messages.")
 	if l.isSet(variableReturnDeprecated) {
 		return exitDeprecated
 	}

@@ -67,7 +67,7 @@ func fakeAgent(t *testing.T, m *machine, stray string, answer func(command) stri
 				t.Errorf("command %q: %v", line, err)
 				return
 			}
-			text := ""
+			var text string
 			switch c.Execute {
 			case "guest-sync-delimited":
 				if line[0] != sentinel {

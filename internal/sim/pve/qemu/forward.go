@@ -1,6 +1,7 @@
 package qemu
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -14,6 +15,7 @@ const dialPatience = 10 * time.Second
 // forward passes connections to a service on. Each machine has its own, so that its connections end with it, and with
 // them the programs that QEMU started for them.
 type forward struct {
+	ctx      context.Context // bounds dialling
 	target   string
 	listener net.Listener
 	wg       sync.WaitGroup
@@ -23,12 +25,12 @@ type forward struct {
 	ended bool
 }
 
-func newForward(target string) (*forward, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+func newForward(ctx context.Context, target string) (*forward, error) {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("listen for guest: %w", err)
 	}
-	f := &forward{target: target, listener: l, open: map[net.Conn]bool{}}
+	f := &forward{ctx: ctx, target: target, listener: l, open: map[net.Conn]bool{}}
 	f.wg.Go(f.accept)
 	return f, nil
 }
@@ -63,7 +65,7 @@ func (f *forward) carry(guest net.Conn) {
 		return
 	}
 	defer f.drop(guest)
-	service, err := net.DialTimeout("tcp", f.target, dialPatience)
+	service, err := (&net.Dialer{Timeout: dialPatience}).DialContext(f.ctx, "tcp", f.target)
 	if err != nil || !f.keep(service) {
 		return
 	}

@@ -50,7 +50,7 @@ func dial(t *testing.T, f *forward) *net.TCPConn {
 }
 
 func TestForwardCarriesBothWaysAndEndsEachWayByItself(t *testing.T) {
-	f, err := newForward(echo(t).Addr().String())
+	f, err := newForward(t.Context(), echo(t).Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +70,7 @@ func TestForwardCarriesBothWaysAndEndsEachWayByItself(t *testing.T) {
 }
 
 func TestForwardEndsItsConnectionsWithItself(t *testing.T) {
-	f, err := newForward(echo(t).Addr().String())
+	f, err := newForward(t.Context(), echo(t).Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +88,7 @@ func TestForwardToNobodyHangsUp(t *testing.T) {
 	l := echo(t)
 	address := l.Addr().String()
 	_ = l.Close()
-	f, err := newForward(address)
+	f, err := newForward(t.Context(), address)
 	if err != nil {
 		t.Fatal(err)
 	}

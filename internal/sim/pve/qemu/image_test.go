@@ -99,7 +99,8 @@ func TestArgumentsFollowTheImageAndTheVM(t *testing.T) {
 		},
 		{
 			"a comma in a path", argumentsOf(disk, TCG, pve.Machine{VMID: 201}),
-			[]string{"if=none,id=disk0,format=qcow2,cache=unsafe,file=/d,,ir/201.qcow2"}, nil,
+			[]string{"if=none,id=disk0,format=qcow2,cache=unsafe,file=/d,,ir/201.qcow2"},
+			nil,
 		},
 	}
 	for _, c := range cases {

@@ -89,13 +89,13 @@ func (m *machine) start() (*exec.Cmd, error) {
 		return fail(errors.New("stopped before it began"))
 	}
 	if m.e.opts.GitHub != "" {
-		f, err := newForward(m.e.opts.GitHub)
+		f, err := newForward(m.e.ctx, m.e.opts.GitHub)
 		if err != nil {
 			return fail(err)
 		}
 		m.forward = f
 	}
-	cmd := exec.Command(qemuProgram, m.arguments()...)
+	cmd := exec.CommandContext(m.e.ctx, qemuProgram, m.arguments()...)
 	cmd.Stderr = &m.stderr
 	cmd.WaitDelay = time.Second // what QEMU started may hold its stderr
 	// A group of its own, so that Ctrl-C on a terminal is ours to handle.
