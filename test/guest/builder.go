@@ -108,6 +108,9 @@ func (b *builder) hashInputs() (string, error) {
 		return "", fmt.Errorf("read recipe: %w", err)
 	}
 	for _, f := range files {
+		if strings.HasSuffix(f.Name(), "_test.go") {
+			continue
+		}
 		text, err := recipe.ReadFile(f.Name())
 		if err != nil {
 			return "", fmt.Errorf("read recipe: %w", err)
