@@ -245,7 +245,9 @@ func TestRemovalEndsAHeldPollAndQueuesAnUnstartedJobAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := inProcess(t, Options{})
 		c, runner := b.online("ep-1", "self-hosted")
-		time.AfterFunc(5*time.Second, func() { b.must(http.StatusNoContent, http.MethodDelete, fmt.Sprintf("%s/%d", runners, runner), nil, nil) })
+		time.AfterFunc(5*time.Second, func() {
+			b.must(http.StatusNoContent, http.MethodDelete, fmt.Sprintf("%s/%d", runners, runner), nil, nil)
+		})
 		if _, err := c.Message(t.Context(), 0); !errors.Is(err, runnerproto.ErrGone) {
 			t.Errorf("poll of a removed runner: %v", err)
 		}

@@ -18,7 +18,7 @@ func (s *Server) getRateLimit(c *call) reply {
 		"resources": map[string]limitJSON{
 			"core": core, "search": full(30), "graphql": full(5000), "integration_manifest": full(5000),
 			"actions_runner_registration": full(10000), "code_search": full(10), "source_import": full(100), "scim": full(15000),
-			"code_scanning_upload": full(1000), "dependency_snapshots": full(100),
+			"dependency_snapshots": full(100),
 		},
 	}
 	if c.header.Get("X-GitHub-Api-Version") != "2026-03-10" { // that version no longer has it
@@ -33,7 +33,7 @@ func (s *Server) getUser(c *call) reply {
 	for field, value := range map[string]any{
 		"name": nil, "company": nil, "blog": "", "location": nil, "email": nil, "hireable": nil, "bio": nil,
 		"public_repos": 0, "public_gists": 0, "followers": 0, "following": 0,
-		"created_at": stamp(s.world.born), "updated_at": stamp(s.world.born),
+		"created_at": stamp(s.world.born), "updated_at": stamp(s.world.born), "user_view_type": "public",
 	} {
 		body[field] = value
 	}

@@ -65,6 +65,7 @@ func (s *Server) dispatch(c *call) reply {
 	var body struct {
 		Ref    *string        `json:"ref"`
 		Inputs map[string]any `json:"inputs"`
+		Tell   bool           `json:"return_run_details"`
 	}
 	if refusal, ok := c.decode(&body); !ok {
 		return refusal
@@ -88,5 +89,12 @@ func (s *Server) dispatch(c *call) reply {
 	}
 	s.world.match(c.now)
 	s.world.wakeAll()
-	return nothing(http.StatusNoContent)
+	if !body.Tell {
+		return nothing(http.StatusNoContent)
+	}
+	return answer(http.StatusOK, struct {
+		ID      int64  `json:"workflow_run_id"`
+		RunURL  string `json:"run_url"`
+		HTMLURL string `json:"html_url"`
+	}{r.id, fmt.Sprintf("%s/repos/%s/actions/runs/%d", c.base(), c.repo, r.id), fmt.Sprintf("%s/%s/actions/runs/%d", c.web(), c.repo, r.id)})
 }

@@ -17,6 +17,21 @@ type route struct {
 	segments []string // of pattern
 }
 
+// Endpoint is an endpoint of the REST API, as GitHub's OpenAPI description writes it.
+type Endpoint struct {
+	Method string
+	Path   string // "/repos/{owner}/{repo}/actions/runs"
+}
+
+// Endpoints are all endpoints of the REST API that the stand-in serves.
+func Endpoints() []Endpoint {
+	var out []Endpoint
+	for _, r := range routes() {
+		out = append(out, Endpoint{r.method, r.pattern})
+	}
+	return out
+}
+
 // Permissions as X-Accepted-GitHub-Permissions spells them (GitHub docs, "Permissions required for fine-grained
 // personal access tokens").
 const (

@@ -14,8 +14,8 @@ func shorten(rep reply, all bool) reply {
 	}
 	for key, raw := range body {
 		var items []json.RawMessage
-		if json.Unmarshal(raw, &items) != nil {
-			continue
+		if body["total_count"] == nil || json.Unmarshal(raw, &items) != nil || items == nil {
+			continue // null is no list either
 		}
 		kept := []json.RawMessage{}
 		for i, item := range items {
