@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"mayfly/internal/sim/gh"
+	"mayfly/internal/sim/runnerproto"
 )
 
 // githubBench is the GitHub stand-in with the description laid over it: every reply that passes is checked.
@@ -117,4 +118,14 @@ func fill(template string, values map[string]any) string {
 		template = strings.ReplaceAll(template, "{"+name+"}", fmt.Sprint(value))
 	}
 	return template
+}
+
+// client speaks for the registration of an encoded JIT configuration.
+func (b *githubBench) client(t *testing.T, encoded string) *runnerproto.Client {
+	t.Helper()
+	cfg, err := runnerproto.Decode(encoded)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return runnerproto.NewClient(cfg, b)
 }

@@ -161,11 +161,7 @@ func (b *githubBench) runner(name string) *runnerproto.Client {
 	}
 	b.ask(http.StatusCreated, http.MethodPost, repoRunner+"/generate-jitconfig", "",
 		object{"name": name, "runner_group_id": 1, "labels": []string{"self-hosted", "x64"}}, &out)
-	cfg, err := runnerproto.Decode(out.JIT)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	c := runnerproto.NewClient(cfg, b)
+	c := b.client(b.t, out.JIT)
 	if err := c.Open(b.t.Context(), name, "2.336.0"); err != nil {
 		b.t.Fatal(err)
 	}
