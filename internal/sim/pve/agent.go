@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 )
 
 // agentRoutes are the calls that go to the guest agent. Each holds a daemon worker while the agent is silent.
@@ -16,7 +18,7 @@ func (s *Server) agentRoutes() map[string]handler {
 		return func(q *call) (any, error) { return s.agentCommand(q, command) }
 	}
 	routes := map[string]handler{
-		"GET " + agent:                  index("name", append(agentGets(), agentPosts()...)...),
+		"GET " + agent:                  index("name", agentIndex()...),
 		"POST " + agent:                 func(q *call) (any, error) { return s.agentCommand(q, q.params.str("command")) },
 		"POST " + agent + "/exec":       s.agentExec,
 		"GET " + agent + "/exec-status": s.agentExecStatus,
@@ -44,13 +46,24 @@ func agentPosts() []string {
 	return []string{"fsfreeze-freeze", "fsfreeze-status", "fsfreeze-thaw", "fstrim", "ping", "shutdown"}
 }
 
+// agentIndex are the names of all agent calls.
+func agentIndex() []string {
+	names := append(agentGets(), agentPosts()...)
+	names = append(names, "suspend-disk", "suspend-hybrid", "suspend-ram", "exec", "exec-status", "file-read", "file-write", "set-user-password")
+	slices.Sort(names)
+	return names
+}
+
 func (s *Server) agentCommand(q *call, command string) (any, error) {
 	if err := s.agentReady(q); err != nil {
 		return nil, err
 	}
-	result, err := s.agentCall(q.ctx, q.vmid(), "guest-"+command, nil)
-	if err != nil {
+	result, refused, err := s.askAgent(q.ctx, q.vmid(), "guest-"+command, nil)
+	switch {
+	case err != nil:
 		return nil, err
+	case refused != nil: // these commands pass the agent's refusal on as if it were a result (QMPClient.pm, cmd)
+		return map[string]any{"result": map[string]any{"error": map[string]string{"class": refused.Class, "desc": refused.Desc}}}, nil
 	}
 	return map[string]any{"result": result}, nil
 }
@@ -96,30 +109,55 @@ func (s *Server) pingAgent(ctx context.Context, vmid int) error {
 	return err
 }
 
-// agentCall sends one command; args is marshalled, nil sends none.
+// agentCall sends one command and takes the agent's refusal for an error.
 func (s *Server) agentCall(ctx context.Context, vmid int, execute string, args any) (json.RawMessage, error) {
+	result, refused, err := s.askAgent(ctx, vmid, execute, args)
+	switch {
+	case err != nil:
+		return nil, err
+	case refused != nil:
+		return nil, failf("Agent error: %s", refused.Desc)
+	}
+	return result, nil
+}
+
+// askAgent sends one command; args is marshalled, nil sends none.
+func (s *Server) askAgent(ctx context.Context, vmid int, execute string, args any) (json.RawMessage, *AgentError, error) {
 	var raw json.RawMessage
 	if args != nil {
 		var err error
 		if raw, err = json.Marshal(args); err != nil {
-			return nil, fmt.Errorf("agent command %s: %w", execute, err)
+			return nil, nil, fmt.Errorf("agent command %s: %w", execute, err)
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.opts.Timing.AgentCommand)
+	ctx, cancel := context.WithTimeout(ctx, s.agentPatience(execute))
 	defer cancel()
 	result, err := s.opts.Engine.Agent(ctx, vmid, execute, raw)
 	var refused *AgentError
 	switch {
 	case errors.As(err, &refused):
-		return nil, failf("Agent error: %s", refused.Desc)
+		return nil, refused, nil
 	case err != nil && ctx.Err() != nil:
-		return nil, failf("VM %d qga command '%s' failed - got timeout", vmid, execute)
+		return nil, nil, failf("VM %d qga command '%s' failed - got timeout", vmid, execute)
 	case err != nil:
-		return nil, failf("VM %d qga command '%s' failed - %s", vmid, execute, firstLineOf(err.Error()))
+		return nil, nil, failf("VM %d qga command '%s' failed - %s", vmid, execute, firstLineOf(err.Error()))
 	case len(result) == 0:
-		return json.RawMessage("null"), nil
+		return json.RawMessage("null"), nil, nil
 	}
-	return result, nil
+	return result, nil, nil
+}
+
+// agentPatience is how long a command may take: much longer for the slow ones (QMPClient.pm, cmd).
+func (s *Server) agentPatience(execute string) time.Duration {
+	switch execute {
+	case "guest-fstrim", "guest-shutdown":
+		return 10 * time.Minute
+	case "guest-fsfreeze-freeze":
+		return time.Hour
+	case "guest-fsfreeze-thaw":
+		return 3 * time.Minute
+	}
+	return s.opts.Timing.AgentCommand
 }
 
 // agentExec is POST agent/exec. It makes no task and leaves no trace on the host.
@@ -133,7 +171,7 @@ func (s *Server) agentExec(q *call) (any, error) {
 	}
 	args := map[string]any{"path": command[0], "arg": command[1:], "capture-output": true}
 	if q.params.has("input-data") {
-		input, err := perlBase64(q.params.str("input-data"), "QemuServer/Agent.pm line 72")
+		input, err := perlBase64(q.params.str("input-data"), "QemuServer/Agent.pm line 135")
 		if err != nil {
 			return nil, err
 		}
@@ -221,8 +259,8 @@ func (s *Server) agentFileRead(q *call) (any, error) {
 		content = append(content, piece.Data...)
 		eof = piece.EOF || piece.Count == 0
 	}
-	if _, err := s.agentCall(q.ctx, q.vmid(), "guest-file-close", map[string]any{"handle": handle}); err != nil {
-		return nil, err
+	if _, _, err := s.askAgent(q.ctx, q.vmid(), "guest-file-close", map[string]any{"handle": handle}); err != nil {
+		return nil, err // a refusal doesn't matter
 	}
 	out := map[string]any{"content": bytesAsText(content), "bytes-read": len(content)}
 	if q.params.has("decode") && !q.params.yes("decode") {

@@ -59,7 +59,7 @@ func TestExecTakesAnArrayAndTellsOfAFinishedCommandOnce(t *testing.T) {
 		if a := c.must("400 Parameter verification failed.", "POST", exec); a.Errors["command"] != "property is missing and it is not optional" {
 			t.Errorf("without a command: %v", a.Errors)
 		}
-		c.must("500 Wide character in subroutine entry at /usr/share/perl5/PVE/QemuServer/Agent.pm line 72.", "POST", exec, "command=cat", "input-data=€")
+		c.must("500 Wide character in subroutine entry at /usr/share/perl5/PVE/QemuServer/Agent.pm line 135.", "POST", exec, "command=cat", "input-data=€")
 	})
 }
 
@@ -142,7 +142,11 @@ func TestEveryAgentCommandAnswers(t *testing.T) {
 				c.must("200 OK", "POST", vmPath("270", "/agent"), "command="+command)
 			}
 		}
-		c.must("500 Agent error: The command guest-suspend-ram has not been found", "POST", vmPath("270", "/agent"), "command=suspend-ram")
+		// A refusal of these comes as a result.
+		want := `{"result":{"error":{"class":"CommandNotFound","desc":"The command guest-suspend-ram has not been found"}}}`
+		if got := string(c.must("200 OK", "POST", vmPath("270", "/agent"), "command=suspend-ram").Data); got != want {
+			t.Errorf("refused: %s", got)
+		}
 		c.must("200 OK", "POST", vmPath("270", "/agent/shutdown"))
 		if st := c.call("GET", vmPath("270", "/status/current")).object()["status"]; st != "stopped" {
 			t.Errorf("after the agent's shutdown: %v", st)

@@ -121,6 +121,14 @@ func (s *Server) listVMs(q *call) (any, error) {
 	return out, nil
 }
 
+// statusIndex is GET status: what there is below, for a VM that is there.
+func (s *Server) statusIndex(q *call) (any, error) {
+	if err := s.mustExist(q); err != nil {
+		return nil, err
+	}
+	return index("subdir", "current", "start", "stop", "reset", "shutdown", "suspend", "reboot")(q)
+}
+
 // index is a GET on a path that only leads on: the names of what is below it.
 func index(key string, names ...string) func(*call) (any, error) {
 	return func(*call) (any, error) {

@@ -57,6 +57,9 @@ func (v *vm) status() string {
 func (r *vmRecord) keep(v *vm) {
 	r.Name, r.Pool, r.Template, r.Status, r.Config = v.name(), v.pool, v.template(), v.status(), maps.Clone(v.conf)
 	r.Node = v.node
+	if _, ok := r.Config["cipassword"]; ok {
+		r.Config["cipassword"] = "**********" // State holds no secret
+	}
 }
 
 // fingerprint covers all that anybody could change about a VM.

@@ -30,7 +30,7 @@ func (s *Server) vmRoutes() map[string]handler {
 		"GET /nodes/{node}/qemu":  s.listVMs,
 		"POST /nodes/{node}/qemu": s.createVM,
 
-		"GET " + vm: index("subdir", "config", "pending", "status", "unlink", "vncproxy", "termproxy", "migrate", "resize",
+		"GET " + vm: index("subdir", "config", "cloudinit", "pending", "status", "unlink", "vncproxy", "termproxy", "migrate", "resize",
 			"move", "rrd", "rrddata", "monitor", "agent", "snapshot", "spiceproxy", "sendkey", "firewall", "mtunnel", "remote_migrate"),
 		"DELETE " + vm: s.destroyVM,
 
@@ -43,7 +43,7 @@ func (s *Server) vmRoutes() map[string]handler {
 		"POST " + vm + "/clone":    s.cloneVM,
 		"POST " + vm + "/template": s.makeTemplate,
 
-		"GET " + vm + "/status":           index("subdir", "current", "start", "stop", "reset", "shutdown", "suspend", "reboot"),
+		"GET " + vm + "/status":           s.statusIndex,
 		"GET " + vm + "/status/current":   s.vmCurrent,
 		"POST " + vm + "/status/start":    s.startVM,
 		"POST " + vm + "/status/stop":     s.stopVM,
