@@ -58,12 +58,13 @@ func (s *Server) agentCommand(q *call, command string) (any, error) {
 	if err := s.agentReady(q); err != nil {
 		return nil, err
 	}
-	result, refused, err := s.askAgent(q.ctx, q.vmid(), "guest-"+command, nil)
-	switch {
-	case err != nil:
-		return nil, err
-	case refused != nil: // these commands pass the agent's refusal on as if it were a result (QMPClient.pm, cmd)
+	result, err := s.askAgent(q.ctx, q.vmid(), "guest-"+command, nil)
+	var refused *AgentError
+	if errors.As(err, &refused) { // these commands pass the refusal on as if it were a result (QMPClient.pm, cmd)
 		return map[string]any{"result": map[string]any{"error": map[string]string{"class": refused.Class, "desc": refused.Desc}}}, nil
+	}
+	if err != nil {
+		return nil, err
 	}
 	return map[string]any{"result": result}, nil
 }
@@ -111,23 +112,21 @@ func (s *Server) pingAgent(ctx context.Context, vmid int) error {
 
 // agentCall sends one command and takes the agent's refusal for an error.
 func (s *Server) agentCall(ctx context.Context, vmid int, execute string, args any) (json.RawMessage, error) {
-	result, refused, err := s.askAgent(ctx, vmid, execute, args)
-	switch {
-	case err != nil:
-		return nil, err
-	case refused != nil:
+	result, err := s.askAgent(ctx, vmid, execute, args)
+	var refused *AgentError
+	if errors.As(err, &refused) {
 		return nil, failf("Agent error: %s", refused.Desc)
 	}
-	return result, nil
+	return result, err
 }
 
-// askAgent sends one command; args is marshalled, nil sends none.
-func (s *Server) askAgent(ctx context.Context, vmid int, execute string, args any) (json.RawMessage, *AgentError, error) {
+// askAgent sends one command; args is marshalled, nil sends none. The agent's own refusal is *AgentError.
+func (s *Server) askAgent(ctx context.Context, vmid int, execute string, args any) (json.RawMessage, error) {
 	var raw json.RawMessage
 	if args != nil {
 		var err error
 		if raw, err = json.Marshal(args); err != nil {
-			return nil, nil, fmt.Errorf("agent command %s: %w", execute, err)
+			return nil, fmt.Errorf("agent command %s: %w", execute, err)
 		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.agentPatience(execute))
@@ -136,15 +135,15 @@ func (s *Server) askAgent(ctx context.Context, vmid int, execute string, args an
 	var refused *AgentError
 	switch {
 	case errors.As(err, &refused):
-		return nil, refused, nil
+		return nil, refused
 	case err != nil && ctx.Err() != nil:
-		return nil, nil, failf("VM %d qga command '%s' failed - got timeout", vmid, execute)
+		return nil, failf("VM %d qga command '%s' failed - got timeout", vmid, execute)
 	case err != nil:
-		return nil, nil, failf("VM %d qga command '%s' failed - %s", vmid, execute, firstLineOf(err.Error()))
+		return nil, failf("VM %d qga command '%s' failed - %s", vmid, execute, firstLineOf(err.Error()))
 	case len(result) == 0:
-		return json.RawMessage("null"), nil, nil
+		return json.RawMessage("null"), nil
 	}
-	return result, nil, nil
+	return result, nil
 }
 
 // agentPatience is how long a command may take: much longer for the slow ones (QMPClient.pm, cmd).
@@ -259,8 +258,9 @@ func (s *Server) agentFileRead(q *call) (any, error) {
 		content = append(content, piece.Data...)
 		eof = piece.EOF || piece.Count == 0
 	}
-	if _, _, err := s.askAgent(q.ctx, q.vmid(), "guest-file-close", map[string]any{"handle": handle}); err != nil {
-		return nil, err // a refusal doesn't matter
+	var refused *AgentError // by which nothing is lost any more
+	if _, err := s.askAgent(q.ctx, q.vmid(), "guest-file-close", map[string]any{"handle": handle}); err != nil && !errors.As(err, &refused) {
+		return nil, err
 	}
 	out := map[string]any{"content": bytesAsText(content), "bytes-read": len(content)}
 	if q.params.has("decode") && !q.params.yes("decode") {
