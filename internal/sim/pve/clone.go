@@ -241,8 +241,14 @@ func (s *Server) fillClone(ctx context.Context, w *worker, c *cloning, plan *clo
 	}
 	s.lock()
 	source := plan.source
+	var sizes []runner.Bytes
 	for _, opt := range slices.Sorted(maps.Keys(source.disks())) {
-		s.logLocked(w, fmt.Sprintf("create %s clone of drive %s (%s)", how, opt, source.disks()[opt].file))
+		d := source.disks()[opt]
+		s.logLocked(w, fmt.Sprintf("create %s clone of drive %s (%s)", how, opt, d.file))
+		if plan.full {
+			sizes = append(sizes, d.size())
+			s.logLocked(w, fmt.Sprintf("transferred 0.0 B of %s (0.00%%)", d.size()))
+		}
 	}
 	drives, aerr := s.cloneVolumes(source, c.newid, plan.full, c.storage)
 	s.mu.Unlock()
@@ -258,6 +264,9 @@ func (s *Server) fillClone(ctx context.Context, w *worker, c *cloning, plan *clo
 	}
 	if err := s.opts.Engine.Clone(ctx, c.source, c.newid, plan.full, w.say); err != nil {
 		return err
+	}
+	for _, size := range sizes {
+		w.say(fmt.Sprintf("transferred %s of %s (100.00%%)", size, size))
 	}
 	s.lock()
 	v.conf = maps.Clone(plan.conf)
