@@ -39,6 +39,10 @@ func (l *ledger) absorbSupply(s Spec, o supply) {
 		}
 		e.missingVM = time.Time{}
 		e.node = v.node
+		if e.started.IsZero() && !e.stopped.IsZero() && v.status == "running" {
+			// It was found stopped after a restart while its start was still under way.
+			e.started, e.stopped = o.at, time.Time{}
+		}
 		if e.stopped.IsZero() && !e.started.IsZero() && o.at.After(e.started) && v.status == "stopped" {
 			e.stopped = o.at
 		}

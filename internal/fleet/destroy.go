@@ -65,9 +65,12 @@ func (c *Controller) destroyVM(ctx context.Context, a action) error {
 			return err
 		}
 	}
-	upid, err := c.pve.Delete(ctx, a.node, a.vmid)
-	if err == nil {
-		err = c.tasks.wait(ctx, upid)
+	err := c.deleteVM(ctx, a)
+	if a.stopped && errors.Is(err, proxmox.Busy) {
+		// It has been started since the last look.
+		if err = c.stopVM(ctx, a); err == nil {
+			err = c.deleteVM(ctx, a)
+		}
 	}
 	if err == nil || errors.Is(err, proxmox.NotFound) {
 		return nil
@@ -77,6 +80,14 @@ func (c *Controller) destroyVM(ctx context.Context, a action) error {
 		return nil
 	}
 	return fmt.Errorf("runner %s: destroy VM %d on %s: %w", a.name, a.vmid, a.node, err)
+}
+
+func (c *Controller) deleteVM(ctx context.Context, a action) error {
+	upid, err := c.pve.Delete(ctx, a.node, a.vmid)
+	if err != nil {
+		return err
+	}
+	return c.tasks.wait(ctx, upid)
 }
 
 func (c *Controller) stopVM(ctx context.Context, a action) error {

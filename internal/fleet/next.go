@@ -147,7 +147,7 @@ func (p *planner) destroy(e *entry, why string, force bool) {
 		return
 	}
 	p.tasks++
-	p.act(e, action{step: StepDestroy, why: why, force: force, stopped: !e.stopped.IsZero()})
+	p.act(e, action{step: StepDestroy, why: why, force: force, stopped: p.o.supply.vms[e.vmid].status == "stopped"})
 }
 
 // probe asks a booting guest whether it is ready, one guest of a node at a time, and not before the time that the

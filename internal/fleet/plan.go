@@ -40,7 +40,7 @@ type action struct {
 	why    string
 	// force destroys even when GitHub says that the runner is busy: its VM is dead or over its limit.
 	force bool
-	// stopped says that the VM was seen powered off, so that it need not be stopped.
+	// stopped says that the last look saw the VM powered off, so that it need not be stopped.
 	stopped  bool
 	template template
 	clone    cloneTask
