@@ -23,7 +23,9 @@ func warnsOfTLS(c *config.Config, w config.Warning) bool {
 }
 
 // unverified reports whether anybody could pretend to be Proxmox.
-func unverified(c *config.Config) bool { return !c.Proxmox.VerifyTLS && len(overTLS(c.Proxmox.Endpoints)) > 0 }
+func unverified(c *config.Config) bool {
+	return !c.Proxmox.VerifyTLS && len(overTLS(c.Proxmox.Endpoints)) > 0
+}
 
 // offerFingerprint warns, once, that the certificates of Proxmox aren't checked, and logs the setting that mends it as
 // soon as every endpoint has shown its certificate. It returns then, or when ctx ends.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -41,11 +42,11 @@ type notifier struct {
 	watchdog time.Duration
 }
 
-// run tells until ctx ends.
-func (h *herald) run(ctx context.Context) {
+// run tells until ctx ends, and once that the fleet was told to stop.
+func (h *herald) run(ctx, told context.Context) {
 	tick := time.NewTicker(heraldPeriod)
 	defer tick.Stop()
-	began := time.Now()
+	began, stop := time.Now(), told.Done()
 	for {
 		s, now := h.fleet.Status(), time.Now()
 		if looked(s.Proxmox) && looked(s.GitHub) || now.Sub(began) > heraldPatience {
@@ -53,8 +54,10 @@ func (h *herald) run(ctx context.Context) {
 		}
 		select {
 		case <-ctx.Done():
-			h.notify.send(daemon.SdNotifyStopping)
 			return
+		case <-stop:
+			h.notify.send(daemon.SdNotifyStopping)
+			stop = nil
 		case <-tick.C:
 		}
 	}
@@ -68,7 +71,7 @@ func (h *herald) tell(s fleet.Status, now time.Time) {
 	case s.Ready && !h.ready:
 		h.log.Info("ready", "runners", len(s.Runners), "waiting", len(s.Waiting))
 	case !s.Ready && (h.ready || !h.started):
-		h.log.Warn("not ready", "reason", strings.Join(s.Reasons, "; "))
+		h.log.Warn("not ready", "reason", strings.Join(brief(s), "; "))
 	}
 	h.ready = s.Ready
 	if !h.started {
@@ -84,6 +87,23 @@ func (h *herald) tell(s fleet.Status, now time.Time) {
 		h.alive = now
 		h.notify.send(daemon.SdNotifyWatchdog)
 	}
+}
+
+// brief is why the fleet isn't ready, without what the controller's own lines say of a side that doesn't answer.
+func brief(s fleet.Status) []string {
+	var reasons []string
+	for side, h := range map[string]fleet.Health{"proxmox": s.Proxmox, "github": s.GitHub} {
+		if !h.OK {
+			reasons = append(reasons, side+" doesn't answer as it should")
+		}
+	}
+	for _, r := range s.Reasons {
+		if !strings.HasPrefix(r, "proxmox: ") && !strings.HasPrefix(r, "github: ") {
+			reasons = append(reasons, r)
+		}
+	}
+	slices.Sort(reasons)
+	return reasons
 }
 
 // headline is the fleet in one line.

@@ -20,6 +20,7 @@ const defaultConfigFile = "mayfly.yaml"
 func commands() []func(*app) *cobra.Command {
 	return []func(*app) *cobra.Command{
 		newRunCommand,
+		newSimCommand,
 		newConfigCommand,
 		newVersionCommand,
 	}
@@ -91,10 +92,10 @@ func (a *app) root() *cobra.Command {
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
 	f := root.PersistentFlags()
-	f.StringVarP(&a.flags.config, "config", "c", "", "configuration file (default: ./"+defaultConfigFile+" where it is there; else the environment alone)")
-	f.StringVar(&a.flags.envFile, "env-file", "", "file of NAME=value lines, read as if they were in the environment")
-	f.StringVar(&a.flags.logLevel, "log-level", "", "debug, info, warn or error (default info)")
-	f.StringVar(&a.flags.logFormat, "log-format", "", "text or json (default text)")
+	f.StringVarP(&a.flags.config, "config", "c", "", "configuration `FILE` (default: ./"+defaultConfigFile+" where it is there; else the environment alone)")
+	f.StringVar(&a.flags.envFile, "env-file", "", "`FILE` of NAME=value lines, read as if they were in the environment")
+	f.StringVar(&a.flags.logLevel, "log-level", "", "`LEVEL`: debug, info, warn or error (default info)")
+	f.StringVar(&a.flags.logFormat, "log-format", "", "`FORMAT`: text or json (default text)")
 	for _, construct := range commands() {
 		root.AddCommand(construct(a))
 	}

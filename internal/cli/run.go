@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -47,7 +49,7 @@ Under systemd (Type=notify) it tells when it is ready, what it does and, with Wa
 			return a.serve(cmd.Context(), c)
 		},
 	}
-	cmd.Flags().StringVar(&listen, "listen", "", "HOST:PORT of /healthz and /readyz, port 0 for any free one (default: web.listen, 127.0.0.1:9180)")
+	cmd.Flags().StringVar(&listen, "listen", "", "`HOST:PORT` of /healthz and /readyz, port 0 for any free one (default: web.listen, 127.0.0.1:9180)")
 	return cmd
 }
 
@@ -70,19 +72,22 @@ func (a *app) serve(ctx context.Context, c *config.Config) error {
 	a.logger.Info("mayfly starts", "version", currentVersion().Version, "installation", c.Installation, "node", c.Proxmox.Node,
 		"pools", len(c.Pools), "max_runners", c.MaxRunners, "listen", address(l))
 
-	group, ctx := errgroup.WithContext(ctx)
+	// A signal is a wish: steps in flight are let through, and everything else goes on until they are.
+	told := ctx
+	group, ctx := errgroup.WithContext(context.WithoutCancel(told))
 	group.Go(func() error {
 		if err := controller.Run(ctx); err != nil {
 			return err
 		}
 		return errStopped // ends the others, too
 	})
+	group.Go(func() error { return stopWhenTold(ctx, told, controller, a.logger) })
 	if l != nil {
 		group.Go(func() error { return web.Serve(ctx, l, controller, a.logger) })
 	}
 	group.Go(func() error {
 		h := herald{fleet: controller, log: a.logger, notify: systemd(a.logger)}
-		h.run(ctx)
+		h.run(ctx, told)
 		return nil
 	})
 	if unverified(c) {
@@ -91,17 +96,37 @@ func (a *app) serve(ctx context.Context, c *config.Config) error {
 			return nil
 		})
 	}
-	err = group.Wait()
-	if err == nil || errors.Is(err, errStopped) {
-		s := controller.Status()
-		a.logger.Info("mayfly stopped", "runners", len(s.Runners), "reason", farewell(s))
-		return nil
+	if err := group.Wait(); !errors.Is(err, errStopped) {
+		return err
 	}
-	return err
+	s := controller.Status()
+	a.logger.Info("mayfly stopped", "runners", len(s.Runners), "reason", farewell(s))
+	return nil
 }
 
 // errStopped says that the controller ended because it was told to.
 var errStopped = errors.New("stopped")
+
+// stopPatience is how long steps in flight may take to end after a signal. Most take seconds; one that is cut off loses
+// nothing, the next start takes it up. It is well below systemd's TimeoutStopSec (90 s).
+const stopPatience = 15 * time.Second
+
+// stopWhenTold ends the controller when told ends. It returns early when ctx does.
+func stopWhenTold(ctx, told context.Context, controller *fleet.Controller, log *slog.Logger) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-told.Done():
+	}
+	log.Info("mayfly stops", "reason", "steps in flight end first; a second signal ends at once")
+	controller.Stop()
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-time.After(stopPatience):
+		return errStopped
+	}
+}
 
 func farewell(s fleet.Status) string {
 	if len(s.Runners) == 0 {

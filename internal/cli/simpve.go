@@ -1,0 +1,94 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"mayfly/internal/sim/pve"
+	"mayfly/internal/sim/pve/qemu"
+)
+
+// simPVE is what the flags of `mayfly sim pve` say beside those that both stand-ins have.
+type simPVE struct {
+	simFlags
+	nodes       []string
+	node        string
+	template    string
+	image       string
+	guestGitHub string
+}
+
+func newSimPVECommand(a *app) *cobra.Command {
+	var f simPVE
+	cmd := &cobra.Command{
+		Use:   "pve",
+		Short: "Stand in for a Proxmox VE cluster",
+		Long: `Pve serves the part of Proxmox VE's API that runners need, over TLS as Proxmox does. Its VMs are simulated guests that boot, answer
+the guest agent, take a runner identity and do a job; with --qemu they are real virtual machines. The first line says:
+
+  url, fingerprint                    for PROXMOX_URL and PROXMOX_FINGERPRINT
+  token_id, token_secret              a token with the privileges that Mayfly needs, no more
+  admin_token_id, admin_token_secret  a token that may do everything
+  node, resource_pool                 for PROXMOX_NODE and PROXMOX_POOL
+  template                            the template's VMID on that node
+
+VMs of others that look like Mayfly's lie among VMIDs 200 to 299, inside the resource pool and outside: nobody may touch them.`,
+		Example: `  mayfly sim pve --listen 127.0.0.1:8006
+  mayfly sim pve --nodes pve1,pve2 --timing demo
+  mayfly sim pve --qemu=tiny --guest-github 127.0.0.1:3000   # with: mayfly sim gh --listen 127.0.0.1:3000 --runner-url ` + qemu.GuestGitHubURL,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := f.check(); err != nil {
+				return err
+			}
+			return a.simPVE(cmd.Context(), f)
+		},
+	}
+	f.add(cmd, "no need to: Proxmox speaks nothing else, and so does its stand-in")
+	flags := cmd.Flags()
+	flags.StringSliceVar(&f.nodes, "nodes", []string{"pve1"}, "`NODES` of the cluster; each has the template")
+	flags.StringVar(&f.node, "node", "", "the `NODE` that answers (default the first)")
+	flags.StringVar(&f.template, "template", "ubuntu-2204-runner-template", "`NAME` of the template")
+	flags.StringVar(&f.image, "qemu", "", "boot real VMs from the guest `IMAGE` of this name: tiny or systemd")
+	flags.Lookup("qemu").NoOptDefVal = "tiny"
+	flags.StringVar(&f.guestGitHub, "guest-github", "", "with --qemu: `HOST:PORT` of the GitHub that guests reach at "+qemu.GuestGitHubURL)
+	return cmd
+}
+
+func (f *simPVE) check() error {
+	if err := f.simFlags.check(); err != nil {
+		return err
+	}
+	for _, n := range append([]string{f.node}, f.nodes...) {
+		if strings.ContainsAny(n, " /:") {
+			return usageError{fmt.Errorf("node %q: want a host name, for example pve1", n)}
+		}
+	}
+	if f.guestGitHub != "" && f.image == "" {
+		return usageError{fmt.Errorf("--guest-github is for --qemu: simulated guests go where their identity says")}
+	}
+	return nil
+}
+
+func (a *app) simPVE(ctx context.Context, f simPVE) error {
+	guests, err := a.newGuests(ctx, guestOptions{seed: f.seed, timing: f.timing, image: f.image, github: f.guestGitHub})
+	if err != nil {
+		return err
+	}
+	defer guests.Close()
+	l, err := a.listenSim(ctx, f.listen)
+	if err != nil {
+		return err
+	}
+	o := pve.Options{Seed: f.seed, Node: f.node, Nodes: f.nodes, TemplateName: f.template, Engine: guests, Logger: a.logger}
+	if f.timing == timingDemo {
+		o.Timing = pve.DemoTiming()
+	}
+	s := pve.New(o)
+	info := s.Info()
+	info.URL = "https://" + l.Addr().String()
+	return a.standInFor(ctx, "Proxmox VE", l, s, info)
+}
