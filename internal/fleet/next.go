@@ -206,7 +206,7 @@ func (p *planner) plannedRegistrations(pool string) int {
 // watch follows a runner that has its identity. When its registration is missing, the guest is asked: it knows best
 // whether its job is over.
 func (p *planner) watch(e *entry) {
-	if e.missingSince.IsZero() {
+	if e.missingSince.IsZero() || !e.finished.IsZero() { // finished: it has said all, and lingers
 		return
 	}
 	p.act(e, action{step: StepInspect, why: "its registration is gone"})

@@ -42,9 +42,9 @@ func (c *Controller) notMinted(a action, err error) outcome {
 		errors.As(err, &limited)
 		return func(e *entry, now time.Time) {
 			e.lastWord = err.Error()
-			e.notUntil = now.Add(c.spec.Timing.BackoffMin)
-			if limited.RetryAt.After(e.notUntil) {
-				e.notUntil = limited.RetryAt
+			// Our own pace says a second or two: a ready guest must not wait longer than that.
+			if e.notUntil = limited.RetryAt; !e.notUntil.After(now) {
+				e.notUntil = now.Add(c.spec.Timing.BackoffMin)
 			}
 			c.log.Warn("identity delayed", "runner", e.name, "vmid", e.vmid, "pool", e.pool, "reason", err)
 		}
