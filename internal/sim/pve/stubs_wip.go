@@ -11,7 +11,10 @@ import (
 )
 
 type (
-	volume       struct{ vmid int; size runner.Bytes }
+	volume struct {
+		vmid int
+		size runner.Bytes
+	}
 	broadcast    struct{}
 	uploadedFile struct{}
 )
