@@ -42,7 +42,7 @@ type notifier struct {
 	watchdog time.Duration
 }
 
-// run tells until ctx ends, and once that the fleet was told to stop.
+// run tells until ctx ends, and once that this is the end, as soon as told is over.
 func (h *herald) run(ctx, told context.Context) {
 	tick := time.NewTicker(heraldPeriod)
 	defer tick.Stop()
@@ -54,6 +54,9 @@ func (h *herald) run(ctx, told context.Context) {
 		}
 		select {
 		case <-ctx.Done():
+			if stop != nil {
+				h.notify.send(daemon.SdNotifyStopping)
+			}
 			return
 		case <-stop:
 			h.notify.send(daemon.SdNotifyStopping)
