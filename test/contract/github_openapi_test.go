@@ -224,8 +224,10 @@ func (b *githubBench) runners(base string) {
 	for status, bad := range map[int][]any{
 		http.StatusBadRequest: {object{"name": "a/b", "runner_group_id": 1, "labels": []string{"x"}}, "{", "[]"},
 		http.StatusUnprocessableEntity: {
-			object{"name": "b", "labels": []string{"x"}}, object{"name": "b", "runner_group_id": 99, "labels": []string{"x"}},
-			object{"name": "b", "runner_group_id": 1, "labels": []string{}}, object{"name": 5, "runner_group_id": 1, "labels": []string{"x"}},
+			object{"name": "b", "labels": []string{"x"}},
+			object{"name": "b", "runner_group_id": 99, "labels": []string{"x"}},
+			object{"name": "b", "runner_group_id": 1, "labels": []string{}},
+			object{"name": 5, "runner_group_id": 1, "labels": []string{"x"}},
 		},
 	} {
 		for _, body := range bad {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -94,7 +95,7 @@ func problem(status int, message, anchor string) reply {
 		Message          string `json:"message"`
 		DocumentationURL string `json:"documentation_url"`
 		Status           string `json:"status"`
-	}{message, link, fmt.Sprint(status)})
+	}{message, link, strconv.Itoa(status)})
 }
 
 func notFound(anchor string) reply { return problem(http.StatusNotFound, "Not Found", anchor) }

@@ -87,14 +87,14 @@ type jobsBody struct {
 }
 
 // UnmarshalJSON implements [json.Unmarshaler]: a step may be just its script.
-func (st *StepSpec) UnmarshalJSON(data []byte) error {
+func (s *StepSpec) UnmarshalJSON(data []byte) error {
 	if bytes.HasPrefix(bytes.TrimSpace(data), []byte(`"`)) {
-		return json.Unmarshal(data, &st.Run)
+		return json.Unmarshal(data, &s.Run)
 	}
 	type plain StepSpec
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.DisallowUnknownFields()
-	if err := dec.Decode((*plain)(st)); err != nil {
+	if err := dec.Decode((*plain)(s)); err != nil {
 		return fmt.Errorf("step: %w", err)
 	}
 	return nil

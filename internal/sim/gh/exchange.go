@@ -1,7 +1,6 @@
 package gh
 
 import (
-	"fmt"
 	"net"
 	"net/http"
 	"strconv"
@@ -38,7 +37,7 @@ func (s *Server) received(c *call) int {
 	if rest, ok := strings.CutPrefix(c.path, "/repositories/"); ok {
 		number, tail, _ := strings.Cut(rest, "/")
 		for _, r := range s.world.repositories {
-			if fmt.Sprint(r.id) == number {
+			if strconv.FormatInt(r.id, 10) == number {
 				c.path = strings.TrimRight("/repos/"+r.String()+"/"+tail, "/")
 			}
 		}

@@ -22,9 +22,9 @@ func TestFaultsSpoilTheReplyBeforeOrAfterTheEffect(t *testing.T) {
 		"reset_before": {0, false}, "reset_after": {0, true}, "500": {500, false}, "502": {502, false}, "503": {503, false},
 		"500_after": {500, true}, "502_after": {502, true}, "503_after": {503, true}, "403_secondary": {403, false}, "429": {429, false},
 	} {
-		for way, make := range map[string]func(*testing.T, Options) *bench{"in process": inProcess, "over TCP": overListener} {
+		for way, reach := range map[string]func(*testing.T, Options) *bench{"in process": inProcess, "over TCP": overListener} {
 			t.Run(kind+" "+way, func(t *testing.T) {
-				b := make(t, Options{})
+				b := reach(t, Options{})
 				b.arm(FaultSpec{Kind: kind, RetryAfter: 9, Match: FaultMatch{Method: "post", Path: "/repos/*/*/actions/runners/generate-jitconfig"}})
 				g, err := b.try(http.MethodPost, "/api/v3"+jitPath, jitBody("a", "x"))
 				if want.status == 0 {

@@ -41,11 +41,11 @@ func (w *world) minimalRepository(c *call, r *repository) map[string]any {
 }
 
 // rendered keeps what never changes.
-func (w *world) rendered(key string, make func() any) json.RawMessage {
+func (w *world) rendered(key string, build func() any) json.RawMessage {
 	if b, ok := w.cache[key]; ok {
 		return b
 	}
-	b := json.RawMessage(answer(0, make()).body)
+	b := json.RawMessage(answer(0, build()).body)
 	w.cache[key] = b
 	return b
 }

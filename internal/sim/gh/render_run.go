@@ -83,12 +83,15 @@ func nodeID(kind string, id int64) string {
 	return kind + "_" + base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%d", id))
 }
 
-// render gives the run as the API shows it.
+// suiteOffset makes the id of a run's check suite.
+const suiteOffset = 10_000_000_000
+
+// renderRun gives the run as the API shows it.
 func (s *Server) renderRun(c *call, r *run) runJSON {
 	api := c.base() + "/repos/" + r.repo.String()
 	url := fmt.Sprintf("%s/actions/runs/%d", api, r.id)
 	status, conclusion := r.status(s.opts.StartedRunsReadInProgress)
-	suite := r.id + 10_000_000_000
+	suite := r.id + suiteOffset
 	actor := s.world.renderUser(c, r.actor, "User")
 	repo := s.world.renderRepository(c, r.repo)
 	out := runJSON{

@@ -45,7 +45,7 @@ func (s *Server) jobList(c *call, all []*job) reply {
 // findJob is the job that the path names, of the repository that it names.
 func (s *Server) findJob(c *call) *job {
 	j := s.world.jobs[c.number("job_id")]
-	if j == nil || j.run.repo != c.repo {
+	if j == nil || j.run.repo != c.repo || s.world.runs[j.run.id] == nil { // a deleted run takes its jobs along
 		return nil
 	}
 	return j

@@ -3,6 +3,7 @@ package gh
 import (
 	"fmt"
 	"net/http"
+	"strconv"
 )
 
 // rerunAll answers POST …/actions/runs/{run_id}/rerun: all jobs, in a new attempt, with new ids.
@@ -75,7 +76,7 @@ func (s *Server) dispatch(c *call) reply {
 	}
 	var like *run
 	for _, r := range c.repo.runs {
-		if c.args["workflow_id"] == r.file() || c.args["workflow_id"] == fmt.Sprint(r.workflowID()) {
+		if c.args["workflow_id"] == r.file() || c.args["workflow_id"] == strconv.FormatInt(r.workflowID(), 10) {
 			like = r
 		}
 	}

@@ -157,8 +157,13 @@ const currentRunner = "2.336.0"
 func (s *Server) listDownloads(c *call) reply {
 	out := []application{}
 	for _, p := range []struct{ os, arch, ext string }{
-		{"osx", "x64", "tar.gz"}, {"osx", "arm64", "tar.gz"}, {"linux", "x64", "tar.gz"}, {"linux", "arm", "tar.gz"},
-		{"linux", "arm64", "tar.gz"}, {"win", "x64", "zip"}, {"win", "arm64", "zip"},
+		{"osx", "x64", "tar.gz"},
+		{"osx", "arm64", "tar.gz"},
+		{"linux", "x64", "tar.gz"},
+		{"linux", "arm", "tar.gz"},
+		{"linux", "arm64", "tar.gz"},
+		{"win", "x64", "zip"},
+		{"win", "arm64", "zip"},
 	} {
 		file := fmt.Sprintf("actions-runner-%s-%s-%s.%s", p.os, p.arch, currentRunner, p.ext)
 		out = append(out, application{

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -50,7 +51,7 @@ func TestJITConfigIsRefusedAsGitHubRefusesIt(t *testing.T) {
 	b.mint("taken", "x")
 	many := make([]string, 101)
 	for i := range many {
-		many[i] = fmt.Sprint(i)
+		many[i] = strconv.Itoa(i)
 	}
 	for name, tc := range map[string]struct {
 		body   any

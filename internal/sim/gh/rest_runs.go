@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -41,7 +42,7 @@ func (s *Server) listRuns(c *call) reply {
 			}
 		}
 		if q := c.query("check_suite_id"); q != "" {
-			keep = keep && q == fmt.Sprint(r.id+10_000_000_000)
+			keep = keep && q == strconv.FormatInt(r.id+suiteOffset, 10)
 		}
 		if keep {
 			found = append(found, r)
@@ -71,7 +72,7 @@ func parseCreated(q string) (func(time.Time) bool, error) {
 		first, _, err1 := parseDate(from)
 		_, last, err2 := parseDate(to)
 		if err1 != nil || err2 != nil {
-			return nil, fmt.Errorf("Validation Failed: %q is not a range of dates", q) //nolint:staticcheck,revive // GitHub's words
+			return nil, fmt.Errorf("Validation Failed: %q is not a range of dates", q) //nolint:staticcheck // GitHub's words
 		}
 		return func(t time.Time) bool {
 			return (from == "*" || !t.Before(first)) && (to == "*" || t.Before(last))
@@ -81,7 +82,7 @@ func parseCreated(q string) (func(time.Time) bool, error) {
 	op := q[:len(q)-len(rest)]
 	first, last, err := parseDate(rest)
 	if err != nil || rest == "*" {
-		return nil, fmt.Errorf("Validation Failed: %q is not a date", q) //nolint:staticcheck,revive // GitHub's words
+		return nil, fmt.Errorf("Validation Failed: %q is not a date", q) //nolint:staticcheck // GitHub's words
 	}
 	switch op {
 	case ">":
@@ -95,7 +96,7 @@ func parseCreated(q string) (func(time.Time) bool, error) {
 	case "":
 		return func(t time.Time) bool { return !t.Before(first) && t.Before(last) }, nil
 	}
-	return nil, fmt.Errorf("Validation Failed: %q is not a date", q) //nolint:staticcheck,revive // GitHub's words
+	return nil, fmt.Errorf("Validation Failed: %q is not a date", q) //nolint:staticcheck // GitHub's words
 }
 
 // parseDate gives the first moment of what s names and the first after it: a day, or a second.
