@@ -72,16 +72,13 @@ func (s *Server) runDestroy(ctx context.Context, w *worker, vmid int, purge, swe
 		w.warn(fmt.Sprintf("Could not remove disk, check manually: %s", err))
 	}
 	s.lock()
-	warnings := s.freeVolumes(v)
+	s.freeVolumes(v)
 	if sweep { // disks that a killed clone left under this id
 		maps.DeleteFunc(s.volumes, func(key string, vol *volume) bool {
 			return vol.vmid == vmid && strings.HasPrefix(key, v.node+"/")
 		})
 	}
 	s.mu.Unlock()
-	for _, text := range warnings {
-		w.warn(text)
-	}
 	if err := w.point(ctx, pointCopy); err != nil {
 		return err
 	}

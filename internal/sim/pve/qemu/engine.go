@@ -27,6 +27,10 @@ const (
 	TCG = "tcg" // software emulation
 )
 
+// maxDir is how long the name of the engine's folder may be: a socket's whole name has 107 characters (unix(7)), and in the
+// folder it is a VMID of up to nine digits with its suffix.
+const maxDir = 107 - len("/999999999.qga")
+
 // Options say what the machines are like.
 type Options struct {
 	// Image is every machine's: templates of a stand-in cluster have no disks of their own.
@@ -36,7 +40,7 @@ type Options struct {
 	// Accel is KVM or TCG; "" tries KVM with a bounded boot of the image's kernel (8 s where it hangs).
 	Accel string
 	// Dir is the folder to make the engine's folder in; "" is the system's for temporary files. Sockets are in it, so
-	// its name must be shorter than 60 characters.
+	// its name must be shorter than 70 characters.
 	Dir string
 	// Logger takes a line for each machine that starts or ends, at debug; nil discards.
 	Logger *slog.Logger
@@ -73,6 +77,10 @@ func New(ctx context.Context, o Options) (*Engine, error) {
 	dir, err := os.MkdirTemp(o.Dir, "mayfly-qemu-")
 	if err != nil {
 		return nil, fmt.Errorf("start QEMU engine: %w", err)
+	}
+	if len(dir) > maxDir {
+		_ = os.Remove(dir)
+		return nil, fmt.Errorf("start QEMU engine: %s is longer than the %d characters that leave room for a socket's name; set TMPDIR to a shorter folder", dir, maxDir)
 	}
 	e := &Engine{opts: o, dir: dir, on: map[int]*machine{}, disks: map[int]bool{}}
 	e.ctx, e.cancel = context.WithCancel(context.Background())
