@@ -33,7 +33,7 @@ type cluster struct {
 // newCluster starts the stand-ins on loopback ports of the system's choice.
 func newCluster(t *testing.T, im qemu.Image) *cluster {
 	t.Helper()
-	c := &cluster{t: t, dir: t.TempDir()}
+	c := &cluster{t: t, dir: shortDir(t)}
 	var address string
 	c.gh, address = newGitHub(t)
 	var err error
@@ -96,7 +96,7 @@ func (b *lockedBuffer) String() string {
 func buildMayfly(t *testing.T) string {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "mayfly")
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", program, "./cmd/mayfly")
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-o", program, "./cmd/mayfly")
 	cmd.Dir = root
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("build mayfly: %v\n%s", err, out)

@@ -31,7 +31,7 @@ type machines struct {
 
 func newMachines(t *testing.T, im qemu.Image, gitHub string) *machines {
 	t.Helper()
-	e, err := qemu.New(t.Context(), qemu.Options{Image: im, GitHub: gitHub, Accel: accel(), Dir: t.TempDir()})
+	e, err := qemu.New(t.Context(), qemu.Options{Image: im, GitHub: gitHub, Accel: accel(), Dir: shortDir(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -258,7 +258,7 @@ func TestEngineKeepsDisksApart(t *testing.T) {
 }
 
 func TestEngineNoticesPowerOffAndLeavesNothing(t *testing.T) {
-	dir := t.TempDir()
+	dir := shortDir(t)
 	e, err := qemu.New(t.Context(), qemu.Options{Image: image(t, "tiny"), Accel: accel(), Dir: dir})
 	if err != nil {
 		t.Fatal(err)

@@ -5,6 +5,7 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"os"
 	"os/exec"
 	"strings"
 	"sync"
@@ -24,6 +25,21 @@ var accel = sync.OnceValue(func() string {
 	}
 	return qemu.ProbeAccel(context.Background(), im)
 })
+
+// shortDir is a folder whose name is short enough for sockets in it, which those that t.TempDir makes are not.
+func shortDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "e2e-") //nolint:usetesting // its names are too long
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
+}
 
 // image builds the guest of that name, or finds it in the cache.
 func image(t *testing.T, name string) qemu.Image {
