@@ -12,7 +12,7 @@ import (
 var dependencyLine = regexp.MustCompile("(?m)^\\| `([^`]+)` \\| (v[^ ]+) \\| ([^|]+) \\| ([^|]+) \\|$")
 
 // requireLine is a module of go.mod with its version.
-var requireLine = regexp.MustCompile(`(?m)^\s*(?:require )?([a-z0-9.-]+\.[a-z]+[^ ]*) (v[^ ]+)`)
+var requireLine = regexp.MustCompile(`(?m)^\s*(?:require )?([a-z0-9.-]+\.[a-z]+[^ ]*) (v\S+)`)
 
 func TestEveryDependencyIsAccountedFor(t *testing.T) {
 	required := map[string]string{}
