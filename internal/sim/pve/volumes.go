@@ -20,6 +20,7 @@ type volume struct {
 	used    runner.Bytes // what it takes
 	parent  string       // the base volume that a linked clone builds on, a volid
 	ctime   time.Time
+	data    []byte // of an uploaded file
 }
 
 // populateStorage puts on each node's storage what an administrator would have: an installer image and a container
