@@ -5,6 +5,7 @@ package e2e
 import (
 	"bytes"
 	"encoding/json"
+	"io"
 	"net"
 	"net/http"
 	"sync"
@@ -21,11 +22,18 @@ const repository = "NREL/EnergyPlus"
 // guests reach it from where they are.
 func newGitHub(t *testing.T) (server *gh.Server, address string) {
 	t.Helper()
+	return newGitHubThat(t, gh.Options{})
+}
+
+// newGitHubThat is one with options of its own.
+func newGitHubThat(t *testing.T, o gh.Options) (server *gh.Server, address string) {
+	t.Helper()
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	server = gh.New(gh.Options{Seed: 7, Repository: repository, RunnerURL: qemu.GuestGitHubURL})
+	o.Seed, o.Repository, o.RunnerURL = 7, repository, qemu.GuestGitHubURL
+	server = gh.New(o)
 	var serving sync.WaitGroup
 	serving.Go(func() {
 		if err := server.Serve(l); err != nil {
@@ -39,15 +47,24 @@ func newGitHub(t *testing.T) (server *gh.Server, address string) {
 	return server, l.Addr().String()
 }
 
-// post asks the REST API of the stand-in for something, as a dispatcher would.
+// post asks the REST API of the stand-in to make something, as a dispatcher would.
 func post(t *testing.T, server *gh.Server, path string, body, into any) {
 	t.Helper()
 	text, err := json.Marshal(body)
 	if err != nil {
 		t.Fatal(err)
 	}
+	reply := send(t, server, http.MethodPost, path, text, http.StatusCreated)
+	if err := json.Unmarshal(reply, into); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// send makes a request and gives what came back.
+func send(t *testing.T, server *gh.Server, method, path string, body []byte, want int) []byte {
+	t.Helper()
 	info := server.Info()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, info.APIURL+"/repos/"+repository+path, bytes.NewReader(text))
+	req, err := http.NewRequestWithContext(t.Context(), method, info.APIURL+"/repos/"+repository+path, bytes.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,24 +74,24 @@ func post(t *testing.T, server *gh.Server, path string, body, into any) {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusCreated {
-		t.Fatalf("POST %s: %s", path, resp.Status)
+	reply, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != want {
+		t.Fatalf("%s %s: %s, %v, want %d", method, path, resp.Status, err, want)
 	}
-	if err := json.NewDecoder(resp.Body).Decode(into); err != nil {
-		t.Fatal(err)
-	}
+	return reply
 }
 
-// jitConfig makes a registration and gives its encoded configuration.
-func jitConfig(t *testing.T, server *gh.Server, name string) string {
+// jitConfig makes a registration and gives its id and encoded configuration.
+func jitConfig(t *testing.T, server *gh.Server, name string) (id int64, config string) {
 	t.Helper()
 	var made struct {
+		Runner struct{ ID int64 }
 		Config string `json:"encoded_jit_config"`
 	}
 	post(t, server, "/actions/runners/generate-jitconfig", map[string]any{
 		"name": name, "runner_group_id": 1, "labels": []string{"self-hosted"}, "work_folder": "_work",
 	}, &made)
-	return made.Config
+	return made.Runner.ID, made.Config
 }
 
 // registrationToken gives a token for config.sh.

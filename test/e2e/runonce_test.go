@@ -3,6 +3,8 @@
 package e2e
 
 import (
+	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -22,12 +24,16 @@ func TestRestartedAgentEndsNoJob(t *testing.T) {
 			m := newMachines(t, image(t, name), address)
 			m.boot(201, map[string]string{"agent": "1"})
 			server.AddJobs(gh.JobSpec{Steps: []gh.StepSpec{{Run: "while [ ! -e /tmp/go ]; do sleep 1; done; echo got through"}}})
-			config := jitConfig(t, server, "ep-1")
+			_, config := jitConfig(t, server, "ep-1")
 			deliver := runOnce + " --linger 5 --jit ep-1"
 			if code, out := m.sh(201, deliver, config); code != 0 {
 				t.Fatalf("delivery: %d, %s", code, out)
 			}
 			jobIs(t, m, 201, server, "in_progress")
+			m.until(201, "the identity forgotten", func() bool {
+				code, _ := m.sh(201, "test -e /run/mayfly/identity", "")
+				return code == 1
+			})
 			_, before := m.sh(201, "pidof qemu-ga", "")
 			m.exec(201, command, "")
 			m.until(201, "another agent", func() bool {
@@ -46,14 +52,47 @@ func TestRestartedAgentEndsNoJob(t *testing.T) {
 			if job.Conclusion != "success" || job.Starts != 1 || !strings.Contains(job.Log, "got through") {
 				t.Errorf("job: %s after %d starts; its log:\n%s", job.Conclusion, job.Starts, job.Log)
 			}
-			var result string
-			m.until(201, "result", func() (ok bool) {
-				result, ok = m.trySh(201, "cat /run/mayfly/result.json")
-				return ok && result != ""
-			})
-			if !strings.Contains(result, `"runner":"ep-1","exit_code":0,"outcome":"succeeded","job_started":true`) {
-				t.Errorf("result: %s", result)
+			m.wantResult(201, `"runner":"ep-1","exit_code":0,"outcome":"succeeded","job_started":true`)
+			m.wantExit(201)
+		})
+	}
+}
+
+// wantResult waits for the guest's result.json.
+func (m *machines) wantResult(vmid int, want string) {
+	m.t.Helper()
+	var result string
+	m.until(vmid, "result", func() (ok bool) {
+		result, ok = m.trySh(vmid, "cat /run/mayfly/result.json")
+		return ok && result != ""
+	})
+	if !strings.Contains(result, want) {
+		m.t.Errorf("result: %s, want %s", result, want)
+	}
+}
+
+// TestGuestsWithoutAJobPowerOffAndSayWhy is what becomes of a VM whose dispatcher can't help it.
+func TestGuestsWithoutAJobPowerOffAndSayWhy(t *testing.T) {
+	for name, c := range map[string]struct {
+		options gh.Options
+		removed bool
+		want    string
+	}{
+		"registration removed": {gh.Options{}, true, `"exit_code":1,"outcome":"infrastructure","job_started":false`},
+		"version too old":      {gh.Options{OldestRunner: "9.0.0"}, false, `"exit_code":7,"outcome":"deprecated","job_started":false`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server, address := newGitHubThat(t, c.options)
+			m := newMachines(t, image(t, "tiny"), address)
+			m.boot(201, map[string]string{"agent": "1"})
+			id, config := jitConfig(t, server, "ep-1")
+			if c.removed {
+				send(t, server, http.MethodDelete, "/actions/runners/"+strconv.FormatInt(id, 10), nil, http.StatusNoContent)
 			}
+			if code, out := m.sh(201, runOnce+" --linger 5 --jit ep-1", config); code != 0 {
+				t.Fatalf("delivery: %d, %s", code, out)
+			}
+			m.wantResult(201, c.want)
 			m.wantExit(201)
 		})
 	}
