@@ -75,6 +75,9 @@ func (s *Server) checkClone(c *cloning, snapname string) (*clonePlan, *apiError)
 		if st == nil {
 			return nil, failf("storage '%s' does not exist", c.storage)
 		}
+		if !st.holds("images") {
+			return nil, badParam("storage", "storage '%s' does not support vm images", c.storage)
+		}
 		if c.target != "" && !st.shared {
 			return nil, failf("can't clone to non-shared storage '%s'", c.storage)
 		}
@@ -172,7 +175,7 @@ func (c *cluster) cloneConf(v *vm, o *cloning) map[string]string {
 	}
 	smbios := propFields("smbios1", conf["smbios1"])
 	smbios["uuid"] = c.randomUUID()
-	conf["smbios1"] = printProps(smbios, "")
+	conf["smbios1"] = printProps(smbios)
 	if o.name != "" {
 		conf["name"] = o.name
 	} else {

@@ -62,7 +62,7 @@ func (s *Server) plugDrive(v *vm, opt, value string) (string, *apiError) {
 		}
 		s.volumes[v.node+"/"+volid] = &volume{vmid: v.id, content: "images", format: st.format(), size: cloudinitSize, used: cloudinitSize}
 		fields["media"] = "cdrom"
-		return volid + "," + printProps(fields, ""), nil
+		return volid + "," + printProps(fields), nil
 	case newDiskForm.MatchString(d.file):
 		if !st.holds("images") {
 			return "", failf("storage '%s' does not support content-type 'images'", store)
@@ -76,7 +76,7 @@ func (s *Server) plugDrive(v *vm, opt, value string) (string, *apiError) {
 			return "", failf("not enough space on storage '%s': %s needed", store, size)
 		}
 		fields["size"] = printSize(size)
-		return s.newDisk(v.node, v.id, store, size) + "," + printProps(fields, ""), nil
+		return s.newDisk(v.node, v.id, store, size) + "," + printProps(fields), nil
 	}
 	vol := s.volumes[v.node+"/"+d.file]
 	if vol == nil {
@@ -85,5 +85,5 @@ func (s *Server) plugDrive(v *vm, opt, value string) (string, *apiError) {
 	if fields["size"] == "" && (vol.content == "iso" || vol.content == "images") {
 		fields["size"] = fmt.Sprintf("%dK", vol.size/runner.KiB)
 	}
-	return strings.TrimSuffix(d.file+","+printProps(fields, ""), ","), nil
+	return strings.TrimSuffix(d.file+","+printProps(fields), ","), nil
 }

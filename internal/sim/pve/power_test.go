@@ -106,7 +106,11 @@ func TestCloneParametersAreRefusedWithProxmoxWords(t *testing.T) {
 		admin.must("403 Permission check failed (pool 'nosuch' does not exist)", "POST", clone, "newid=271", "pool=nosuch")
 		admin.must("500 snapshot 'nosuch' does not exist", "POST", clone, "newid=271", "snapname=nosuch")
 		admin.must("500 unable to find configuration file for VM 9001 on node 'pve1'", "POST", vmPath("9001", "/clone"), "newid=271")
-		a := admin.must("400 Parameter verification failed.", "POST", clone, "newid=99")
+		a := admin.must("400 Parameter verification failed.", "POST", clone, "newid=271", "full=1", "storage=local")
+		if a.Errors["storage"] != "storage 'local' does not support vm images" {
+			t.Errorf("storage: %v", a.Errors)
+		}
+		a = admin.must("400 Parameter verification failed.", "POST", clone, "newid=99")
 		if a.Errors["newid"] != "invalid format - value does not look like a valid VM ID\n" {
 			t.Errorf("newid: %q", a.Errors["newid"])
 		}

@@ -145,16 +145,11 @@ var propFormats = sync.OnceValue(func() map[string]*propFormat {
 	return all
 })
 
-// printProps writes fields as a property string: the default key's value first without its name, the others sorted.
-func printProps(fields map[string]string, first string) string {
-	var parts []string
-	if v, ok := fields[first]; ok && first != "" {
-		parts = append(parts, v)
-	}
+// printProps writes fields as a property string, sorted by name.
+func printProps(fields map[string]string) string {
+	parts := make([]string, 0, len(fields))
 	for _, k := range slices.Sorted(maps.Keys(fields)) {
-		if k != first || first == "" {
-			parts = append(parts, k+"="+fields[k])
-		}
+		parts = append(parts, k+"="+fields[k])
 	}
 	return strings.Join(parts, ",")
 }

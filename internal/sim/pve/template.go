@@ -141,7 +141,7 @@ func (s *Server) resize(w *worker, vmid int, disk, size, digest string) *apiErro
 	}
 	d.fields["size"] = printSize(bytes)
 	delete(d.fields, "file")
-	v.conf[disk] = d.file + "," + printProps(d.fields, "")
+	v.conf[disk] = d.file + "," + printProps(d.fields)
 	if vol := s.volumes[v.node+"/"+d.file]; vol != nil {
 		vol.size = bytes
 	}

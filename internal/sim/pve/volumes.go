@@ -110,7 +110,7 @@ func (s *Server) cloneVolumes(src *vm, newid int, full bool, storage string) (ma
 		s.volumes[src.node+"/"+volid] = made
 		fields := maps.Clone(d.fields)
 		delete(fields, "file")
-		out[opt] = strings.TrimSuffix(volid+","+printProps(fields, ""), ",")
+		out[opt] = strings.TrimSuffix(volid+","+printProps(fields), ",")
 	}
 	return out, nil
 }
