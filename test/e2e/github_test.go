@@ -34,6 +34,7 @@ func newGitHubThat(t *testing.T, o gh.Options) (server *gh.Server, address strin
 	}
 	o.Seed, o.Repository, o.RunnerURL = 7, repository, qemu.GuestGitHubURL
 	server = gh.New(o)
+	server.SetAPIURL("http://" + l.Addr().String()) // Serve says it too, but later
 	var serving sync.WaitGroup
 	serving.Go(func() {
 		if err := server.Serve(l); err != nil {
