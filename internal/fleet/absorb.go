@@ -101,12 +101,29 @@ func (l *ledger) absorbQueue(s Spec, q queue) {
 		}
 		l.absorbOrphans(s, target, list, byName, q.at)
 	}
+	open := map[int64]bool{}
 	for _, j := range q.demand.Jobs {
+		open[j.ID] = true
 		if e := byName[j.RunnerName]; e != nil && j.RunnerName != "" {
 			e.job = j.ID
 			if e.busy.IsZero() && j.Status == runner.JobInProgress {
 				e.busy = q.at
 			}
+		}
+	}
+	l.absorbEnds(q, open)
+}
+
+// absorbEnds keeps since when the job of a runner is over for GitHub: it isn't among the open jobs of a target that could
+// be read.
+func (l *ledger) absorbEnds(q queue, open map[int64]bool) {
+	for _, e := range l.runners {
+		switch {
+		case e.job == 0 || q.failed[e.target] != nil:
+		case open[e.job]:
+			e.jobOver = time.Time{}
+		case e.jobOver.IsZero():
+			e.jobOver = q.at
 		}
 	}
 }

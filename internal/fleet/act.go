@@ -3,8 +3,10 @@ package fleet
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"time"
 
+	"mayfly/internal/github"
 	"mayfly/internal/proxmox"
 	"mayfly/internal/runner"
 )
@@ -84,6 +86,10 @@ const maxTries = 5
 
 // again is the outcome of a step that failed in a way that may pass.
 func (c *Controller) again(err error) outcome {
+	var limited *github.Error
+	if errors.As(err, &limited) && !limited.RetryAt.IsZero() {
+		return c.later(err, limited.RetryAt)
+	}
 	return func(e *entry, now time.Time) {
 		e.tries++
 		e.lastWord = err.Error()
@@ -93,6 +99,25 @@ func (c *Controller) again(err error) outcome {
 		}
 		e.notUntil = now.Add(deferred(c.spec.Timing, e.tries))
 		c.log.Warn("step failed, will be tried again", "runner", e.name, "vmid", e.vmid, "node", e.node, "reason", err)
+	}
+}
+
+// shortDelay is what nobody needs to be told of: the pace that GitHub asks for between two changes.
+const shortDelay = 5 * time.Second
+
+// later is the outcome of a step that GitHub told when to come back.
+func (c *Controller) later(err error, at time.Time) outcome {
+	return func(e *entry, now time.Time) {
+		e.lastWord = err.Error()
+		// Our own pace says a second or two: a ready guest must not wait longer than that.
+		if e.notUntil = at; !at.After(now) {
+			e.notUntil = now.Add(c.spec.Timing.BackoffMin)
+		}
+		level := slog.LevelWarn
+		if e.notUntil.Sub(now) < shortDelay {
+			level = slog.LevelDebug
+		}
+		c.log.Log(context.Background(), level, "step delayed", "runner", e.name, "vmid", e.vmid, "node", e.node, "reason", err)
 	}
 }
 

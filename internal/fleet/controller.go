@@ -300,7 +300,7 @@ func newsLevel(news bool) slog.Level {
 // endIfHopeless ends Run for what no waiting mends, but only before that side has ever answered: a fleet that once ran
 // keeps its runners and says what is wrong.
 func (c *Controller) endIfHopeless(err error) {
-	pve := errors.Is(err, proxmox.Unauthorized) || errors.Is(err, proxmox.Permission)
+	pve := errors.Is(err, proxmox.Unauthorized) || errors.Is(err, proxmox.Permission) || errors.Is(err, errNoNode)
 	if pve && c.proxmox.lastOK.IsZero() {
 		c.fatal = fmt.Errorf("start: %w", err)
 	}

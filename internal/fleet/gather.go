@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"maps"
 	"regexp"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"mayfly/internal/demand"
@@ -49,6 +51,9 @@ func (g *gatherer) supply(ctx context.Context, since time.Time, hidden []int) su
 	if err != nil {
 		return supply{at: o.at, err: err}
 	}
+	if err := g.checkNode(all); err != nil {
+		return supply{at: o.at, err: err}
+	}
 	onNode, err := g.pve.NodeVMs(ctx, g.spec.Node)
 	if err != nil {
 		return supply{at: o.at, err: err}
@@ -85,6 +90,25 @@ func (g *gatherer) supply(ctx context.Context, since time.Time, hidden []int) su
 		}
 	}
 	return o
+}
+
+// errNoNode says that the configured node isn't in the cluster.
+var errNoNode = errors.New("node not found")
+
+// checkNode looks for our node among those of the cluster, which every token sees.
+func (g *gatherer) checkNode(all []proxmox.Resource) error {
+	var names []string
+	for _, r := range all {
+		if r.Type != "node" {
+			continue
+		}
+		if r.Node == g.spec.Node {
+			return nil
+		}
+		names = append(names, r.Node)
+	}
+	slices.Sort(names)
+	return fmt.Errorf("%w: the cluster has no node %q; set PROXMOX_NODE (proxmox.node) to one of: %s", errNoNode, g.spec.Node, strings.Join(names, ", "))
 }
 
 // vm says whose the VM is.

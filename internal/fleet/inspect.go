@@ -42,8 +42,12 @@ func (c *Controller) inspect(ctx context.Context, a action) outcome {
 		if err != nil {
 			limit *= deafFactor
 		}
-		if !e.guestBusy && gone && now.Sub(e.missingSince) > limit {
+		switch {
+		case !gone:
+		case !e.guestBusy && now.Sub(e.missingSince) > limit:
 			e.failed = "its registration is gone and no job runs in it"
+		case e.guestBusy && !e.jobOver.IsZero() && now.Sub(e.jobOver) > c.spec.Timing.HangGrace:
+			e.failed = "GitHub ended its job and dropped it, but its guest goes on"
 		}
 	}
 }

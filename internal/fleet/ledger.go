@@ -64,6 +64,7 @@ type entry struct {
 	guestBusy    bool      // the guest, asked because the registration was missing, still works
 	missingSince time.Time // its registration was missing from the list since then
 	missingVM    time.Time // it was missing from Proxmox's list since then
+	jobOver      time.Time // its job was missing from GitHub's list of open jobs since then
 
 	failed   string    // why it must go; "" while all is well
 	notUntil time.Time // no next step before (a failed step's back-off, a probe's time)

@@ -82,21 +82,18 @@ func (p *planner) act(e *entry, a action) {
 func (p *planner) mustGo(e *entry) (why string, force bool) {
 	t := p.s.Timing
 	pool, known := p.s.Pool(e.pool)
-	switch {
-	case !known:
+	if !known {
 		pool = runner.Pool{BootTimeout: t.Start, IdleTimeout: t.Register, MaxJobDuration: 24 * time.Hour}
-		if e.busy.IsZero() {
-			return "its pool is no longer configured", false
-		}
-	case e.failed != "":
-		return e.failed, false
 	}
-	if why := p.mustDrain(e); why != "" {
-		return why, false
-	}
-	switch {
+	switch drain := p.mustDrain(e); {
 	case !e.stopped.IsZero():
 		return "it powered off", true
+	case e.failed != "":
+		return e.failed, false
+	case !known && e.busy.IsZero():
+		return "its pool is no longer configured", false
+	case drain != "":
+		return drain, false
 	case !e.finished.IsZero():
 		return p.after(e.finished.Add(t.Linger), "its listener ended but it did not power off"), true
 	case !e.busy.IsZero():
@@ -112,14 +109,31 @@ func (p *planner) mustGo(e *entry) (why string, force bool) {
 	case e.delivered.IsZero():
 		return p.after(e.ready.Add(pool.IdleTimeout), "no job wants it any more"), false
 	case e.online.IsZero():
-		return p.after(e.delivered.Add(t.Register), fmt.Sprintf("it did not come online within %s of getting its identity", t.Register)), false
-	case e.missingSince.IsZero():
-		if p.wanted[e.pool] > 0 {
-			return "", false
-		}
-		return p.after(e.online.Add(pool.IdleTimeout), fmt.Sprintf("it was idle for %s", pool.IdleTimeout)), false
+		return p.afterReading(e, e.delivered.Add(t.Register), fmt.Sprintf("it did not come online within %s of getting its identity", t.Register)), false
+	case e.missingSince.IsZero() && p.wanted[e.pool] == 0:
+		return p.afterReading(e, e.online.Add(pool.IdleTimeout), fmt.Sprintf("it was idle for %s", pool.IdleTimeout)), false
 	}
 	return "", false
+}
+
+// afterReading is after, for what only GitHub knows: the time has come when GitHub was read since then, and it was
+// still so. While GitHub can't be read nobody knows.
+func (p *planner) afterReading(e *entry, t time.Time, why string) string {
+	if why = p.after(t, why); why == "" || p.readSince(e, t) {
+		return why
+	}
+	p.d.github = true
+	return ""
+}
+
+// readSince reports whether the runner's target was read at t or later.
+func (p *planner) readSince(e *entry, t time.Time) bool {
+	target := e.target
+	if pool, known := p.s.Pool(e.pool); known && target == (runner.Target{}) {
+		target = pool.Target
+	}
+	_, read := p.o.queue.registrations[target]
+	return read && p.o.queue.failed[target] == nil && !p.o.queue.at.Before(t)
 }
 
 // after gives why once the time has come, and makes sure that the plan is made again then.

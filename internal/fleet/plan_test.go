@@ -52,7 +52,7 @@ func world(jobs ...runner.Job) observed {
 			at: noon, vms: map[int]vm{}, taken: map[int]bool{},
 			templates: map[string]template{"tmpl": {id: 9000}},
 		},
-		queue:  queue{at: noon, failed: map[runner.Target]error{}, demand: demand.Reading{At: noon, Jobs: jobs}},
+		queue:  queue{at: noon, registrations: map[runner.Target][]runner.Registration{target: {}}, failed: map[runner.Target]error{}, demand: demand.Reading{At: noon, Jobs: jobs}},
 		ledger: newLedger(),
 	}
 }
@@ -258,7 +258,7 @@ func TestRunnerGoesWhenItsTimeIsOver(t *testing.T) {
 			} else if !d.again.IsZero() && d.again.After(end) {
 				t.Errorf("wakes at %s, after its time %s", d.again, end)
 			}
-			o.supply.at = end
+			o.supply.at, o.queue.at = end, end
 			got := destroys(plan(s, o, end))
 			if got == nil {
 				t.Fatal("not destroyed when its time was over")

@@ -18,19 +18,33 @@ func (c *Controller) register(ctx context.Context, a action) outcome {
 	if err != nil {
 		return c.notMinted(a, fmt.Errorf("runner %s: mint identity: %w", a.name, err))
 	}
-	err = c.handoff.Deliver(ctx, handoff.VM{Node: a.node, VMID: a.vmid}, a.pool.RunnerUser, id)
-	if err != nil {
-		apply := c.giveUp(fmt.Errorf("runner %s: %w", a.name, err))
-		return func(e *entry, now time.Time) {
-			e.registration = id.RegistrationID
-			apply(e, now)
-		}
-	}
-	return done(func(e *entry, now time.Time) {
-		e.registration = id.RegistrationID
+	apply := done(func(e *entry, now time.Time) {
 		e.delivered = now
 		delete(c.ledger.backoff, e.pool)
 	})
+	if err := c.deliver(ctx, a, id); err != nil {
+		apply = c.giveUp(fmt.Errorf("runner %s: %w", a.name, err))
+	}
+	return func(e *entry, now time.Time) {
+		e.registration, e.target = id.RegistrationID, a.target
+		apply(e, now)
+	}
+}
+
+// deliver brings the identity into the guest, as often as the step's time allows: a second delivery of the same identity
+// changes nothing.
+func (c *Controller) deliver(ctx context.Context, a action, id runner.Identity) error {
+	for {
+		err := c.handoff.Deliver(ctx, handoff.VM{Node: a.node, VMID: a.vmid}, a.pool.RunnerUser, id)
+		if err == nil || !passing(err) || errors.Is(err, handoff.ErrImage) || errors.Is(err, handoff.ErrTaken) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(c.spec.Timing.ProbeRetry):
+		}
+	}
 }
 
 // notMinted sorts out why there is no identity. Where GitHub surely made none, the booted VM waits for the next try;
@@ -40,14 +54,7 @@ func (c *Controller) notMinted(a action, err error) outcome {
 	case errors.Is(err, github.RateLimited):
 		var limited *github.Error
 		errors.As(err, &limited)
-		return func(e *entry, now time.Time) {
-			e.lastWord = err.Error()
-			// Our own pace says a second or two: a ready guest must not wait longer than that.
-			if e.notUntil = limited.RetryAt; !e.notUntil.After(now) {
-				e.notUntil = now.Add(c.spec.Timing.BackoffMin)
-			}
-			c.log.Warn("identity delayed", "runner", e.name, "vmid", e.vmid, "pool", e.pool, "reason", err)
-		}
+		return c.later(err, limited.RetryAt)
 	case errors.Is(err, github.MaybeHappened), errors.Is(err, github.Exists), errors.Is(err, context.DeadlineExceeded):
 		return c.giveUp(err)
 	case errors.Is(err, github.Unavailable):

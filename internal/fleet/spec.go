@@ -91,6 +91,9 @@ type Timing struct {
 	Register time.Duration
 	// GoneConfirm is how long a registration must be missing before its VM is destroyed for it.
 	GoneConfirm time.Duration
+	// HangGrace is how long a guest may go on after GitHub has both ended its job and dropped its registration: a
+	// listener may hang then (actions/actions-runner-controller#4603).
+	HangGrace time.Duration
 	// Linger is how long a VM may stay up after its listener ended: 20 s by contract, and time to shut down.
 	Linger time.Duration
 	// OrphanGrace is how long a registration with our name but no VM must be offline before it is removed.
@@ -113,7 +116,7 @@ func DefaultTiming() Timing {
 		FirstProbe: 4 * time.Second, ProbeRetry: 2 * time.Second,
 		Clone: 15 * time.Minute, Configure: time.Minute, Start: 5 * time.Minute, Deliver: time.Minute,
 		Stop: 3 * time.Minute, Destroy: 10 * time.Minute,
-		Register: 2 * time.Minute, GoneConfirm: 3 * time.Minute, Linger: 90 * time.Second, OrphanGrace: 10 * time.Minute,
+		Register: 2 * time.Minute, GoneConfirm: 3 * time.Minute, HangGrace: 5 * time.Minute, Linger: 90 * time.Second, OrphanGrace: 10 * time.Minute,
 		Cooldown: 5 * time.Minute, BackoffMin: 5 * time.Second, BackoffMax: 5 * time.Minute,
 		Reread: 2 * time.Minute, Stale: 30 * time.Second,
 	}
@@ -140,6 +143,7 @@ func (t Timing) withDefaults() Timing {
 		{&t.Destroy, &d.Destroy},
 		{&t.Register, &d.Register},
 		{&t.GoneConfirm, &d.GoneConfirm},
+		{&t.HangGrace, &d.HangGrace},
 		{&t.Linger, &d.Linger},
 		{&t.OrphanGrace, &d.OrphanGrace},
 		{&t.Cooldown, &d.Cooldown},
