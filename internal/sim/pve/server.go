@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -101,7 +102,7 @@ func (s *Server) Info() Info {
 	defer s.mu.Unlock()
 	info := Info{
 		URL: s.url, Fingerprint: s.identity.fingerprint(s.opts.Nodes),
-		Node: s.opts.Node, Template: templateID, ResourcePool: poolRunners,
+		Node: s.opts.Node, Template: templateID + slices.Index(s.opts.Nodes, s.opts.Node), ResourcePool: poolRunners,
 	}
 	info.TokenID, info.TokenSecret = fleetToken, s.access.tokens[fleetToken].secret
 	info.AdminTokenID, info.AdminTokenSecret = adminToken, s.access.tokens[adminToken].secret
