@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"regexp"
 	"slices"
@@ -25,7 +26,7 @@ import (
 )
 
 // patience is when a script that waits has waited for ever.
-const patience = 90 * time.Second
+const patience = 60 * time.Second
 
 // eventually tries until it works.
 func eventually(ts *testscript.TestScript, what string, try func() error) {
@@ -82,10 +83,10 @@ func until(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 // request sends one and returns status and body. Certificates of stand-ins aren't checked here: the commands do that.
-func request(method, url, token string, body string) (int, []byte, error) {
+func request(method, address, token, body string) (int, []byte, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, method, address, strings.NewReader(body))
 	if err != nil {
 		return 0, nil, err
 	}
@@ -102,14 +103,14 @@ func request(method, url, token string, body string) (int, []byte, error) {
 	return resp.StatusCode, text, err
 }
 
-func read[T any](ts *testscript.TestScript, url string) T {
+func read[T any](ts *testscript.TestScript, server string) T {
 	var v T
-	status, text, err := request(http.MethodGet, url+"/_sim/state", "", "")
+	status, text, err := request(http.MethodGet, server+"/_sim/state", "", "")
 	if err == nil && status == http.StatusOK {
 		err = json.Unmarshal(text, &v)
 	}
 	if err != nil || status != http.StatusOK {
-		ts.Fatalf("state of %s: %d: %v", url, status, err)
+		ts.Fatalf("state of %s: %d: %v", server, status, err)
 	}
 	return v
 }
@@ -159,7 +160,7 @@ func done(ts *testscript.TestScript, _ bool, args []string) {
 
 // ours are the VMs that somebody cloned.
 func ours(s pve.State) []pve.VMState {
-	return slices.DeleteFunc(s.VMs, func(v pve.VMState) bool { return v.Decoy != "" || v.Source == 0 })
+	return slices.DeleteFunc(slices.Clone(s.VMs), func(v pve.VMState) bool { return v.Decoy != "" || v.Source == 0 })
 }
 
 // served: `served N MOST [EXCEPT]` checks the stand-ins' records: N successful jobs, each in a VM of its own, never more
@@ -239,13 +240,37 @@ func get(ts *testscript.TestScript, _ bool, args []string) {
 	})
 }
 
-// admin: `admin METHOD PATH` calls the Proxmox stand-in as its administrator.
+// admin: `admin METHOD PATH` calls the Proxmox stand-in as its administrator, and waits for the task that it begins.
 func admin(ts *testscript.TestScript, _ bool, args []string) {
+	api := ts.Getenv("pve_url") + "/api2/json"
 	token := "PVEAPIToken=" + ts.Getenv("pve_admin_token_id") + "=" + ts.Getenv("pve_admin_token_secret")
-	status, text, err := request(args[0], ts.Getenv("pve_url")+"/api2/json"+args[1], token, "")
-	if err != nil || status != http.StatusOK {
-		ts.Fatalf("%s %s: %d %s: %v", args[0], args[1], status, text, err)
+	call := func(method, path string, into any) {
+		status, text, err := request(method, api+path, token, "")
+		if err != nil || status != http.StatusOK {
+			ts.Fatalf("%s %s: %d %s: %v", method, path, status, text, err)
+		}
+		ts.Check(json.Unmarshal(text, into))
 	}
+	var reply struct{ Data any }
+	call(args[0], args[1], &reply)
+	upid, _ := reply.Data.(string)
+	if !strings.HasPrefix(upid, "UPID:") {
+		return
+	}
+	node := strings.Split(upid, ":")[1]
+	eventually(ts, "task "+upid, func() error {
+		var task struct {
+			Data struct{ Status, ExitStatus string }
+		}
+		call(http.MethodGet, "/nodes/"+node+"/tasks/"+url.PathEscape(upid)+"/status", &task)
+		switch {
+		case task.Data.Status == "running":
+			return errors.New("still running")
+		case task.Data.ExitStatus != "OK":
+			ts.Fatalf("task %s: %s", upid, task.Data.ExitStatus)
+		}
+		return nil
+	})
 }
 
 // fault: `fault URL JSON` arms a fault of a stand-in, `fault URL` removes all.

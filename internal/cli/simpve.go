@@ -74,7 +74,7 @@ func (f *simPVE) check() error {
 }
 
 func (a *app) simPVE(ctx context.Context, f simPVE) error {
-	guests, err := a.newGuests(ctx, guestOptions{seed: f.seed, timing: f.timing, image: f.image, github: f.guestGitHub})
+	guests, err := newGuests(ctx, guestOptions{seed: f.seed, timing: f.timing, image: f.image, github: f.guestGitHub, log: a.logger})
 	if err != nil {
 		return err
 	}
