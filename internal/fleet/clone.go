@@ -95,8 +95,7 @@ func (c *Controller) findClone(ctx context.Context, a action, asked time.Time, l
 				if err != nil || len(lines) == 0 {
 					continue
 				}
-				m := cloneLine.FindStringSubmatch(lines[0])
-				if m != nil && m[1] == fmt.Sprint(a.vmid) {
+				if vmid, ok := clonedTo(lines[0]); ok && vmid == a.vmid {
 					return t.UPID, nil
 				}
 			}

@@ -183,6 +183,16 @@ func (g *gatherer) template(ctx context.Context, name string, all []proxmox.Reso
 // cloneLine is the first line of a clone task's log: the only place that names the new VM (facts: (e) 1).
 var cloneLine = regexp.MustCompile(`creating a clone of VM \d+ with ID (\d+)`)
 
+// clonedTo reads the new VMID out of that line.
+func clonedTo(line string) (vmid int, ok bool) {
+	m := cloneLine.FindStringSubmatch(line)
+	if len(m) != 2 {
+		return 0, false
+	}
+	vmid, err := strconv.Atoi(m[1])
+	return vmid, err == nil
+}
+
 // cloneTasks finds our own clone tasks that still run.
 func (g *gatherer) cloneTasks(ctx context.Context, since time.Time) ([]cloneTask, error) {
 	tasks, err := g.pve.Tasks(ctx, g.spec.Node, proxmox.TaskFilter{Since: since, Type: "qmclone", Source: "all", Limit: taskLimit})
@@ -205,11 +215,10 @@ func (g *gatherer) cloneTasks(ctx context.Context, since time.Time) ([]cloneTask
 		if len(lines) == 0 {
 			continue
 		}
-		m := cloneLine.FindStringSubmatch(lines[0])
-		if m == nil {
+		vmid, ok := clonedTo(lines[0])
+		if !ok {
 			continue
 		}
-		vmid, _ := strconv.Atoi(m[1])
 		if g.spec.VMIDs.Contains(vmid) {
 			found = append(found, cloneTask{upid: t.UPID, vmid: vmid, since: t.Start})
 		} else {

@@ -16,7 +16,7 @@ import (
 func (c *Controller) register(ctx context.Context, a action) outcome {
 	id, err := c.gh.CreateJITConfig(ctx, a.target, a.name, a.pool.RegistrationLabels(), a.pool.GroupID)
 	if err != nil {
-		return c.notMinted(a, fmt.Errorf("runner %s: mint identity: %w", a.name, err))
+		return c.notMinted(fmt.Errorf("runner %s: mint identity: %w", a.name, err))
 	}
 	apply := done(func(e *entry, now time.Time) {
 		e.delivered = now
@@ -49,7 +49,7 @@ func (c *Controller) deliver(ctx context.Context, a action, id runner.Identity) 
 
 // notMinted sorts out why there is no identity. Where GitHub surely made none, the booted VM waits for the next try;
 // otherwise it goes, with whatever registration has its name.
-func (c *Controller) notMinted(a action, err error) outcome {
+func (c *Controller) notMinted(err error) outcome {
 	switch {
 	case errors.Is(err, github.RateLimited):
 		var limited *github.Error

@@ -24,17 +24,13 @@ type broadcast struct {
 // broadcast lets pvestatd speak as often as it would have until now; only its last words count. The caller holds
 // Server.mu.
 func (s *Server) broadcast(now time.Time) {
-	every := s.opts.Timing.Broadcast
-	if every <= 0 {
+	switch every := s.opts.Timing.Broadcast; {
+	case every <= 0 || s.toldAt.IsZero():
 		s.toldAt = now
-	} else if s.toldAt.IsZero() || now.Sub(s.toldAt) >= every {
-		if s.toldAt.IsZero() {
-			s.toldAt = now
-		} else {
-			s.toldAt = s.toldAt.Add(now.Sub(s.toldAt) / every * every)
-		}
-	} else {
+	case now.Sub(s.toldAt) < every:
 		return
+	default:
+		s.toldAt = now.Add(-(now.Sub(s.toldAt) % every))
 	}
 	for id, v := range s.vms {
 		s.told[id] = v.tell(s.toldAt)

@@ -16,13 +16,13 @@ func (c caller) resourceOf(vmid float64) map[string]any {
 func TestReusedIDShowsItsPredecessorUntilTheNextBroadcast(t *testing.T) {
 	bubble(t, Options{}, func(t *testing.T, s *Server) {
 		admin := adminOf(t, s)
-		make := func(name string) {
+		clone := func(name string) {
 			t.Helper()
 			if exit := admin.task(http.MethodPost, vmPath("9000", "/clone"), "newid=150", "name="+name, "pool=ci"); exit != "OK" {
 				t.Fatal(exit)
 			}
 		}
-		make("old")
+		clone("old")
 		if r := admin.resourceOf(150); r["status"] != "unknown" || r["name"] != nil {
 			t.Errorf("before any broadcast: %v", r)
 		}
@@ -45,7 +45,7 @@ func TestReusedIDShowsItsPredecessorUntilTheNextBroadcast(t *testing.T) {
 		if r := admin.resourceOf(150); r != nil {
 			t.Errorf("a destroyed VM is listed: %v", r)
 		}
-		make("new")
+		clone("new")
 		if r := admin.resourceOf(150); r["status"] != "running" || r["name"] != "old" {
 			t.Errorf("a reused VMID must show its predecessor: %v", r)
 		}
