@@ -228,7 +228,7 @@ func (d *demoShow) look(model *demoModel) bool {
 
 // concludeDemo says how it went, from the stand-ins' records, and returns an error where a figure is wrong.
 func (a *app) concludeDemo(f demoFlags, d *demoShow, most int) error {
-	s := summarize(d.world)
+	s := summarize(d.world.pve.State(), d.world.gh.State())
 	if f.output == outputJSON {
 		if err := json.NewEncoder(a.stdout).Encode(s); err != nil {
 			return fmt.Errorf("write summary: %w", err)
@@ -252,8 +252,8 @@ func (a *app) concludeDemo(f demoFlags, d *demoShow, most int) error {
 // nextStep says how to go on with a cluster of one's own.
 func nextStep(w io.Writer) {
 	fmt.Fprint(w, `
-Next, on your own cluster (README.md, "Run it on your cluster", has the template and the two tokens):
-  cp dispatcher/dispatcher.env.example dispatcher/dispatcher.env    # fill in the five required values
+Next, on your own cluster: README.md has the template and the two tokens, then
+  cp dispatcher/dispatcher.env.example dispatcher/dispatcher.env   # fill it in
   mayfly config check --env-file dispatcher/dispatcher.env
   mayfly run --env-file dispatcher/dispatcher.env
 `)

@@ -1,12 +1,11 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/json"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
 
 	"mayfly/internal/sim/gh"
 	"mayfly/internal/sim/pve"
@@ -34,31 +33,36 @@ func goodDemo() (pve.State, gh.State) {
 			{ID: 1, RunnerName: "r-1", Status: "completed", Conclusion: "success", Starts: 1, CreatedAt: after(0), StartedAt: after(1.5)},
 			{ID: 2, RunnerName: "r-2", Status: "completed", Conclusion: "success", Starts: 1, CreatedAt: after(0), StartedAt: after(3.5)},
 		},
-		Runners:  []gh.RunnerState{{Name: "r-1", RemovedAt: after(2)}, {Name: "r-2", RemovedAt: after(4)}},
+		Runners: []gh.RunnerState{
+			{Name: "r-1", RemovedAt: after(2), Jobs: []int64{1}}, {Name: "r-2", RemovedAt: after(4), Jobs: []int64{2}},
+		},
 		Requests: []gh.RequestRecord{{Login: "mayfly-dispatcher"}, {}},
 	}
 	return p, g
 }
 
-func TestDemoFiguresComeFromWhatTheStandInsSaw(t *testing.T) {
-	f := countDemo(goodDemo())
-	want := demoFigures{
-		JobsDone: 2, VMsMade: 2, VMsAtOnce: 1, JobsPerVM: 1, RegistrationsMade: 2, ForeignVMs: 2,
-		QueueToStart: demoSpread{P50: 1500, P95: 3500, Max: 3500}, RequestsToProxmox: 3, RequestsToGitHub: 1,
-	}
-	if diff := cmp.Diff(want, f); diff != "" {
-		t.Errorf("figures (-want +got):\n%s", diff)
-	}
-	if wrong := (demoSummary{demoFigures: f}).wrong(2, 1); len(wrong) > 0 {
+func TestDemoSummaryComesFromWhatTheStandInsSaw(t *testing.T) {
+	s := summarize(goodDemo())
+	if wrong := s.wrong(2, 1); len(wrong) > 0 {
 		t.Errorf("wrong: %v", wrong)
 	}
-	text, err := json.Marshal(demoSummary{Kind: "summary", demoFigures: f})
+	text, err := json.Marshal(s)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, part := range []string{`"kind":"summary"`, `"jobs_done":2`, `"vms_left":0`, `"registrations_left":0`, `"foreign_vms_touched":0`, `"jobs_per_vm_max":1`, `"queue_to_start_ms":{"p50":1500,"p95":3500,"max":3500}`} {
+	for _, part := range []string{
+		`"kind":"summary"`, `"jobs_done":2`, `"jobs_left":0`, `"vms_left":0`, `"registrations_left":0`, `"foreign_vms":2`, `"foreign_vms_touched":0`,
+		`"jobs_per_vm_max":1`, `"queue_to_start_ms":{"p50":1500,"p95":3500,"max":3500}`, `"requests_proxmox":3`, `"requests_github":1`,
+	} {
 		if !strings.Contains(string(text), part) {
 			t.Errorf("no %s in %s", part, text)
+		}
+	}
+	var out bytes.Buffer
+	s.print(&out)
+	for _, line := range []string{"2 jobs done, each in a VM of its own; at most 1 VM at once", "left behind: 0 VMs of 2, 0 registrations", "VMs of others touched: 0 of 2"} {
+		if !strings.Contains(out.String(), line) {
+			t.Errorf("no %q in:\n%s", line, out.String())
 		}
 	}
 }
@@ -71,7 +75,7 @@ func TestDemoFindsEachFigureThatIsWrong(t *testing.T) {
 		"job failed":         {func(_ *pve.State, g *gh.State) { g.Jobs[0].Conclusion = "failure" }, "1 jobs failed"},
 		"job not done":       {func(_ *pve.State, g *gh.State) { g.Jobs[0].Conclusion = "" }, "1 jobs done, want 2"},
 		"job started twice":  {func(_ *pve.State, g *gh.State) { g.Jobs[0].Starts = 2 }, "1 jobs started twice"},
-		"two jobs on a VM":   {func(_ *pve.State, g *gh.State) { g.Jobs[0].RunnerName = "r-2" }, "2 jobs on one VM"},
+		"two jobs on a VM":   {func(_ *pve.State, g *gh.State) { g.Runners[0].Jobs = []int64{1, 2} }, "2 jobs on one VM"},
 		"VM left":            {func(p *pve.State, _ *gh.State) { p.VMs[3].DestroyedAt = nil }, "1 VMs left"},
 		"registration left":  {func(_ *pve.State, g *gh.State) { g.Runners[1].RemovedAt = time.Time{} }, "1 registrations left"},
 		"foreign VM changed": {func(p *pve.State, _ *gh.State) { p.VMs[1].DigestNow = "c" }, "1 VMs of others touched"},
@@ -83,7 +87,7 @@ func TestDemoFindsEachFigureThatIsWrong(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p, g := goodDemo()
 			tc.spoil(&p, &g)
-			wrong := demoSummary{demoFigures: countDemo(p, g)}.wrong(2, 1)
+			wrong := summarize(p, g).wrong(2, 1)
 			found := false
 			for _, err := range wrong {
 				found = found || strings.Contains(err.Error(), tc.says)
