@@ -41,11 +41,14 @@ func (a *agent) exec(arguments json.RawMessage) (any, error) {
 	pid := a.lastPID
 	a.programs[pid] = p
 	a.mu.Unlock()
-	a.m.wg.Go(func() {
+	began := a.m.begin(func() {
 		defer close(p.done)
 		o := run(in.Arg, in.Env, string(in.Input))
 		p.code, p.out, p.err = o.code, o.out, o.err
 	})
+	if !began {
+		return nil, refusal("Guest agent command failed, error was 'Failed to fork'")
+	}
 	return map[string]int{"pid": pid}, nil
 }
 

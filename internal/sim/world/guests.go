@@ -155,7 +155,7 @@ func (g *Guests) Stop(ctx context.Context, vmid int) error {
 	}
 }
 
-// Shutdown implements [pve.Engine]. A guest that is still booting doesn't hear the button.
+// Shutdown implements [pve.Engine]. A guest that is still booting hears the button when it is up.
 func (g *Guests) Shutdown(_ context.Context, vmid int) error {
 	if m := g.machine(vmid); m != nil {
 		m.pressButton()

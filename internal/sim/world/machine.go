@@ -29,6 +29,7 @@ type machine struct {
 
 	mu      sync.Mutex
 	stopped bool // by Stop or Close: then nobody is told that it powered off
+	closing bool // nothing more may begin inside
 	crashed bool // without an orderly shutdown
 }
 
@@ -61,6 +62,9 @@ func (m *machine) live() {
 		}
 	}
 	m.power()
+	m.mu.Lock()
+	m.closing = true
+	m.mu.Unlock()
 	m.wg.Wait()
 	m.log.Debug("machine off")
 	if !m.wasStopped() && m.Exited != nil {
@@ -97,6 +101,17 @@ func (m *machine) crash() {
 	m.crashed = true
 	m.mu.Unlock()
 	m.pressButton()
+}
+
+// begin runs something inside the machine; false when it is going off already.
+func (m *machine) begin(fn func()) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closing {
+		return false
+	}
+	m.wg.Go(fn)
+	return true
 }
 
 func (m *machine) wasStopped() bool {
