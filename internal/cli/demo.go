@@ -182,6 +182,7 @@ func (d *demoShow) until(ctx context.Context, ended <-chan error) error {
 			d.view.note("Ctrl-C: jobs that run may end, everything else goes; once more ends at once")
 			cutAt = time.After(demoDrain)
 		case <-cutAt:
+			d.view.note(fmt.Sprintf("jobs still run after %s: cutting the power of their VMs", demoDrain))
 			d.cut()
 		case <-tick.C:
 		}

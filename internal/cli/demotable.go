@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -57,7 +58,7 @@ func (t demoTable) row(j *demoJob, now time.Time) string {
 	}
 	vm := ""
 	if j.vmid != 0 {
-		vm = fmt.Sprint(j.vmid)
+		vm = strconv.Itoa(j.vmid)
 	}
 	text := t.fit(fmt.Sprintf(demoColumns, j.name, j.state, waited, ran, vm, j.aside()))
 	switch {

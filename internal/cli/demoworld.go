@@ -83,7 +83,7 @@ func (w *demoWorld) environment(most int) []string {
 }
 
 // demoController makes the controller as `mayfly run` does, from variables alone, and then makes it impatient.
-func demoController(w *demoWorld, most int, real bool, log *slog.Logger, events func(fleet.Event)) (*fleet.Controller, clients, error) {
+func demoController(w *demoWorld, most int, realVMs bool, log *slog.Logger, events func(fleet.Event)) (*fleet.Controller, clients, error) {
 	c, _, err := config.Load(config.LoadOptions{Env: w.environment(most)})
 	if err != nil {
 		return nil, clients{}, fmt.Errorf("configure demo: %w", err)
@@ -93,7 +93,7 @@ func demoController(w *demoWorld, most int, real bool, log *slog.Logger, events 
 		return nil, clients{}, err
 	}
 	spec := fleetSpec(c)
-	spec.PollInterval, spec.Timing = demoPoll, demoTiming(real)
+	spec.PollInterval, spec.Timing = demoPoll, demoTiming(realVMs)
 	controller, err := newController(spec, both, handoff.AgentOptions{ExecPoll: demoExecPoll}, log, events)
 	if err != nil {
 		both.close()
@@ -111,14 +111,14 @@ const (
 
 // demoTiming is the controller's timing against stand-ins in demo timing. Deadlines stay generous: the machine may be
 // slow.
-func demoTiming(real bool) fleet.Timing {
+func demoTiming(realVMs bool) fleet.Timing {
 	t := fleet.DefaultTiming()
 	t.Supply, t.SupplyIdle, t.Urgent, t.TaskPoll = 200*time.Millisecond, 500*time.Millisecond, 150*time.Millisecond, 50*time.Millisecond
 	t.FirstProbe, t.ProbeRetry = 300*time.Millisecond, 100*time.Millisecond
 	t.BackoffMin, t.BackoffMax = 200*time.Millisecond, 5*time.Second
 	t.GoneConfirm, t.OrphanGrace, t.Reread = 10*time.Second, 10*time.Second, 10*time.Second
 	t.Cooldown = 2 * time.Second // four broadcasts of demo timing
-	if real {
+	if realVMs {
 		t.FirstProbe, t.ProbeRetry, t.Cooldown = time.Second, 500*time.Millisecond, 15*time.Second
 		t.GoneConfirm = fleet.DefaultTiming().GoneConfirm
 	}

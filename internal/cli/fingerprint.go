@@ -13,8 +13,8 @@ import (
 
 // How long to wait before Proxmox's certificate is asked for again when it didn't answer.
 const (
-	fingerprintRetryMin = 5 * time.Second
-	fingerprintRetryMax = 5 * time.Minute
+	fingerprintRetry       = 5 * time.Second
+	fingerprintRetryAtMost = 5 * time.Minute
 )
 
 // warnsOfTLS reports whether the warning is the one that [offerFingerprint] says itself, with the way out.
@@ -37,7 +37,7 @@ func offerFingerprint(ctx context.Context, endpoints []string, log *slog.Logger)
 		return
 	}
 	log.Warn("certificate of Proxmox is not checked", "reason", "anybody in between can read the token; the PROXMOX_FINGERPRINT to set follows when it answers")
-	for wait := fingerprintRetryMin; err != nil; wait = min(2*wait, fingerprintRetryMax) {
+	for wait := fingerprintRetry; err != nil; wait = min(2*wait, fingerprintRetryAtMost) {
 		log.Debug("certificate of Proxmox not seen", "reason", err)
 		select {
 		case <-ctx.Done():

@@ -140,3 +140,30 @@ func TestSystemdIsToldOfTheWholeRun(t *testing.T) {
 		t.Errorf("not said: %q in:\n%s", messages, s.stderr)
 	}
 }
+
+func TestDemoLeavesNoGoroutineBehind(t *testing.T) {
+	for _, args := range [][]string{{"--once", "--jobs", "2"}, {"--jobs", "2"}} {
+		t.Run(strings.Join(args, " "), func(t *testing.T) {
+			defer goleak.VerifyNone(t)
+			s := start(t, nil, append([]string{"demo"}, args...)...)
+			for line := ""; !strings.Contains(line, "  success "); {
+				var err error
+				if line, err = s.out.ReadString('\n'); err != nil {
+					t.Fatalf("%v before a job was done", err)
+				}
+			}
+			if code := s.stop(); code != cli.ExitOK {
+				t.Errorf("exit code %d:\n%s", code, s.stderr)
+			}
+		})
+	}
+}
+
+func TestDemoRefusesRealMachinesWithoutAnImageAndEndsWhole(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	s := start(t, nil, "demo", "--once", "--qemu")
+	if code := s.stop(); code != cli.ExitFailure || !strings.Contains(s.stderr.String(), "go run ./test/guest tiny") {
+		t.Errorf("exit code %d:\n%s", code, s.stderr)
+	}
+}
