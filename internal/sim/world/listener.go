@@ -42,21 +42,24 @@ type listening struct {
 
 // run opens a session, takes one job and does it. It returns the exit code and, after a job, the job's result.
 func (l *listening) run(ctx context.Context) (int, runnerproto.Result) {
+	idle, cancel := context.WithTimeout(ctx, l.maxWait)
+	defer cancel()
 	if l.m.behaviour == NeverRegisters {
-		sleep(ctx, l.maxWait)
-		return exitTerminated, ""
+		<-idle.Done() // as a listener that tries again and again to open its session
+		return waited(ctx), ""
 	}
-	if code, ok := l.open(ctx); !ok {
+	if code, ok := l.open(idle); !ok {
+		if idle.Err() != nil {
+			code = waited(ctx)
+		}
 		return code, ""
 	}
 	defer l.close()
-	idle, cancel := context.WithTimeout(ctx, l.maxWait)
-	defer cancel()
 	for failures := 0; ; {
 		msg, err := l.client.Message(idle, 0)
 		switch {
 		case idle.Err() != nil:
-			return exitOK, "" // the power went, or no job came within max-wait
+			return waited(ctx), ""
 		case errors.Is(err, runnerproto.ErrGone):
 			return exitOK, ""
 		case errors.Is(err, runnerproto.ErrDeprecated):
@@ -80,6 +83,15 @@ func (l *listening) run(ctx context.Context) (int, runnerproto.Result) {
 		}
 		return l.work(ctx, *msg)
 	}
+}
+
+// waited is the exit code of a listener that was ended before it had a job: no job within max-wait is an ordinary end,
+// max-life or the power is none.
+func waited(ctx context.Context) int {
+	if ctx.Err() != nil {
+		return exitTerminated
+	}
+	return exitOK
 }
 
 // open opens the session; where that is hopeless it gives an exit code.
@@ -141,17 +153,20 @@ func (l *listening) work(ctx context.Context, msg runnerproto.Message) (int, run
 	side.Go(func() { l.heed(jobCtx, stop) })
 	side.Go(func() { l.renew(jobCtx, stop, msg.JobID) })
 	result := l.m.do(jobCtx, msg, func(text string) { _ = l.client.Log(ctx, msg.JobID, text) })
-	if errors.Is(context.Cause(jobCtx), errCancelled) {
-		result = runnerproto.Cancelled
+	cause := context.Cause(jobCtx)
+	lost := errors.Is(cause, runnerproto.ErrLost)
+	if cause != nil {
+		result = runnerproto.Cancelled // by somebody, or by max-life, which ends the listener with a signal
 	}
-	lost := errors.Is(context.Cause(jobCtx), runnerproto.ErrLost)
 	stop(nil)
 	side.Wait()
 	if l.m.ctx.Err() != nil {
 		return exitTerminated, "" // the power went in the middle of it
 	}
-	if !lost {
-		tell, cancel := context.WithTimeout(ctx, completeWithin)
+	if lost {
+		result = "" // abandoned: nobody is told, and the contract calls it infrastructure
+	} else {
+		tell, cancel := context.WithTimeout(l.m.ctx, completeWithin)
 		defer cancel()
 		if err := l.again(tell, func(ctx context.Context) error { return l.client.Complete(ctx, msg.JobID, result) }); err != nil {
 			l.m.log.Debug("result not told", "job", msg.JobID, "reason", err)
