@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -159,6 +160,10 @@ type checkPerm struct {
 	requires string // a parameter without which the test fails
 }
 
+// aclPath is what a path in the access control may look like; others are nothing, on which nobody has a privilege
+// (pve-access-control: AccessControl.pm, normalize_path).
+var aclPath = regexp.MustCompile(`^[a-zA-Z0-9._/-]+$`)
+
 func (k checkPerm) run(c *cluster, t *token, p params) *apiError {
 	if k.requires != "" && !p.has(k.requires) {
 		return &apiError{status: 403, msg: "Permission check failed"}
@@ -166,6 +171,13 @@ func (k checkPerm) run(c *cluster, t *token, p params) *apiError {
 	path := k.path
 	for name := range p {
 		path = strings.ReplaceAll(path, "{"+name+"}", p.str(name))
+	}
+	if !aclPath.MatchString(path) {
+		sep := ", "
+		if k.any {
+			sep = "|"
+		}
+		return forbidden(", %s", strings.Join(k.privs, sep))
 	}
 	if k.any {
 		return c.requireAny(t, path, k.privs...)

@@ -166,7 +166,10 @@ func (b *blankMachine) agent(execute string, arguments json.RawMessage) (any, er
 	case "guest-get-timezone":
 		return map[string]any{"zone": "UTC", "offset": 0}, nil
 	case "guest-get-osinfo":
-		return map[string]any{"id": "blank", "name": "Blank machine", "pretty-name": "Blank machine", "machine": "x86_64"}, nil
+		return map[string]any{
+			"id": "blank", "name": "Blank machine", "pretty-name": "Blank machine 1", "version-id": "1", "machine": "x86_64",
+			"kernel-release": "6.1.0", "kernel-version": "#1 SMP PREEMPT_DYNAMIC",
+		}, nil
 	case "guest-get-users", "guest-get-fsinfo", "guest-get-memory-blocks":
 		return []any{}, nil
 	case "guest-get-memory-block-info":

@@ -69,18 +69,23 @@ func (s *Server) prepareChange(q *call) (*change, *apiError) {
 	if p.yes("skiplock") {
 		return nil, badParam("skiplock", "Only root may use this option.")
 	}
+	given := 0
 	for k := range p {
 		if loadMethods().config[k] != nil {
-			ch.set[k] = p.str(k)
+			given++
+			if p.has(k) { // JSON's null changes nothing, but is no empty request either (recorded)
+				ch.set[k] = p.str(k)
+			}
 		}
 	}
-	if v, ok := p["cdrom"]; ok {
+	if v := p["cdrom"]; v != nil {
+		given++
 		if _, twice := ch.set["ide2"]; twice {
 			return nil, badParam("cdrom", "conflicting options - can't use '-cdrom' and '-ide2' at the same time")
 		}
 		ch.set["ide2"] = scalar(v) + ",media=cdrom"
 	}
-	if p.str("delete") == "" && p.str("revert") == "" && len(ch.set) == 0 {
+	if p.str("delete") == "" && p.str("revert") == "" && given == 0 {
 		return nil, failf("no options specified")
 	}
 	if keys := ch.set["sshkeys"]; keys != "" && !validKeys(unescape(keys)) {

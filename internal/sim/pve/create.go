@@ -21,11 +21,11 @@ func (s *Server) createVM(q *call) (any, error) {
 	}
 	ch := &change{vmid: q.vmid(), node: q.node, auth: q.token, set: map[string]string{}}
 	for k := range p {
-		if loadMethods().config[k] != nil {
+		if loadMethods().config[k] != nil && p.has(k) {
 			ch.set[k] = p.str(k)
 		}
 	}
-	if v, ok := p["cdrom"]; ok {
+	if v := p["cdrom"]; v != nil {
 		if _, twice := ch.set["ide2"]; twice {
 			return nil, badParam("cdrom", "conflicting options - can't use '-cdrom' and '-ide2' at the same time")
 		}

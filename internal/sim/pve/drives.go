@@ -21,6 +21,9 @@ func (s *Server) checkDrives(ch *change) *apiError {
 		}
 		d := parseDrive(opt, ch.set[opt])
 		_, name, _ := strings.Cut(d.file, ":")
+		if strings.HasPrefix(d.fields["import-from"], "/") {
+			return failf("Only root can pass arbitrary filesystem paths. at /usr/share/perl5/PVE/Storage.pm line 651.")
+		}
 		if strings.HasPrefix(name, "iso/") && !d.cdrom() {
 			return badParam(opt, "explicit 'media=cdrom' is required for iso images")
 		}
@@ -62,6 +65,9 @@ func (s *Server) plugDrive(v *vm, opt, value string) (string, *apiError) {
 		}
 		s.volumes[v.node+"/"+volid] = &volume{vmid: v.id, content: "images", format: st.format(), size: cloudinitSize, used: cloudinitSize}
 		fields["media"] = "cdrom"
+		if err := s.checkSnippets(v); err != nil {
+			return "", err // the disk stays, as recorded: the next try says that it exists
+		}
 		return volid + "," + printProps(fields), nil
 	case newDiskForm.MatchString(d.file):
 		if !st.holds("images") {

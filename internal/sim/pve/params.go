@@ -13,7 +13,7 @@ import (
 )
 
 // params are a call's parameters: a string, json.Number, bool, nil, []any or map[string]any for each name. After
-// verification scalars are strings or numbers and nil is gone.
+// verification scalars are strings or numbers; nil is a null, which counts as not given.
 type params map[string]any
 
 // has reports whether the parameter was given.

@@ -43,10 +43,8 @@ func (s *Server) getPool(q *call) (any, error) {
 	if p == nil {
 		return nil, failf("pool '%s' does not exist", q.params.str("poolid"))
 	}
-	out := map[string]any{"members": s.members(p, q.params.str("type"))}
-	if p.comment != "" {
-		out["comment"] = p.comment
-	}
+	out := p.entry()
+	out["members"] = s.members(p, q.params.str("type"))
 	return out, nil
 }
 

@@ -57,6 +57,10 @@ func (s *Server) readUpload(r *http.Request, ctype string, q *call) error {
 			return fmt.Errorf("read upload: %w", err)
 		}
 		name := part.FormName()
+		if part.FileName() != "" && name != "filename" {
+			return &apiError{status: http.StatusInternalServerError, text: true, msg: fmt.Sprintf(
+				"wrong field name '%s' for file upload, expected 'filename' at /usr/share/perl5/PVE/APIServer/AnyEvent.pm line 1325.", name)}
+		}
 		if name != "filename" && !slices.Contains([]string{"content", "checksum", "checksum-algorithm"}, name) {
 			return uploadBroken()
 		}

@@ -55,14 +55,11 @@ func (s *schemaType) coerce(p params) {
 // settle turns JSON's booleans into the 1 and 0 that Perl code sees, after they were checked.
 func (s *schemaType) settle(p params) {
 	for k, v := range p {
-		switch v := v.(type) {
-		case bool:
+		if v, ok := v.(bool); ok {
 			p[k] = "0"
 			if v {
 				p[k] = "1"
 			}
-		case nil:
-			delete(p, k)
 		}
 	}
 }
