@@ -29,7 +29,7 @@ func (t demoTable) lines(m *demoModel, now time.Time) []string {
 		t.bold(t.fit(t.title)),
 		t.fit(fmt.Sprintf("%s   %s done, %d running, %d waiting; %s alive", seconds(now.Sub(m.began)), count(done, "job"), running, waiting, count(m.alive, "VM"))),
 		"",
-		t.dim(t.fit(fmt.Sprintf(demoColumns, "JOB", "STATE", "WAITED", "RAN", "VM", "RUNNER"))),
+		t.dim(t.fit(fmt.Sprintf(demoColumns, "JOB", "STATE", "WAITED", "RAN", "VM", "REASON OR RUNNER"))),
 	}
 	room := t.rows - len(head) - len(t.notes)
 	rows := m.shown(max(room, 1))
@@ -72,15 +72,15 @@ func (t demoTable) row(j *demoJob, now time.Time) string {
 	return text
 }
 
-// aside is the last column: why a job waits, or its runner and what becomes of the VM.
+// aside is the last column: why a job waits, or what becomes of the VM, and the runner, whose name may be cut off.
 func (j *demoJob) aside() string {
 	switch {
 	case j.runner == "" || j.note != "":
 		return j.note
 	case j.machine == runner.Gone:
-		return j.runner + ", destroyed"
+		return "destroyed: " + j.runner
 	case !j.ended.IsZero() && j.machine != "" && j.machine != runner.Busy:
-		return j.runner + ", " + string(j.machine)
+		return string(j.machine) + ": " + j.runner
 	}
 	return j.runner
 }

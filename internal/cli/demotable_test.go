@@ -76,8 +76,8 @@ func TestDemoTableShowsEachJobWithItsVM(t *testing.T) {
 	want := `a demo
   4.00s   1 job done, 1 running, 1 waiting; 1 VM alive
 
-JOB             STATE       WAITED      RAN    VM  RUNNER
-build #1        success       2.0s     1.0s   201  r-1, destroyed
+JOB             STATE       WAITED      RAN    VM  REASON OR RUNNER
+build #1        success       2.0s     1.0s   201  destroyed: r-1
 test #2         running       2.0s     1.5s   202  r-2
 lint #3         waiting       3.0s                 all pools together are at their max of 2
 a note`

@@ -118,7 +118,11 @@ const (
 
 func (*tableView) news(demoNews) {}
 
-func (v *tableView) note(text string) { v.notes = append(v.notes, text) }
+// note comes with the end, which a second Ctrl-C may hasten: the cursor is shown again while there is time.
+func (v *tableView) note(text string) {
+	v.notes = append(v.notes, text)
+	fmt.Fprint(v.f, escShow)
+}
 
 func (v *tableView) frame(m *demoModel, now time.Time) {
 	v.last = m
