@@ -55,6 +55,7 @@ type vm struct {
 
 	running   bool
 	suspended bool
+	halted    string // QEMU's word for why its processors stand still (Halt); "" while they run
 	startedAt time.Time
 	pid       int
 	agent     bool          // whether the agent's device was there at start

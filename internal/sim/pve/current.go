@@ -60,7 +60,10 @@ func (v *vm) vmFigures(full bool) map[string]any {
 }
 
 func (v *vm) qmpStatus() string {
-	if v.running && v.suspended {
+	switch {
+	case v.running && v.halted != "":
+		return v.halted
+	case v.running && v.suspended:
 		return "paused"
 	}
 	return v.status()

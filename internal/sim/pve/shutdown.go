@@ -43,7 +43,7 @@ func (s *Server) paused(vmid int) bool {
 	s.lock()
 	defer s.mu.Unlock()
 	v := s.vms[vmid]
-	return v != nil && v.running && v.suspended
+	return v != nil && v.running && (v.suspended || v.halted != "")
 }
 
 // patience is the timeout parameter; without one, what the VM's start-up order says of its shutdown, or a minute.
