@@ -1,6 +1,7 @@
 package contract
 
 import (
+	"net/http"
 	"regexp"
 	"strings"
 )
@@ -168,7 +169,7 @@ func loose(c capture) func(string) bool {
 	path, _, _ := strings.Cut(c.Path, "?")
 	var free []string
 	switch {
-	case strings.HasSuffix(path, "/config") && c.Method == "GET" && !strings.Contains(c.Name, "inflight"):
+	case strings.HasSuffix(path, "/config") && c.Method == http.MethodGet && !strings.Contains(c.Name, "inflight"):
 		return func(at string) bool { return at != ".data.digest" }
 	case path == "/access/permissions":
 		return func(string) bool { return true }

@@ -69,7 +69,7 @@ func (w *proxmox) prepare(c capture) {
 	for _, s := range steps {
 		is[s] = true
 	}
-	if m := vmInPath.FindStringSubmatch(c.Path); m != nil && !strings.HasPrefix(m[1], "900") && !is["none"] &&
+	if m := vmInPath.FindStringSubmatch(c.Path); len(m) > 1 && !strings.HasPrefix(m[1], "900") && !is["none"] &&
 		!strings.Contains(c.Status, "Configuration file") && !strings.Contains(c.Status, "unable to find configuration") {
 		w.wait(w.do("POST", "/nodes/pve1/qemu/9000/clone", "newid="+m[1], "pool=ci"))
 		if is["run"] || strings.Contains(c.Path, "/agent/") && !is["off"] {
