@@ -23,6 +23,8 @@ func fleetSpec(c *config.Config) fleet.Spec {
 		MaxRunners:   c.MaxRunners,
 		Pools:        c.Pools,
 		PollInterval: c.PollInterval,
+		Way:          fleet.Way(c.Handoff),
+		WebURL:       c.GitHub.WebURL(),
 		Timing:       fleet.DefaultTiming(),
 	}
 }
@@ -59,14 +61,16 @@ func (c clients) close() {
 	c.gh.Close()
 }
 
-// newController puts the clients, a poll of the pools' targets and the agent hand-off under a controller.
-func newController(spec fleet.Spec, c clients, exec handoff.AgentOptions, log *slog.Logger, events func(fleet.Event)) (*fleet.Controller, error) {
+// newController puts the clients, a poll of the pools' targets and the hand-offs under a controller. seeder is nil where
+// the configuration needs none.
+func newController(spec fleet.Spec, c clients, exec handoff.AgentOptions, seeder fleet.Seeder, log *slog.Logger, events func(fleet.Event)) (*fleet.Controller, error) {
 	return fleet.New(fleet.Options{
 		Spec:    spec,
 		Proxmox: c.pve,
 		GitHub:  c.gh,
 		Demand:  demand.NewPoll(c.gh, spec.Targets(), log),
 		Handoff: handoff.NewAgent(c.pve, exec),
+		Seeder:  seeder,
 		Logger:  log,
 		Version: currentVersion().Version,
 		Events:  events,

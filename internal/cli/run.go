@@ -60,8 +60,15 @@ func (a *app) serve(ctx context.Context, c *config.Config) error {
 		return err
 	}
 	defer both.close()
+	seeder, err := newSeeder(c)
+	if err != nil {
+		return err
+	}
+	if err := checkSnippetStorage(ctx, c, seeder, both.pve); err != nil {
+		return err
+	}
 	spec := fleetSpec(c)
-	controller, err := newController(spec, both, handoff.AgentOptions{}, a.logger, nil)
+	controller, err := newController(spec, both, handoff.AgentOptions{}, seeder, a.logger, nil)
 	if err != nil {
 		return usageError{err}
 	}

@@ -67,8 +67,8 @@ func (l *loader) checkValue(k key) {
 			l.tokenID(k, v, f)
 		case k.path == "proxmox.fingerprint" && !f.matches(v):
 			l.fingerprint(k, v, f)
-		case k.path == "handoff" && (v == "iso" || v == "snippet"):
-			l.problem(from, k.path, fmt.Sprintf("%q is for a later version", v), "want agent, which is what this version has")
+		case k.path == "handoff" && v == "iso":
+			l.problem(from, k.path, fmt.Sprintf("%q is for a later version", v), k.wantOneOf())
 		case hasForm && !f.matches(v):
 			l.problem(from, k.path, fmt.Sprintf("%q is not such a value", v), f.want)
 		case k.tag("oneof") != "" && !slices.Contains(among(k.tag("oneof")), v):
@@ -116,18 +116,6 @@ func (l *loader) fingerprint(k key, v string, f form) {
 		wrong = "that is a SHA-1 fingerprint"
 	}
 	l.problem(l.origins[k.path], k.path, wrong, f.want)
-}
-
-// checkHandoff says once which values the hand-off in force ignores.
-func (l *loader) checkHandoff() {
-	if l.bad("handoff") {
-		return
-	}
-	for _, k := range l.file.keys() {
-		if uses := k.tag("handoff"); uses != "" && l.origins.given(k.path) && !slices.Contains(strings.Fields(uses), l.file.Handoff) {
-			l.warn(l.origins[k.path], k.path, fmt.Sprintf("ignored: hand-off %q doesn't use it, only %s would", l.file.Handoff, strings.Join(strings.Fields(uses), " and ")))
-		}
-	}
 }
 
 // checkTLS reads the CA file, so that a wrong one is told now and not as a failed handshake.

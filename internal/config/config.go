@@ -1,13 +1,21 @@
 package config
 
 import (
+	"strings"
 	"time"
 
 	"mayfly/internal/runner"
 )
 
-// HandoffAgent gives a VM its identity through the QEMU guest agent: the only hand-off of this version.
-const HandoffAgent = "agent"
+// The hand-offs.
+const (
+	// HandoffAgent gives a VM its identity through the QEMU guest agent.
+	HandoffAgent = "agent"
+	// HandoffSnippet gives it in cloud-init user-data, a snippet that the VM's config names.
+	HandoffSnippet = "snippet"
+	// HandoffAuto is HandoffAgent where a template's agent is on, else HandoffSnippet.
+	HandoffAuto = "auto"
+)
 
 // Config is what is in force: every value checked, every default filled in.
 type Config struct {
@@ -21,7 +29,7 @@ type Config struct {
 	// MaxRunners caps the VMs of all pools together.
 	MaxRunners   int
 	PollInterval time.Duration
-	// Handoff is HandoffAgent.
+	// Handoff is one of HandoffAgent, HandoffSnippet and HandoffAuto.
 	Handoff string
 	Pools   []runner.Pool
 	Web     Web
@@ -59,6 +67,14 @@ type GitHub struct {
 	// APIURL has no trailing slash: "https://api.github.com", "https://ghes.example.org/api/v3".
 	APIURL string
 	Token  runner.Secret
+}
+
+// WebURL is where repositories are for people and for config.sh: "https://github.com", "https://ghes.example.org".
+func (g GitHub) WebURL() string {
+	if web, ok := strings.CutSuffix(g.APIURL, "/api/v3"); ok {
+		return web
+	}
+	return strings.Replace(g.APIURL, "://api.", "://", 1)
 }
 
 // VMIDRange is the VMIDs that belong to the installation, both ends included.

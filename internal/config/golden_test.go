@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	goyaml "github.com/goccy/go-yaml"
@@ -110,7 +111,7 @@ func (in input) read(path string) ([]byte, error) {
 	if data, ok := in.files[path]; ok {
 		return data, nil
 	}
-	return nil, &fs.PathError{Op: "open", Path: path, Err: errors.New("no such file or directory")}
+	return nil, &fs.PathError{Op: "open", Path: path, Err: syscall.ENOENT}
 }
 
 // describe is what a person is told: problems, or warnings and the values in force.

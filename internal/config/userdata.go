@@ -12,15 +12,22 @@ import (
 // UserData reads the user-data template in force and says where it is: the configured file, or, where that is the
 // default and isn't there, the one inside the binary.
 func (c *Config) UserData() (text, from string, err error) {
-	file, err := os.ReadFile(c.UserDataTemplate)
+	text, from, err = readUserData(os.ReadFile, c.UserDataTemplate)
+	if err != nil {
+		return "", "", fmt.Errorf("read user-data template: %w; set USER_DATA_TEMPLATE (user_data_template) to a file that is there, or leave it out for the one inside the binary", err)
+	}
+	return text, from, nil
+}
+
+func readUserData(read func(string) ([]byte, error), path string) (text, from string, err error) {
+	file, err := read(path)
 	switch {
 	case err == nil:
-		return string(file), c.UserDataTemplate, nil
-	case errors.Is(err, fs.ErrNotExist) && c.UserDataTemplate == defaultUserData():
+		return string(file), path, nil
+	case errors.Is(err, fs.ErrNotExist) && path == defaultUserData():
 		return runners.UserDataTemplate, "inside the binary", nil
 	}
-	return "", "", fmt.Errorf("read user-data template %s: %s; set USER_DATA_TEMPLATE (user_data_template) to a file that is there, or leave it out for the one inside the binary",
-		c.UserDataTemplate, cause(err))
+	return "", "", fmt.Errorf("%s can't be read: %s", path, cause(err))
 }
 
 func defaultUserData() string {

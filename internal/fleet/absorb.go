@@ -44,7 +44,7 @@ func (l *ledger) absorbSupply(s Spec, o supply) {
 			e.started, e.stopped = o.at, time.Time{}
 		}
 		if e.stopped.IsZero() && !e.started.IsZero() && o.at.After(e.started) && v.status == "stopped" {
-			e.stopped = o.at
+			e.stopped, e.notUntil = o.at, time.Time{} // whatever was waited for in it, it is over
 		}
 	}
 }

@@ -39,6 +39,9 @@ func (c *Controller) do(ctx context.Context, a action, now time.Time) {
 		c.start(ctx, a, c.spec.Timing.Start, now, c.boot)
 	case StepProbe:
 		c.start(ctx, a, probeTimeout, now, c.probe)
+	case StepSeed:
+		c.ledger.runners[a.vmid].minting = true
+		c.start(ctx, a, c.spec.Timing.Deliver, now, c.seed)
 	case StepRegister:
 		c.ledger.runners[a.vmid].minting = true
 		c.start(ctx, a, c.spec.Timing.Deliver, now, c.register)
@@ -150,7 +153,7 @@ func (c *Controller) forget(e *entry, now time.Time) {
 
 // passing reports whether an error of Proxmox may go away by itself.
 func passing(err error) bool {
-	for _, k := range []error{proxmox.Busy, proxmox.Locked, proxmox.Unavailable, proxmox.MaybeHappened, context.DeadlineExceeded} {
+	for _, k := range []error{proxmox.Busy, proxmox.Locked, proxmox.Unavailable, proxmox.Untrusted, proxmox.MaybeHappened, context.DeadlineExceeded} {
 		if errors.Is(err, k) {
 			return true
 		}

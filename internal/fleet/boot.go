@@ -20,8 +20,16 @@ func (c *Controller) boot(ctx context.Context, a action) outcome {
 	if err == nil {
 		err = c.tasks.wait(ctx, upid)
 	}
+	if a.seeded && !errors.Is(err, proxmox.MaybeHappened) {
+		c.reap(a.name) // the start task has ended: nobody reads it any more
+	}
 	if err == nil || errors.Is(err, proxmox.Exists) {
-		return done(func(e *entry, now time.Time) { e.started = now })
+		return done(func(e *entry, now time.Time) {
+			e.started = now
+			if a.seeded { // it has its identity; GitHub tells when it is up
+				e.ready, e.delivered = now, now
+			}
+		})
 	}
 	return c.stepFailed(fmt.Errorf("runner %s: start VM %d on %s: %w", a.name, a.vmid, a.node, err))
 }

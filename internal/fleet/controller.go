@@ -21,6 +21,8 @@ type Options struct {
 	GitHub  GitHub
 	Demand  demand.Source
 	Handoff Handoff
+	// Seeder is needed for WaySnippet, and used by WayAuto where it is there.
+	Seeder Seeder
 	// Logger gets one line per state change at info; nil discards.
 	Logger *slog.Logger
 	// Version goes into every marker.
@@ -35,6 +37,7 @@ type Controller struct {
 	pve     Proxmox
 	gh      GitHub
 	handoff Handoff
+	seeder  Seeder // nil where no way needs it
 	log     *slog.Logger
 	version string
 	events  func(Event)
@@ -56,6 +59,7 @@ type Controller struct {
 	reading     bool // a reading of GitHub is under way
 	nextLook    time.Time
 	nextRead    time.Time
+	nextSweep   time.Time
 	lastRead    time.Time
 	scanSince   time.Time // clone tasks since then are still to be found; zero when they were
 	startedAt   time.Time
@@ -79,6 +83,12 @@ func New(o Options) (*Controller, error) {
 	if err := o.Spec.check(); err != nil {
 		return nil, err
 	}
+	if o.Spec.Way == "" {
+		o.Spec.Way = WayAgent
+	}
+	if o.Spec.Way == WaySnippet && o.Seeder == nil {
+		return nil, errSeeder
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -90,11 +100,11 @@ func New(o Options) (*Controller, error) {
 		o.Spec.PollInterval = 15 * time.Second
 	}
 	c := &Controller{
-		spec: o.Spec, pve: o.Proxmox, gh: o.GitHub, handoff: o.Handoff, log: o.Logger, version: o.Version, events: o.Events,
+		spec: o.Spec, pve: o.Proxmox, gh: o.GitHub, handoff: o.Handoff, seeder: o.Seeder, log: o.Logger, version: o.Version, events: o.Events,
 		inbox: make(chan message, inboxSize), wake: make(chan struct{}, 1),
 		tasks: newTaskWatch(o.Proxmox, o.Spec.Timing.TaskPoll),
 		gather: gatherer{
-			spec: o.Spec, pve: o.Proxmox, gh: o.GitHub, source: o.Demand,
+			spec: o.Spec, pve: o.Proxmox, gh: o.GitHub, source: o.Demand, seeder: o.Seeder,
 			configs: map[int]cachedConfig{}, followed: map[proxmox.UPID]bool{},
 		},
 		ledger: newLedger(), states: map[int]Event{}, saidOnce: map[string]bool{},
@@ -171,6 +181,7 @@ func (c *Controller) pass(ctx context.Context) time.Time {
 	if !c.reading && !c.seen.at.IsZero() && !now.Before(c.nextRead) {
 		c.read(ctx)
 	}
+	c.sweep(ctx, now)
 	c.notice(now)
 	c.publish(d, now)
 
@@ -234,6 +245,7 @@ func (c *Controller) tookSupply(o supply, now time.Time) {
 	}
 	c.seen = o
 	c.ledger.absorbSupply(c.spec, o)
+	c.sayWay(o)
 	c.quarantineLocked(o, now)
 	c.noticeAt(o.at)
 	if !first {
@@ -300,7 +312,10 @@ func newsLevel(news bool) slog.Level {
 // endIfHopeless ends Run for what no waiting mends, but only before that side has ever answered: a fleet that once ran
 // keeps its runners and says what is wrong.
 func (c *Controller) endIfHopeless(err error) {
-	pve := errors.Is(err, proxmox.Unauthorized) || errors.Is(err, proxmox.Permission) || errors.Is(err, errNoNode)
+	pve := false
+	for _, hopeless := range []error{proxmox.Unauthorized, proxmox.Permission, proxmox.Untrusted, errNoNode} {
+		pve = pve || errors.Is(err, hopeless)
+	}
 	if pve && c.proxmox.lastOK.IsZero() {
 		c.fatal = fmt.Errorf("start: %w", err)
 	}

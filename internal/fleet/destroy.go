@@ -35,6 +35,7 @@ func (c *Controller) destroy(ctx context.Context, a action) outcome {
 	case held.busy && !a.force:
 		return c.kept(held)
 	}
+	c.reap(a.name)
 	if err := c.destroyVM(ctx, a); err != nil {
 		apply := c.again(err)
 		if !passing(err) {

@@ -32,6 +32,7 @@ type gatherer struct {
 	pve      Proxmox
 	gh       GitHub
 	source   demand.Source
+	seeder   Seeder // nil where there is none
 	configs  map[int]cachedConfig
 	followed map[proxmox.UPID]bool // clone tasks that were reported or aren't ours
 }
@@ -174,8 +175,8 @@ func (g *gatherer) template(ctx context.Context, name string, all []proxmox.Reso
 	switch {
 	case found.Lock != "":
 		t.problem = fmt.Sprintf("template %q (VM %d) is locked (%s); it is used again when the lock goes", name, t.id, found.Lock)
-	case !cfg.AgentEnabled:
-		t.problem = fmt.Sprintf("template %q (VM %d) has no guest agent enabled; run: qm set %d --agent enabled=1", name, t.id, t.id)
+	default:
+		t.problem = g.spec.handoffProblem(name, t, g.seeder)
 	}
 	return t
 }

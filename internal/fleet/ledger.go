@@ -46,6 +46,7 @@ type entry struct {
 	// Milestones; zero until reached. Those of a runner found after a restart are when it was found.
 	cloned     time.Time
 	configured time.Time
+	seeded     time.Time // its identity waits in its user-data
 	started    time.Time
 	ready      time.Time
 	delivered  time.Time

@@ -42,12 +42,14 @@ func (p *planner) nextStep(e *entry) {
 	switch {
 	case e.configured.IsZero():
 		p.act(e, action{step: StepConfigure, why: "its clone is complete"})
+	case e.started.IsZero() && e.seeded.IsZero() && p.seedsEntry(e):
+		p.mint(e, StepSeed, "a job waits and its VM can start")
 	case e.started.IsZero():
-		p.act(e, action{step: StepStart, why: "it is configured"})
+		p.act(e, action{step: StepStart, why: "it is configured", seeded: !e.seeded.IsZero()})
 	case e.ready.IsZero():
 		p.probe(e)
 	case e.delivered.IsZero():
-		p.register(e)
+		p.mint(e, StepRegister, "a job waits and its guest is ready")
 	default:
 		p.watch(e)
 	}
@@ -108,6 +110,9 @@ func (p *planner) mustGo(e *entry) (why string, force bool) {
 		return "", false
 	case e.delivered.IsZero():
 		return p.after(e.ready.Add(pool.IdleTimeout), "no job wants it any more"), false
+	case e.online.IsZero() && !e.seeded.IsZero():
+		limit := pool.BootTimeout + t.Register
+		return p.afterReading(e, e.started.Add(limit), fmt.Sprintf("it did not come online within %s of its start", limit)), false
 	case e.online.IsZero():
 		return p.afterReading(e, e.delivered.Add(t.Register), fmt.Sprintf("it did not come online within %s of getting its identity", t.Register)), false
 	case e.missingSince.IsZero() && p.wanted[e.pool] == 0:
@@ -184,8 +189,14 @@ func (p *planner) probe(e *entry) {
 	p.act(e, action{step: StepProbe, why: "it has had time to boot"})
 }
 
-// register gives a ready guest an identity when there is a job for it: minted late, an identity doesn't age unused.
-func (p *planner) register(e *entry) {
+// seedsEntry reports whether the runner gets its identity before it starts.
+func (p *planner) seedsEntry(e *entry) bool {
+	pool, known := p.s.Pool(e.pool)
+	return known && p.seeds(pool)
+}
+
+// mint gives a runner an identity when there is a job for it: minted late, an identity doesn't age unused.
+func (p *planner) mint(e *entry, step Step, why string) {
 	pool, _ := p.s.Pool(e.pool)
 	if p.o.queue.failed[pool.Target] != nil {
 		return
@@ -197,20 +208,21 @@ func (p *planner) register(e *entry) {
 	registered := 0
 	for _, other := range p.byPool[e.pool] {
 		s := other.state()
-		if s == runner.Registering || s == runner.Idle || other.unexplained(p.now) {
+		onItsWay := s == runner.Booting && (!other.seeded.IsZero() || other.op != nil && other.op.step == StepSeed)
+		if s == runner.Registering || s == runner.Idle || onItsWay || other.unexplained(p.now) {
 			registered++
 		}
 	}
-	if planned := p.plannedRegistrations(e.pool); registered+planned >= p.wanted[e.pool] {
+	if planned := p.plannedIdentities(e.pool); registered+planned >= p.wanted[e.pool] {
 		return
 	}
-	p.act(e, action{step: StepRegister, why: "a job waits and its guest is ready"})
+	p.act(e, action{step: step, why: why})
 }
 
-func (p *planner) plannedRegistrations(pool string) int {
+func (p *planner) plannedIdentities(pool string) int {
 	n := 0
 	for _, a := range p.d.actions {
-		if a.step == StepRegister && a.pool.Name == pool {
+		if (a.step == StepRegister || a.step == StepSeed) && a.pool.Name == pool {
 			n++
 		}
 	}

@@ -76,7 +76,7 @@ func (e *entry) state() runner.State {
 			return runner.Cloning
 		case StepConfigure:
 			return runner.Configuring
-		case StepStart, StepProbe:
+		case StepSeed, StepStart, StepProbe:
 			return runner.Booting
 		case StepRegister:
 			return runner.Registering

@@ -20,6 +20,7 @@ const (
 	StepClone     Step = "clone"
 	StepFollow    Step = "follow_clone" // a clone that was asked for before a restart
 	StepConfigure Step = "configure"
+	StepSeed      Step = "seed" // an identity into user-data, before the start
 	StepStart     Step = "start"
 	StepProbe     Step = "probe"
 	StepRegister  Step = "register"
@@ -49,6 +50,8 @@ type action struct {
 	// in the targets of lookIn.
 	registration int64
 	lookIn       []runner.Target
+	// seeded says that an identity waits in the VM's user-data.
+	seeded bool
 	// noTags and noMAC leave those alone: the token may not set them, as an earlier refusal told.
 	noTags, noMAC bool
 }

@@ -2,7 +2,10 @@ package fleet
 
 import (
 	"context"
+	"time"
 
+	"mayfly/internal/cloudinit"
+	"mayfly/internal/github"
 	"mayfly/internal/handoff"
 	"mayfly/internal/proxmox"
 	"mayfly/internal/runner"
@@ -44,13 +47,24 @@ type Proxmox interface {
 	Tasks
 }
 
-// GitHub is all that the controller asks of a GitHub client; jobs come from a demand source.
-type GitHub interface {
+// Registrar is where runners are registered.
+type Registrar interface {
 	Runners(ctx context.Context, t runner.Target) ([]runner.Registration, error)
 	Runner(ctx context.Context, t runner.Target, id int64) (runner.Registration, error)
 	RunnerByName(ctx context.Context, t runner.Target, name string) (runner.Registration, error)
-	CreateJITConfig(ctx context.Context, t runner.Target, name string, labels []string, groupID int64) (runner.Identity, error)
 	RemoveRunner(ctx context.Context, t runner.Target, id int64) error
+}
+
+// Minter makes identities.
+type Minter interface {
+	CreateJITConfig(ctx context.Context, t runner.Target, name string, labels []string, groupID int64) (runner.Identity, error)
+	CreateRegistrationToken(ctx context.Context, t runner.Target) (github.RegistrationToken, error)
+}
+
+// GitHub is all that the controller asks of a GitHub client; jobs come from a demand source.
+type GitHub interface {
+	Registrar
+	Minter
 }
 
 // Handoff gets identities into guests; package handoff has the ways.
@@ -58,4 +72,14 @@ type Handoff interface {
 	Probe(ctx context.Context, vm handoff.VM) (handoff.Guest, error)
 	Deliver(ctx context.Context, vm handoff.VM, user string, id runner.Identity) error
 	Result(ctx context.Context, vm handoff.VM) (runner.Result, bool, error)
+}
+
+// Seeder gets identities into guests before they start, in their user-data; handoff.Snippet is one.
+type Seeder interface {
+	Needs() cloudinit.Needs
+	// CheckVM refuses the config of a template, or of a VM, in which user-data would be ignored.
+	CheckVM(config map[string]string) error
+	Prepare(ctx context.Context, g handoff.SnippetGuest, id handoff.SnippetIdentity) (map[string]string, error)
+	Clear(name string) error
+	Sweep(keep func(runner string) bool, olderThan time.Duration) ([]string, error)
 }

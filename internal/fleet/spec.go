@@ -30,7 +30,11 @@ type Spec struct {
 	MaxRunners   int
 	Pools        []runner.Pool
 	PollInterval time.Duration // how often GitHub is read
-	Timing       Timing
+	// Way is how identities get into guests; "" is WayAgent.
+	Way Way
+	// WebURL is where GitHub's repositories are for people, "https://github.com"; config.sh registers there.
+	WebURL string
+	Timing Timing
 }
 
 // Pool returns the pool of that name.

@@ -1,9 +1,10 @@
-// Package handoff gets a runner identity into a VM and reads back what became of it.
+// Package handoff gets a runner's identity into its VM. The fleet controller calls it; docs/run-once.md fixes the guest's
+// half of it.
 //
-// The controller calls it once a VM runs. There is one way for now, [Agent]: the QEMU guest agent executes
-// /opt/actions-runner/run-once.sh with the identity on its standard input, so that the identity touches no disk, no VM
-// config and no log. The contract with the guest is docs/run-once.md.
+//   - [Agent] delivers through the QEMU guest agent once the VM is up: nothing secret is ever on a disk.
+//   - [Snippet] writes cloud-init user-data before the VM starts, into a folder that is a snippet storage of Proxmox, and
+//     removes it when the start task has ended. Proxmox's copy of it in the VM's cloud-init drive lives as long as the VM.
 //
-// The invariant: delivering the same identity to the same VM again changes nothing, so a lost reply is answered by
-// delivering again; one VM never accepts a second identity.
+// The invariant: an identity is in memory, on the guest agent's standard input, or in a file that only its owner may
+// read; never in an argument, a VM's config, a log or an error.
 package handoff

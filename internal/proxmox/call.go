@@ -264,6 +264,9 @@ var errCut = errors.New("the reply was cut short")
 func (c *Client) broken(ctx context.Context, end *endpoint, r call, err error, sent bool) *failure {
 	e := &Error{Kind: Unavailable, Op: r.op, Message: "no reply from " + end.host + ": " + err.Error(), Cause: err, Hint: tlsHint(err)}
 	f := &failure{err: e, transient: true, unexecuted: !sent, unreachable: !sent}
+	if e.Hint != "" {
+		e.Kind = Untrusted
+	}
 	if errors.Is(err, errCut) {
 		e.Message = "broken reply from " + end.host + ": " + err.Error()
 	}

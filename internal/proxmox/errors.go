@@ -36,6 +36,8 @@ const (
 	MaybeHappened
 	// TaskFailed: Proxmox accepted the order and failed at it. The message says why; something may be left behind.
 	TaskFailed
+	// Untrusted: not executed; the server shows a certificate that nothing in the configuration vouches for.
+	Untrusted
 )
 
 // Error names the kind in plain words.
@@ -55,6 +57,8 @@ func (k Kind) Error() string {
 		return "permission denied"
 	case BadParameter:
 		return "bad parameter"
+	case Untrusted:
+		return "certificate not trusted"
 	case Unavailable:
 		return "unavailable"
 	case MaybeHappened:

@@ -103,10 +103,10 @@ func TestServersAreTrustedAsConfigured(t *testing.T) {
 			}
 			continue
 		}
-		if !errors.Is(err, proxmox.Unavailable) || !strings.Contains(err.Error(), tc.want) {
+		if !errors.Is(err, proxmox.Untrusted) || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%s: %v, want it to say %q", name, err, tc.want)
 		}
-		if _, err := c.Start(t.Context(), "pve1", 201); !errors.Is(err, proxmox.Unavailable) {
+		if _, err := c.Start(t.Context(), "pve1", 201); !errors.Is(err, proxmox.Untrusted) {
 			t.Errorf("%s: a change that was never sent: %v", name, err)
 		}
 		if n := len(w.requests()) - before; n != 0 {

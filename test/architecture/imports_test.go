@@ -13,18 +13,19 @@ var mayImport = map[string][]string{
 	"cmd/mayfly": {"internal/cli"},
 
 	"internal/cli": {
-		"internal/config", "internal/demand", "internal/fleet", "internal/github", "internal/handoff", "internal/proxmox",
+		"internal/cloudinit", "internal/config", "internal/demand", "internal/fleet", "internal/github", "internal/handoff", "internal/proxmox",
 		"internal/runner", "internal/sim/gh", "internal/sim/pve", "internal/sim/pve/qemu", "internal/sim/world", "internal/web", "runners",
 	},
-	"internal/config": {"internal/runner", "runners"},
+	"internal/config": {"internal/cloudinit", "internal/runner", "runners"},
 
-	"internal/web":     {"internal/fleet", "internal/runner"},
-	"internal/fleet":   {"internal/demand", "internal/github", "internal/handoff", "internal/proxmox", "internal/runner"},
-	"internal/demand":  {"internal/github", "internal/runner"},
-	"internal/handoff": {"internal/proxmox", "internal/runner"},
-	"internal/github":  {"internal/runner"},
-	"internal/proxmox": {"internal/runner"},
-	"internal/runner":  {},
+	"internal/web":       {"internal/fleet", "internal/runner"},
+	"internal/fleet":     {"internal/cloudinit", "internal/demand", "internal/github", "internal/handoff", "internal/proxmox", "internal/runner"},
+	"internal/demand":    {"internal/github", "internal/runner"},
+	"internal/handoff":   {"internal/cloudinit", "internal/proxmox", "internal/runner"},
+	"internal/cloudinit": {"internal/runner"},
+	"internal/github":    {"internal/runner"},
+	"internal/proxmox":   {"internal/runner"},
+	"internal/runner":    {},
 
 	// The stand-ins know the domain and each other, never the code that they are there to test.
 	"internal/sim/wire":        {},
