@@ -145,7 +145,6 @@ var volatile = []struct {
 	{regexp.MustCompile(`contains VM \d+`), "contains VM N"},
 	{regexp.MustCompile(`VM \d+ is running`), "VM N is running"},
 	{regexp.MustCompile(`lock-\d+\.conf`), "lock-N.conf"},
-	{regexp.MustCompile(`VM is locked \((backup|clone)\)`), "VM is locked"}, // a lock is a lock
 	{regexp.MustCompile(`got '[0-9a-f]{64}'`), "got SUM"},
 }
 

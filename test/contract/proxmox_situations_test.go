@@ -21,6 +21,7 @@ import (
 //	hold KIND            the next worker of this kind stops with its locks held
 //	slow KIND            it takes 300 ms to go on
 //	kill KIND POINT      it dies there
+//	lock VMID NAME       its configuration holds this lock
 //	unpool               the template is in no resource pool
 //	later                12 s pass: the next broadcast was made
 var situations = []struct {
@@ -54,8 +55,8 @@ var situations = []struct {
 	{re(`delete-template-.*`), "POST /nodes/pve1/qemu/9000/clone newid=101"},
 	{re(`flock-.*`), "hold qmstart; begin POST /nodes/pve1/qemu/160/status/start"},
 	{re(`linkedclone-of-nontemplate|template`), "POST /nodes/pve1/qemu/9000/clone newid=140 full=1; instead 9000 140; none"},
-	{re(`locked-(start|delete|clone)`), "kill qmclone copied; POST /nodes/pve1/qemu/9000/clone newid=101; none"},
-	{re(`locked-.*`), "instead 101 254; none"},
+	{re(`locked-(status-current|stop|shutdown)`), "run; lock 101 backup"},
+	{re(`locked-.*`), "lock 101 backup"},
 	{re(`pool-add-vm-inother`), "POST /pools poolid=p2; PUT /pools poolid=p2 vms=9000 allow-move=1"},
 	{re(`pool-add-vm|pool-del-vm-notmember|pool-create-exists|pool-delete`), "POST /pools poolid=p2"},
 	{re(`pool-create-403`), "token fleet"},
@@ -90,8 +91,13 @@ var situations = []struct {
 	{re(`x2-kill-d1-.*`), "POST /nodes/pve1/qemu/9000/clone newid=181 pool=ci; none; kill qmdestroy copy; DELETE /nodes/pve1/qemu/181"},
 	{re(`x2-kill-d2-.*`), "POST /nodes/pve1/qemu/9000/clone newid=182 pool=ci; none; kill qmdestroy copied; DELETE /nodes/pve1/qemu/182"},
 	{re(`x2-kill-d3-.*`), "POST /nodes/pve1/qemu/9000/clone newid=183 pool=ci; none; kill qmdestroy pool; DELETE /nodes/pve1/qemu/183"},
-	{re(`x2-lock-clone-.*`), "kill qmclone copied; POST /nodes/pve1/qemu/9000/clone newid=160; PUT /pools poolid=ci vms=160; none"},
-	{re(`x2-lockbackup-running-.*`), "instead 160 247; none"},
+	{re(`x2-lock-clone-.*`), "lock 160 clone"},
+	{re(`x2-lock-create-.*`), "lock 160 create"},
+	{re(`x2-lock-snapshot-.*`), "lock 160 snapshot"},
+	{re(`x2-lock-suspending-.*`), "lock 160 suspending"},
+	{re(`x2-lockbackup-running-.*`), "run; lock 160 backup"},
+	{re(`x2-lockbackup-stopped-.*`), "off; lock 160 backup"},
+	{re(`x2-lockbackup-template-.*`), "lock 9000 backup"},
 	{re(`x2-lost-delete-config-after`), "DELETE /nodes/pve1/qemu/130"},
 	{re(`x2-taskstop-delete`), "begin POST /nodes/pve1/qemu/9000/clone newid=170 pool=ci full=1; token admin"},
 	{re(`x2-tasks-(errors|statusfilter)`), "POST /nodes/pve1/qemu/9000/status/start"},
@@ -126,8 +132,6 @@ var left = []struct {
 	{re(`x2-.*nosys.*|x2-mac-put-no-sdnuse`), "asked with tokens that lack one privilege; the stand-in's have all that the fleet needs"},
 	{re(`x2-(daemonstop|nodecrash)-.*`), "a daemon or a node that is down is a fault of the test's own making"},
 	{re(`x2-kill-p2-storage-content.*`), "asks for a storage of the recording's own"},
-	{re(`x2-lock-(create|snapshot|suspending)-.*|x2-lockbackup-(stopped|template)-.*`), "the API sets no locks: only the stand-in's running decoys are locked for a backup, and killed clones"},
-	{re(`x2-lockbackup-running-agent-.*`), "the locked decoy has no agent"},
 	{re(`x2-lost-(agent-exec|clone|delete|start)`), "there the client cut the connection and read no reply"},
 	{re(`x2-lost-.*-tasks-since`), "asks for the tasks since a moment of the recording"},
 	{re(`x2-lost-agent-exec-(effect|guess-pid2)`), "the program ran in the recording's guest"},

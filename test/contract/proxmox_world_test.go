@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -120,6 +121,14 @@ func (w *proxmox) step(s string) {
 		w.fault(words[1], "locked", "delay", 300)
 	case "kill":
 		w.fault(words[1], words[2], "kill", 0)
+	case "lock":
+		vmid, err := strconv.Atoi(words[1])
+		if err == nil {
+			err = w.s.SetLock(vmid, words[2])
+		}
+		if err != nil {
+			w.t.Fatal(err)
+		}
 	case "unpool":
 		w.do("PUT", "/pools", "poolid=ci-templates", "vms=9000", "delete=1")
 	default:
