@@ -21,12 +21,14 @@ import (
 
 func newRunCommand(a *app) *cobra.Command {
 	var listen string
+	var drain bool
 	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Serve queued jobs until it is told to stop",
 		Long: `Run serves queued jobs: it watches GitHub's queue, clones a VM for each job that a pool can take, hands it a one-job
 identity, and destroys it when the job has ended. It goes on until SIGINT (Ctrl-C) or SIGTERM, and then leaves runners as they
-are: the next start finds them. A second signal ends it at once, which loses nothing either.
+are: the next start finds them. With --drain it takes no more jobs then, lets those that run finish, and ends when no runner is
+left. A second signal ends it at once, which loses nothing either.
 
 What no waiting can mend ends it at the start: a wrong configuration (exit code 2), a token that Proxmox or GitHub refuses, a
 template that isn't on the node (exit code 1). A side that doesn't answer is asked again, ever more slowly; meanwhile /readyz
@@ -46,15 +48,16 @@ Under systemd (Type=notify) it tells when it is ready, what it does and, with Wa
 			if err != nil {
 				return err
 			}
-			return a.serve(cmd.Context(), c)
+			return a.serve(cmd.Context(), c, drain)
 		},
 	}
 	cmd.Flags().StringVar(&listen, "listen", "", "`HOST:PORT` of /healthz and /readyz, port 0 for any free one (default: web.listen, 127.0.0.1:9180)")
+	cmd.Flags().BoolVar(&drain, "drain", false, "at the first signal take no more jobs, and end when the last runner is gone")
 	return cmd
 }
 
-// serve keeps the fleet until ctx ends. Everything that it starts has ended when it returns.
-func (a *app) serve(ctx context.Context, c *config.Config) error {
+// serve keeps the fleet until ctx ends, and with drain until it is empty then. Everything that it starts has ended when it returns.
+func (a *app) serve(ctx context.Context, c *config.Config, drain bool) error {
 	both, err := newClients(c, a.logger, github.Options{})
 	if err != nil {
 		return err
@@ -88,7 +91,7 @@ func (a *app) serve(ctx context.Context, c *config.Config) error {
 		}
 		return errStopped // ends the others, too
 	})
-	group.Go(func() error { return stopWhenTold(ctx, told, controller, a.logger) })
+	group.Go(func() error { return stopWhenTold(ctx, told, controller, drain, a.logger) })
 	if l != nil {
 		group.Go(func() error { return web.Serve(ctx, l, controller, a.logger) })
 	}
@@ -119,11 +122,17 @@ var errStopped = errors.New("stopped")
 const stopPatience = 15 * time.Second
 
 // stopWhenTold ends the controller when told ends. It returns early when ctx does.
-func stopWhenTold(ctx, told context.Context, controller *fleet.Controller, log *slog.Logger) error {
+func stopWhenTold(ctx, told context.Context, controller *fleet.Controller, drain bool, log *slog.Logger) error {
 	select {
 	case <-ctx.Done():
 		return nil
 	case <-told.Done():
+	}
+	if drain {
+		log.Info("mayfly drains", "reason", "it takes no more jobs and ends when no runner is left; a second signal ends at once")
+		controller.Drain()
+		<-ctx.Done() // which comes when the controller has ended
+		return nil
 	}
 	log.Info("mayfly stops", "reason", "steps in flight end first; a second signal ends at once")
 	controller.Stop()

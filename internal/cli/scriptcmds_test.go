@@ -115,13 +115,19 @@ func read[T any](ts *testscript.TestScript, server string) T {
 	return v
 }
 
-// queue: `queue N LABEL…` queues jobs at $gh_api_url.
+// queue: `queue N LABEL…` queues jobs at $gh_api_url; with $job_seconds each lasts so long.
 func queue(ts *testscript.TestScript, _ bool, args []string) {
 	n, err := strconv.Atoi(args[0])
 	ts.Check(err)
-	spec, err := json.Marshal(map[string]any{"count": n, "labels": args[1:], "steps": []string{"echo hello"}})
+	spec := map[string]any{"count": n, "labels": args[1:], "steps": []string{"echo hello"}}
+	if text := ts.Getenv("job_seconds"); text != "" {
+		seconds, err := strconv.Atoi(text)
+		ts.Check(err)
+		spec["duration_ms"] = seconds * 1000
+	}
+	body, err := json.Marshal(spec)
 	ts.Check(err)
-	status, text, err := request(http.MethodPost, ts.Getenv("gh_api_url")+"/_sim/jobs", "", string(spec))
+	status, text, err := request(http.MethodPost, ts.Getenv("gh_api_url")+"/_sim/jobs", "", string(body))
 	if err != nil || status >= 300 {
 		ts.Fatalf("queue jobs: %d %s: %v", status, text, err)
 	}
