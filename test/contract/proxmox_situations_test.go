@@ -21,6 +21,7 @@ import (
 //	hold KIND            the next worker of this kind stops with its locks held
 //	slow KIND            it takes 300 ms to go on
 //	kill KIND POINT      it dies there
+//	move VMID NODE       root moves it to another node
 //	lock VMID NAME       its configuration holds this lock
 //	unpool               the template is in no resource pool
 //	later                12 s pass: the next broadcast was made
@@ -106,6 +107,9 @@ var situations = []struct {
 	{re(`x3-clone-target-unknown-node`), "instead 9004 9000"},
 	{re(`x3-(proxy-ok-config|clone-template-on-pve2.*)`), "instead 9002 9001"},
 	{re(`x3-running-task-on-pve2`), "instead 9102 9001"},
+	{re(`x3-moved-old-node-clone`), "POST /nodes/pve3/qemu/9002/clone newid=302 pool=ci; move 302 pve1; token fleet"},
+	{re(`x3-moved-resources-12s`), "POST /nodes/pve3/qemu/9002/clone newid=302 pool=ci; move 302 pve1; later"},
+	{re(`x3-moved-(old-node|new-node|resources)-.*`), "none; POST /nodes/pve3/qemu/9002/clone newid=302 pool=ci; move 302 pve1"},
 	{re(`x3-start-on-pve2`), "POST /nodes/pve2/qemu/9001/clone newid=201"},
 	{re(`storage-content-volume`), "iso seed-100.iso"},
 	{re(`storage-content-(all|before.*|vmid)`), "POST /nodes/pve1/qemu/9000/clone newid=101"},
@@ -138,7 +142,7 @@ var left = []struct {
 	{re(`x2-mac-put-running.*`), "the recording's guest did not let go of its network device"},
 	{re(`x3-(b|reboot|fast-reboot|split|other-node)-.*`), "a node died, froze or restarted; the stand-in's nodes don't, single requests get faults"},
 	{re(`x3-quorum-.*`), "the cluster lost its quorum, which the stand-in never does"},
-	{re(`x3-(moved|migrate)-.*`), "root moved a VM's configuration by hand"},
+	{re(`x3-moved-off-dead-node.*|x3-migrate-.*`), "a dead node's VM, and a call that the stand-in does not serve"},
 	{re(`x3-(clone-(id-on-other-node-shared|shared|target-shared).*|clone-target-local-full-storage-shared|clone-race-two-nodes.*)`), "the templates lay on shared storage, which the stand-in has none of"},
 	{re(`x3-running-task-on-pve2-status`), "a task of the recording's node pve2"},
 }

@@ -121,18 +121,29 @@ func (w *proxmox) step(s string) {
 		w.fault(words[1], "locked", "delay", 300)
 	case "kill":
 		w.fault(words[1], words[2], "kill", 0)
-	case "lock":
-		vmid, err := strconv.Atoi(words[1])
-		if err == nil {
-			err = w.s.SetLock(vmid, words[2])
-		}
-		if err != nil {
-			w.t.Fatal(err)
-		}
+	case "lock", "move":
+		w.byRoot(words[0], words[1], words[2])
 	case "unpool":
 		w.do("PUT", "/pools", "poolid=ci-templates", "vms=9000", "delete=1")
 	default:
 		w.wait(w.do(words[0], words[1], words[2:]...))
+	}
+}
+
+// byRoot does to a VM what no token may.
+func (w *proxmox) byRoot(what, vm, arg string) {
+	w.t.Helper()
+	vmid, err := strconv.Atoi(vm)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if what == "lock" {
+		err = w.s.SetLock(vmid, arg)
+	} else {
+		err = w.s.Migrate(vmid, arg)
+	}
+	if err != nil {
+		w.t.Fatal(err)
 	}
 }
 
