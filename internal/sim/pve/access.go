@@ -164,14 +164,18 @@ type checkPerm struct {
 // (pve-access-control: AccessControl.pm, normalize_path).
 var aclPath = regexp.MustCompile(`^[a-zA-Z0-9._/-]+$`)
 
+var placeholder = regexp.MustCompile(`\{\w+\}`)
+
 func (k checkPerm) run(c *cluster, t *token, p params) *apiError {
 	if k.requires != "" && !p.has(k.requires) {
 		return &apiError{status: 403, msg: "Permission check failed"}
 	}
-	path := k.path
-	for name := range p {
-		path = strings.ReplaceAll(path, "{"+name+"}", p.str(name))
-	}
+	path := placeholder.ReplaceAllStringFunc(k.path, func(name string) string {
+		if v := p.str(strings.Trim(name, "{}")); v != "" && v != "0" {
+			return v
+		}
+		return "-" // so that who may do it everywhere hears which parameter is missing (pve-common: Tools.pm, template_replace)
+	})
 	if !aclPath.MatchString(path) {
 		sep := ", "
 		if k.any {
