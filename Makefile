@@ -1,7 +1,7 @@
 # Mayfly's tasks. `make help` lists them. Each target installs what it needs itself (scripts/need.sh); only make and Go
 # must be there.
 .DEFAULT_GOAL := help
-.PHONY: build demo test e2e lint fuzz clean help
+.PHONY: build demo test e2e crash soak lint fuzz clean help
 
 # Tools at exact versions; a new version is a change like any other.
 GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
@@ -15,6 +15,7 @@ FUZZTIME ?= 10s
 # Ends a hanging run with every goroutine's stack; what a whole run takes is far below.
 TEST_TIMEOUT ?= 6m
 E2E_TIMEOUT  ?= 30m
+CRASH_TIMEOUT ?= 20m
 
 # Git is asked for the version above; Go's own stamping fails in checkouts that another user owns.
 export GOFLAGS := -buildvcs=false $(filter-out -buildvcs=%,$(GOFLAGS))
@@ -34,6 +35,14 @@ e2e: ## jobs in real virtual machines; builds the guests first
 	@scripts/need.sh go certs
 	@sh test/guest/packages.sh
 	go test -tags e2e -count=1 -timeout $(E2E_TIMEOUT) -v ./test/e2e/...
+
+crash: ## kill -9 in every window between two calls, and at random through 100 jobs; what comes right, and how fast
+	@scripts/need.sh go certs
+	go test -tags crash -count=1 -timeout $(CRASH_TIMEOUT) -v ./test/crash/...
+
+soak: ## 10,000 jobs through one process: goroutines, open files and memory of the first and last thousand
+	@scripts/need.sh go certs
+	go test -tags soak -count=1 -timeout $(E2E_TIMEOUT) -v ./test/soak/...
 
 lint: ## formatting, vet, golangci-lint, shellcheck, go.mod
 	@scripts/need.sh go certs git shellcheck
