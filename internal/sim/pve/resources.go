@@ -73,6 +73,14 @@ func (s *Server) listResources(q *call) (any, error) {
 			out = append(out, s.storageResources(q.token, name)...)
 		}
 	}
+	if (kind == "" || kind == "sdn") && s.may(q.token, "/sdn/zones/localnetwork", "SDN.Audit") {
+		for _, name := range slices.Sorted(maps.Keys(s.nodes)) {
+			out = append(out, map[string]any{ // the zone of the bridges that nobody defined as SDN (recorded from Proxmox VE 9.2)
+				"type": "network", "id": "network/" + name + "/zone/localnetwork", "node": name,
+				"network": "localnetwork", "network-type": "zone", "status": "ok",
+			})
+		}
+	}
 	return out, nil
 }
 
