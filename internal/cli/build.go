@@ -18,6 +18,7 @@ func fleetSpec(c *config.Config) fleet.Spec {
 	return fleet.Spec{
 		Installation: c.Installation,
 		Node:         c.Proxmox.Node,
+		Token:        c.Proxmox.TokenID,
 		ResourcePool: c.Proxmox.ResourcePool,
 		VMIDs:        fleet.Range(c.VMIDs),
 		MaxRunners:   c.MaxRunners,

@@ -66,9 +66,12 @@ func (l *ledger) adopt(v vm, at time.Time) {
 		vmid: v.id, node: v.node, name: v.marker.Runner, pool: v.marker.Pool, created: v.marker.Created,
 		cloned: v.marker.Created, configured: v.marker.Created, adopted: true,
 	}
-	if v.status == "running" {
+	switch {
+	case v.status == "running":
 		e.started = v.marker.Created
-	} else {
+	case v.status == "stopped" && !v.configured:
+		e.configured = time.Time{} // so it was never started, and goes on as any other clone
+	default:
 		// It was never started, or its job is over: nobody can tell, so a fresh one is made where one is needed.
 		e.stopped = at
 	}

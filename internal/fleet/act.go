@@ -21,8 +21,7 @@ type work func(ctx context.Context, a action) outcome
 func (c *Controller) do(ctx context.Context, a action, now time.Time) {
 	switch a.step {
 	case StepForget:
-		c.forget(c.ledger.runners[a.vmid], now)
-		return
+		c.start(ctx, a, c.spec.Timing.Configure, now, c.vanished)
 	case StepRemove:
 		c.removeRegistration(ctx, a, now)
 		return

@@ -82,6 +82,7 @@ func newBench(t *testing.T, change func(*setup)) *bench {
 	if b.spec.Node == "" {
 		b.spec.Node = b.pve.Info().Node
 	}
+	b.spec.Token = b.pve.Info().TokenID
 	b.toGitHub, b.toProxmox = &link{next: b.gh.RoundTripper()}, &link{next: b.pve.RoundTripper()}
 	t.Cleanup(func() {
 		b.halt()

@@ -44,12 +44,12 @@ func (c *Controller) probe(ctx context.Context, a action) outcome {
 	switch {
 	case errors.Is(err, handoff.ErrImage):
 		return c.giveUp(fmt.Errorf("runner %s: %w", a.name, err))
-	case errors.Is(err, proxmox.Permission), errors.Is(err, proxmox.NotFound):
+	case errors.Is(err, proxmox.Permission), errors.Is(err, proxmox.NotFound) && !c.elsewhere(ctx, a):
 		return c.giveUp(fmt.Errorf("runner %s: %w", a.name, err))
 	case err != nil:
 		// It boots, or it hangs: the boot deadline tells.
 		return func(e *entry, now time.Time) {
-			e.probed = true
+			e.probed, e.lastWord = true, err.Error()
 			e.notUntil = now.Add(c.spec.Timing.ProbeRetry)
 		}
 	}

@@ -57,7 +57,7 @@ func (c *Controller) follow(ctx context.Context, a action) outcome {
 		if c.ledger.runners[e.vmid] != e {
 			return
 		}
-		if err != nil || markerErr != nil || marker.Installation != c.spec.Installation {
+		if err != nil || markerErr != nil || marker.Installation != c.spec.Installation || marker.VMID != a.vmid {
 			// Whatever it is, the looks that follow tell whose.
 			delete(c.ledger.runners, e.vmid)
 			return

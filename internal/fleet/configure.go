@@ -97,7 +97,7 @@ func (c *Controller) lostPrivileges(lostTags, lostNet bool) {
 
 // stepFailed is the outcome of a failed call: tried again when it may pass, given up otherwise.
 func (c *Controller) stepFailed(err error) outcome {
-	if passing(err) {
+	if passing(err) || errors.Is(err, proxmox.NotFound) { // gone or moved: the next look tells
 		return c.again(err)
 	}
 	return c.giveUp(err)

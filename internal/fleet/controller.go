@@ -247,6 +247,8 @@ func (c *Controller) tookSupply(o supply, now time.Time) {
 	c.ledger.absorbSupply(c.spec, o)
 	c.sayWay(o)
 	c.quarantineLocked(o, now)
+	c.disownEdited(o, now)
+	c.watchHalted(o, now)
 	c.noticeAt(o.at)
 	if !first {
 		return

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"mayfly/internal/proxmox"
@@ -37,11 +38,7 @@ func (c *Controller) destroy(ctx context.Context, a action) outcome {
 	}
 	c.reap(a.name)
 	if err := c.destroyVM(ctx, a); err != nil {
-		apply := c.again(err)
-		if !passing(err) {
-			apply = c.stuck(err)
-		}
-		return c.indebted(a, held, apply)
+		return c.indebted(a, held, c.stuck(err))
 	}
 	return c.indebted(a, held, c.gone())
 }
@@ -129,7 +126,11 @@ func (c *Controller) stuck(err error) outcome {
 		e.failed = err.Error()
 		e.lastWord = e.failed
 		e.notUntil = now.Add(deferred(c.spec.Timing, e.tries))
-		c.log.Error("destroy failed, will be tried again", "runner", e.name, "vmid", e.vmid, "node", e.node, "reason", err)
+		level := slog.LevelError
+		if passing(err) && e.tries < maxTries {
+			level = slog.LevelWarn
+		}
+		c.log.Log(context.Background(), level, "destroy failed, will be tried again", "runner", e.name, "vmid", e.vmid, "node", e.node, "reason", err)
 	}
 }
 
@@ -165,7 +166,9 @@ func (c *Controller) quarantineLocked(o supply, now time.Time) {
 
 // quarantine sets a VMID aside and says what the admin has to type.
 func (c *Controller) quarantine(q Quarantine) {
-	q.Command = fmt.Sprintf("qm unlock %d && qm destroy %d --purge", q.VMID, q.VMID)
+	if q.Command == "" {
+		q.Command = fmt.Sprintf("qm unlock %d && qm destroy %d --purge", q.VMID, q.VMID)
+	}
 	c.ledger.quarantined[q.VMID] = q
 	c.log.Error("vm quarantined", "vmid", q.VMID, "node", q.Node, "reason", q.Why, "next", "on node "+q.Node+" run: "+q.Command)
 }

@@ -63,6 +63,7 @@ func (g *gatherer) supply(ctx context.Context, since time.Time, hidden []int) su
 	for _, v := range onNode {
 		status[v.VMID] = v
 	}
+	g.movedVMs(ctx, all, status)
 	listed := map[int]bool{}
 	for _, r := range all {
 		listed[r.VMID] = true
@@ -93,6 +94,34 @@ func (g *gatherer) supply(ctx context.Context, since time.Time, hidden []int) su
 	return o
 }
 
+// movedTimeout bounds the question to a node that we don't depend on.
+const movedTimeout = 5 * time.Second
+
+// movedVMs adds the status of VMs of our range that live on other nodes: an administrator, or a node that was put into
+// maintenance, has moved them. A node that doesn't answer leaves theirs unknown.
+func (g *gatherer) movedVMs(ctx context.Context, all []proxmox.Resource, status map[int]proxmox.NodeVM) {
+	ctx, cancel := context.WithTimeout(ctx, movedTimeout)
+	defer cancel()
+	online, asked := map[string]bool{}, map[string]bool{g.spec.Node: true}
+	for _, r := range all {
+		online[r.Node] = online[r.Node] || r.Type == "node" && r.Status == "online"
+	}
+	for _, r := range all {
+		ours := r.Type == "qemu" && g.spec.VMIDs.Contains(r.VMID) && r.Pool == g.spec.ResourcePool
+		if !ours || asked[r.Node] || !online[r.Node] {
+			continue
+		}
+		asked[r.Node] = true
+		list, err := g.pve.NodeVMs(ctx, r.Node)
+		if err != nil {
+			continue
+		}
+		for _, v := range list {
+			status[v.VMID] = v
+		}
+	}
+}
+
 // errNoNode says that the configured node isn't in the cluster.
 var errNoNode = errors.New("node not found")
 
@@ -115,12 +144,14 @@ func (g *gatherer) checkNode(all []proxmox.Resource) error {
 // vm says whose the VM is.
 func (g *gatherer) vm(ctx context.Context, r proxmox.Resource, status map[int]proxmox.NodeVM, at time.Time) vm {
 	v := vm{id: r.VMID, node: r.Node, name: r.Name, lock: r.Lock, inPool: r.Pool, status: status[r.VMID].Status}
-	cfg, err := g.config(ctx, r, at)
+	v.halted = haltedAs(r, v.status)
+	cfg, read, err := g.config(ctx, r, at)
 	if err != nil {
 		v.unread, v.unclaimed = true, "its config can't be read: "+err.Error()
 		return v
 	}
-	v.name = cfg.Name
+	v.name, v.readAt = cfg.Name, read
+	v.configured = cfg.Values["reboot"] == "0" // no template says so: it is for VMs of one boot
 	if v.marker, err = Claim(g.spec, r.VMID, cfg, r.Pool); err != nil {
 		v.unclaimed = err.Error()
 	}
@@ -129,19 +160,20 @@ func (g *gatherer) vm(ctx context.Context, r proxmox.Resource, status map[int]pr
 
 // config gives a VM's config, read again when it is old or when the lock, which the list shows live, says that it
 // changed.
-func (g *gatherer) config(ctx context.Context, r proxmox.Resource, at time.Time) (proxmox.VMConfig, error) {
+func (g *gatherer) config(ctx context.Context, r proxmox.Resource, at time.Time) (cfg proxmox.VMConfig, read time.Time, err error) {
 	cached, ok := g.configs[r.VMID]
 	if ok && at.Sub(cached.read) <= g.spec.Timing.Reread && cached.cfg.Lock == r.Lock {
-		return cached.cfg, nil
+		return cached.cfg, cached.read, nil
 	}
-	cfg, err := g.pve.VMConfig(ctx, r.Node, r.VMID)
+	read = time.Now()
+	cfg, err = g.pve.VMConfig(ctx, r.Node, r.VMID)
 	if err != nil {
-		return proxmox.VMConfig{}, err
+		return proxmox.VMConfig{}, time.Time{}, err
 	}
 	if cfg.Lock == "" {
-		g.configs[r.VMID] = cachedConfig{cfg: cfg, read: at}
+		g.configs[r.VMID] = cachedConfig{cfg: cfg, read: read}
 	}
-	return cfg, nil
+	return cfg, read, nil
 }
 
 // template finds the template of that name on our node, the newest (highest VMID) where there are several.
@@ -166,7 +198,7 @@ func (g *gatherer) template(ctx context.Context, name string, all []proxmox.Reso
 			name, g.spec.Node)}
 	}
 	t := template{id: found.VMID}
-	cfg, err := g.config(ctx, found, at)
+	cfg, _, err := g.config(ctx, found, at)
 	if err != nil {
 		t.problem = err.Error()
 		return t
@@ -202,7 +234,7 @@ func (g *gatherer) cloneTasks(ctx context.Context, since time.Time) ([]cloneTask
 	}
 	var found []cloneTask
 	for _, t := range tasks {
-		if !t.Running || g.followed[t.UPID] {
+		if !t.Running || g.followed[t.UPID] || g.spec.Token != "" && t.UPID.User() != g.spec.Token {
 			continue
 		}
 		lines, err := g.pve.TaskLog(ctx, t.UPID, 0, 1)

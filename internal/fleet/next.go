@@ -3,6 +3,7 @@ package fleet
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"mayfly/internal/runner"
@@ -91,7 +92,7 @@ func (p *planner) mustGo(e *entry) (why string, force bool) {
 	case !e.stopped.IsZero():
 		return "it powered off", true
 	case e.failed != "":
-		return e.failed, false
+		return e.failed, !e.halted.IsZero() // what runs in a halted VM is lost
 	case !known && e.busy.IsZero():
 		return "its pool is no longer configured", false
 	case drain != "":
@@ -103,7 +104,7 @@ func (p *planner) mustGo(e *entry) (why string, force bool) {
 	case e.ready.IsZero() && e.adopted && !e.probed:
 		return "", false // nobody has asked it yet
 	case e.ready.IsZero() && !e.started.IsZero():
-		return p.after(e.started.Add(pool.BootTimeout), fmt.Sprintf("its guest was not ready after %s", pool.BootTimeout)), false
+		return p.after(e.started.Add(pool.BootTimeout), strings.TrimSuffix(fmt.Sprintf("its guest was not ready after %s: %s", pool.BootTimeout, e.lastWord), ": ")), false
 	case e.ready.IsZero():
 		return "", false
 	case e.delivered.IsZero() && p.wanted[e.pool] > 0:
@@ -162,7 +163,7 @@ func jobDeadline(e *entry, pool runner.Pool) time.Time {
 
 // destroy plans the end of a runner.
 func (p *planner) destroy(e *entry, why string, force bool) {
-	if p.tasks >= maxStorageTasks {
+	if p.tasks >= maxStorageTasks || !p.o.supply.at.After(e.cloned) { // the next look tells its resource pool
 		return
 	}
 	p.tasks++

@@ -29,11 +29,15 @@ type vm struct {
 	node   string
 	name   string
 	status string // from the node's own list, so that it is true now; "" when that list lacks it
+	halted string // QEMU's word for why its processors stand still; "" while they run
 	lock   string
 	inPool string
 	marker runner.Marker
 	// unclaimed says why it isn't provably ours; "" when it is.
 	unclaimed string
+	// configured says that our configuration was made on it.
+	configured bool
+	readAt     time.Time // when its config was read
 	// unread says that its config could not be read: it is being made or destroyed right now, or the read failed.
 	unread bool
 }

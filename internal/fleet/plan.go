@@ -27,7 +27,7 @@ const (
 	StepInspect   Step = "inspect"
 	StepDestroy   Step = "destroy"
 	StepRemove    Step = "remove_registration"
-	StepForget    Step = "forget" // not a call: the VM is gone, so the ledger drops it
+	StepForget    Step = "forget" // the VM is gone, so the ledger drops it
 )
 
 // action is what the plan wants done.

@@ -23,6 +23,8 @@ type Spec struct {
 	Installation string
 	// Node is the Proxmox node that runners live on.
 	Node string
+	// Token is the id of our API token ("user@realm!name"), which our tasks bear; "" takes anybody's for ours.
+	Token string
 	// ResourcePool is Proxmox's resource pool that clones are put into; "" for none.
 	ResourcePool string
 	VMIDs        Range
@@ -100,6 +102,8 @@ type Timing struct {
 	HangGrace time.Duration
 	// Linger is how long a VM may stay up after its listener ended: 20 s by contract, and time to shut down.
 	Linger time.Duration
+	// Halted is how long a VM's processors may stand still (a full storage, a pause) before it is given up.
+	Halted time.Duration
 	// OrphanGrace is how long a registration with our name but no VM must be offline before it is removed.
 	OrphanGrace time.Duration
 	// Cooldown is how long a VMID rests: Proxmox shows a predecessor's status under a VMID for up to 10 s, and its
@@ -120,7 +124,7 @@ func DefaultTiming() Timing {
 		FirstProbe: 4 * time.Second, ProbeRetry: 2 * time.Second,
 		Clone: 15 * time.Minute, Configure: time.Minute, Start: 5 * time.Minute, Deliver: time.Minute,
 		Stop: 3 * time.Minute, Destroy: 10 * time.Minute,
-		Register: 2 * time.Minute, GoneConfirm: 3 * time.Minute, HangGrace: 5 * time.Minute, Linger: 90 * time.Second, OrphanGrace: 10 * time.Minute,
+		Register: 2 * time.Minute, Halted: 2 * time.Minute, GoneConfirm: 3 * time.Minute, HangGrace: 5 * time.Minute, Linger: 90 * time.Second, OrphanGrace: 10 * time.Minute,
 		Cooldown: 5 * time.Minute, BackoffMin: 5 * time.Second, BackoffMax: 5 * time.Minute,
 		Reread: 2 * time.Minute, Stale: 30 * time.Second,
 	}
@@ -149,6 +153,7 @@ func (t Timing) withDefaults() Timing {
 		{&t.GoneConfirm, &d.GoneConfirm},
 		{&t.HangGrace, &d.HangGrace},
 		{&t.Linger, &d.Linger},
+		{&t.Halted, &d.Halted},
 		{&t.OrphanGrace, &d.OrphanGrace},
 		{&t.Cooldown, &d.Cooldown},
 		{&t.BackoffMin, &d.BackoffMin},
