@@ -27,7 +27,7 @@ func TestProxmoxAnswersAsRecorded(t *testing.T) {
 			}
 		}
 		recorded[method]++
-		if reason := leftOut(c, all); reason != "" {
+		if reason := leftOut(c); reason != "" {
 			continue
 		}
 		compared[method]++
@@ -75,7 +75,7 @@ func compare(t *testing.T, c capture, all map[string]capture) {
 	defer w.s.Close()
 	base, what, ofTask := taskCapture(c.Name)
 	var got reply
-	if ofTask {
+	if _, there := all[base]; ofTask && there {
 		w.prepare(all[base])
 		first := w.ask(all[base], all[base].Path)
 		if !strings.HasPrefix(first.data(), "UPID:") {

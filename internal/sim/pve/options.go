@@ -25,6 +25,17 @@ type Options struct {
 	Logger *slog.Logger
 	// Release is the version to show; "" is "9.2.11".
 	Release string
+	// Tokens are API tokens beside the fleet's and the administrator's.
+	Tokens []Token
+}
+
+// Token is an API token of a user who has the same roles.
+type Token struct {
+	// ID is "user@realm!name".
+	ID     string
+	Secret string
+	// Roles are the roles that it is granted, by path; a token without any may only see that there are nodes.
+	Roles map[string]string
 }
 
 func (o Options) withDefaults() Options {

@@ -217,6 +217,7 @@ func (s *Server) taskLog(q *call) (any, error) {
 	}
 	if len(t.log) == 0 {
 		lines = append(lines, map[string]any{"n": 1, "t": "no content"})
+		q.total = 1
 	}
 	return lines, nil
 }
