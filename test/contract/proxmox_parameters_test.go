@@ -1,4 +1,4 @@
-package contract
+package contract_test
 
 import (
 	"encoding/json"
@@ -24,8 +24,8 @@ var pathValues = map[string]string{
 	"upid": "UPID:pve1:0000043A:008ED280:386D4380:qmstart:251:admin@pve!sim:",
 }
 
-// elsewhere are parameters that clients can't send, by method.
-var elsewhere = map[string]string{
+// unsendable are parameters that clients can't send, by method.
+var unsendable = map[string]string{
 	"POST /nodes/{node}/storage/{storage}/upload": "tmpfilename", // the server names it itself
 }
 
@@ -54,7 +54,7 @@ func TestParametersAgreeWithTheSchema(t *testing.T) {
 func (m schemaMethod) drawn() map[string]*rapid.Generator[value] {
 	drawn := map[string]*rapid.Generator[value]{}
 	for name, p := range m.Parameters.Properties {
-		if name == "node" || elsewhere[m.Method+" "+m.Path] == name {
+		if name == "node" || unsendable[m.Method+" "+m.Path] == name {
 			continue // a node that there isn't is refused before its parameters are looked at
 		}
 		if g, ok := values(p); ok {
