@@ -154,6 +154,9 @@ func (g *gatherer) vm(ctx context.Context, r proxmox.Resource, status map[int]pr
 	v.configured = cfg.Values["reboot"] == "0" // no template says so: it is for VMs of one boot
 	if v.marker, err = Claim(g.spec, r.VMID, cfg, r.Pool); err != nil {
 		v.unclaimed = err.Error()
+		if r.Lock != "" {
+			v.unclaimed += " (lock: " + r.Lock + ")" // a killed removal leaves nothing else
+		}
 	}
 	return v
 }

@@ -98,6 +98,12 @@ func TestKilledDestroyIsRepeatedOrSetAside(t *testing.T) {
 					t.Errorf("%d runners are still counted", n)
 				}
 				b.logged(q.Command)
+				b.halt() // a new start knows nothing of it, and leaves it alone
+				b.start("")
+				if tc.at == "copied" {
+					b.unclaimed(time.Minute, 201, "no Mayfly marker (lock: destroyed)")
+				}
+				time.Sleep(10 * time.Minute)
 				b.lock(201, "")
 				a := b.admin()
 				a.done(a.Delete(t.Context(), "pve1", 201))
