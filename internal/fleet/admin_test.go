@@ -4,8 +4,9 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"mayfly/internal/proxmox"
@@ -73,9 +74,9 @@ func (a admin) destroy(node string, vmid int) {
 // movePool puts a VM into a resource pool; "" takes it out of ours.
 func (a admin) movePool(vmid int, pool string) {
 	a.b.t.Helper()
-	form := url.Values{"poolid": {pool}, "vms": {fmt.Sprint(vmid)}, "allow-move": {"1"}}
+	form := url.Values{"poolid": {pool}, "vms": {strconv.Itoa(vmid)}, "allow-move": {"1"}}
 	if pool == "" {
-		form = url.Values{"poolid": {a.b.spec.ResourcePool}, "vms": {fmt.Sprint(vmid)}, "delete": {"1"}}
+		form = url.Values{"poolid": {a.b.spec.ResourcePool}, "vms": {strconv.Itoa(vmid)}, "delete": {"1"}}
 	}
 	req, err := http.NewRequestWithContext(a.b.t.Context(), http.MethodPut, "https://pve1:8006/api2/json/pools", strings.NewReader(form.Encode()))
 	if err != nil {
@@ -102,18 +103,16 @@ func (b *bench) lock(vmid int, lock string) {
 	}
 }
 
-// onReply does something once, between the effect of a request of the controller and its reply. It returns whether
-// that has come.
-func (b *bench) onReply(method, path string, do func()) *atomic.Int32 {
-	seen := &atomic.Int32{}
+// onReply does something once, between the effect of a request of the controller and its reply.
+func (b *bench) onReply(method, path string, do func()) {
+	var once sync.Once
 	hook := func(req *http.Request) bool {
-		if req.Method == method && strings.Contains(req.URL.Path, path) && seen.Add(1) == 1 {
-			do()
+		if req.Method == method && strings.Contains(req.URL.Path, path) {
+			once.Do(do)
 		}
 		return false
 	}
 	b.toProxmox.lose.Store(&hook)
-	return seen
 }
 
 // arm arms a fault of the Proxmox stand-in and returns what removes it.
