@@ -19,6 +19,9 @@ type simPVE struct {
 	template    string
 	image       string
 	guestGitHub string
+	snippetsDir string
+	cloudInit   bool
+	agentOff    bool
 }
 
 func newSimPVECommand(a *app) *cobra.Command {
@@ -55,6 +58,9 @@ VMs of others that look like Mayfly's lie among VMIDs 200 to 299, inside the res
 	flags.StringVar(&f.image, "qemu", "", "boot real VMs from the guest `IMAGE` of this name: tiny or systemd")
 	flags.Lookup("qemu").NoOptDefVal = "tiny"
 	flags.StringVar(&f.guestGitHub, "guest-github", "", "with --qemu: `HOST:PORT` of the GitHub that guests reach at "+qemu.GuestGitHubURL)
+	flags.StringVar(&f.snippetsDir, "snippets-dir", "", "the `DIR` behind local:snippets/, for snippets_dir (handoff: snippet)")
+	flags.BoolVar(&f.cloudInit, "cloud-init-drive", false, "give templates a cloud-init drive, as handoff: snippet needs")
+	flags.BoolVar(&f.agentOff, "template-agent-off", false, "leave the guest agent's option out of templates, for handoff: auto")
 	return cmd
 }
 
@@ -83,7 +89,10 @@ func (a *app) simPVE(ctx context.Context, f simPVE) error {
 	if err != nil {
 		return err
 	}
-	o := pve.Options{Seed: f.seed, Node: f.node, Nodes: f.nodes, TemplateName: f.template, Engine: guests, Logger: a.logger}
+	o := pve.Options{
+		Seed: f.seed, Node: f.node, Nodes: f.nodes, TemplateName: f.template, Engine: guests, Logger: a.logger,
+		SnippetsDir: f.snippetsDir, CloudInitDrive: f.cloudInit, TemplateAgentOff: f.agentOff,
+	}
 	if f.timing == timingDemo {
 		o.Timing = pve.DemoTiming()
 	}

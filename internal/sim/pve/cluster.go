@@ -60,6 +60,7 @@ type vm struct {
 	pid       int
 	agent     bool          // whether the agent's device was there at start
 	starts    uint64        // counts starts, so that an old machine's exit is told from the present one's
+	cloudInit *CloudInit    // what its cloud-init drive holds since the last start
 	gone      chan struct{} // closed when the running machine is off; nil when it is off
 	exited    uint64        // the last start whose machine powered off by itself
 

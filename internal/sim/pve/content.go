@@ -19,8 +19,9 @@ func (s *Server) listContent(q *call) (any, error) {
 	defer s.mu.Unlock()
 	out := []any{}
 	for _, volid := range s.sortedVolumes(q.node.name, st.id) {
-		vol := s.volumes[q.node.name+"/"+volid]
-		if q.params.has("content") && q.params.str("content") != vol.content ||
+		vol := s.volume(q.node.name, volid)
+		if vol == nil || // a snippet that went just now
+			q.params.has("content") && q.params.str("content") != vol.content ||
 			q.params.has("vmid") && vol.vmid != q.params.num("vmid", 0) && vol.content != "import" ||
 			!s.mayVolume(q.token, st, vol) {
 			continue
@@ -70,7 +71,7 @@ func (s *Server) getVolume(q *call) (any, error) {
 	}
 	s.lock()
 	defer s.mu.Unlock()
-	vol := s.volumes[q.node.name+"/"+volid]
+	vol := s.volume(q.node.name, volid)
 	if vol == nil || !s.mayVolume(q.token, st, vol) {
 		if !s.mayLook(q.token, st) {
 			return nil, forbidden("/storage/%s, Datastore.Audit|Datastore.AllocateSpace", store)
@@ -129,7 +130,7 @@ func (s *Server) deleteVolume(q *call) (any, error) {
 		s.lock()
 		defer s.mu.Unlock()
 		key := node + "/" + volid
-		if s.volumes[key] == nil {
+		if s.volume(node, volid) == nil {
 			s.logLocked(w, fmt.Sprintf("disk image '%s' does not exist", st.path(name)))
 		}
 		for other, vol := range s.volumes {
@@ -138,6 +139,9 @@ func (s *Server) deleteVolume(q *call) (any, error) {
 			}
 		}
 		delete(s.volumes, key)
+		if err := s.removeSnippet(volid); err != nil {
+			return err
+		}
 		s.logLocked(w, fmt.Sprintf("Removed volume '%s'", volid))
 		return nil
 	})

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"mayfly/internal/runner"
 )
@@ -41,6 +42,16 @@ func (s *Server) checkDrives(ch *change) *apiError {
 	return nil
 }
 
+// newCloudInitDrive makes a VM's cloud-init drive and returns its volid.
+func (s *Server) newCloudInitDrive(node string, vmid int, storage string) string {
+	st := storageByID(storage)
+	volid := s.diskName(node, st, vmid, "cloudinit")
+	s.volumes[node+"/"+volid] = &volume{
+		vmid: vmid, content: "images", format: st.format(), size: cloudinitSize, used: cloudinitSize, ctime: time.Now(),
+	}
+	return volid
+}
+
 // plugDrive makes or finds the volume that a drive option names and returns the option as it is stored.
 func (s *Server) plugDrive(v *vm, opt, value string) (string, *apiError) {
 	d := parseDrive(opt, value)
@@ -63,9 +74,9 @@ func (s *Server) plugDrive(v *vm, opt, value string) (string, *apiError) {
 		if s.volumes[v.node+"/"+volid] != nil {
 			return "", failf("disk image '%s' already exists", volid)
 		}
-		s.volumes[v.node+"/"+volid] = &volume{vmid: v.id, content: "images", format: st.format(), size: cloudinitSize, used: cloudinitSize}
+		s.newCloudInitDrive(v.node, v.id, store)
 		fields["media"] = "cdrom"
-		if err := s.checkSnippets(v); err != nil {
+		if _, err := s.generateCloudInit(v); err != nil {
 			return "", err // the disk stays, as recorded: the next try says that it exists
 		}
 		return volid + "," + printProps(fields), nil

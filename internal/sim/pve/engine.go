@@ -47,6 +47,9 @@ type Machine struct {
 	Memory runner.Bytes
 	// MAC is net0's hardware address, upper case; "" without net0.
 	MAC string
+	// CloudInit is what the VM's cloud-init drive holds; nil when the VM has none. It is the same copy until the VM is
+	// started again, whatever becomes of the snippets it was made from.
+	CloudInit *CloudInit
 	// Exited tells the server that the machine powered off; calling it twice, or after Stop, does nothing.
 	Exited func()
 }

@@ -25,6 +25,13 @@ type Options struct {
 	Logger *slog.Logger
 	// Release is the version to show; "" is "9.2.11".
 	Release string
+	// SnippetsDir is the folder of this machine behind local:snippets/, which all nodes see; "" is an empty one. Snippets
+	// are read from it, and deleted in it, when Proxmox would.
+	SnippetsDir string
+	// CloudInitDrive gives the templates a cloud-init drive, ide2, which their clones have, too.
+	CloudInitDrive bool
+	// TemplateAgentOff leaves the guest agent's option out of the templates.
+	TemplateAgentOff bool
 	// Tokens are API tokens beside the fleet's and the administrator's.
 	Tokens []Token
 }

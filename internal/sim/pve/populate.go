@@ -92,6 +92,12 @@ func (s *Server) addTemplate(nodeName string, id int) {
 	v := s.plainVM(nodeName, id, s.opts.TemplateName, poolTemplates)
 	v.conf["description"] = "Ubuntu 22.04 with GitHub's runner"
 	v.conf["template"] = "1"
+	if s.opts.TemplateAgentOff {
+		delete(v.conf, "agent")
+	}
+	if s.opts.CloudInitDrive {
+		v.conf["ide2"] = s.newCloudInitDrive(nodeName, id, storageDisks) + ",media=cdrom"
+	}
 	s.makeBase(v)
 }
 

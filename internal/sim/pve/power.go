@@ -85,14 +85,14 @@ func (s *Server) startable(w *worker, vmid int) (*vm, *apiError) {
 
 // checkDevices looks for what the machine is to be made of, in the order in which Proxmox trips over it.
 func (s *Server) checkDevices(w *worker, v *vm) *apiError {
-	for _, value := range v.conf {
-		if isCloudinit(value) {
-			if err := s.checkSnippets(v); err != nil {
-				return err
-			}
-			s.logLocked(w, "generating cloud-init ISO")
-			break
+	v.cloudInit = nil
+	if v.cloudInitDrive() {
+		ci, err := s.generateCloudInit(v)
+		if err != nil {
+			return err
 		}
+		v.cloudInit = ci
+		s.logLocked(w, "generating cloud-init ISO")
 	}
 	for _, opt := range slices.Sorted(maps.Keys(v.conf)) {
 		if d := parseDrive(opt, v.conf[opt]); isDrive(opt) && d.storage() != "" && s.volumes[v.node+"/"+d.file] == nil {
@@ -118,17 +118,6 @@ func (s *Server) checkDevices(w *worker, v *vm) *apiError {
 func isCloudinit(value string) bool {
 	file, _, _ := strings.Cut(value, ",")
 	return drive{file: strings.TrimPrefix(file, "file=")}.cloudinit() && strings.Contains(file, ":")
-}
-
-// checkSnippets looks for cicustom's files, which are read only now.
-func (s *Server) checkSnippets(v *vm) *apiError {
-	fields := propFields("cicustom", v.conf["cicustom"])
-	for _, k := range slices.Sorted(maps.Keys(fields)) {
-		if s.volumes[v.node+"/"+fields[k]] == nil {
-			return failf("volume '%s' does not exist", fields[k])
-		}
-	}
-	return nil
 }
 
 // nodeMemory is the memory of each node.
@@ -164,7 +153,7 @@ func (s *Server) machine(v *vm) (Machine, uint64) {
 	boot := v.starts
 	return Machine{
 		VMID: v.id, Template: v.source, Name: v.name(), Config: maps.Clone(v.conf), Cores: v.cores(), Memory: v.memory(),
-		MAC: v.mac(), Exited: func() { s.machineExited(v, boot) },
+		MAC: v.mac(), CloudInit: v.cloudInit, Exited: func() { s.machineExited(v, boot) },
 	}, boot
 }
 

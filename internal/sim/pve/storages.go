@@ -124,12 +124,16 @@ func (s *Server) storageRoutes() map[string]handler {
 }
 
 // sortedVolumes are the volumes of one storage on a node, by id.
-func (c *cluster) sortedVolumes(node, storage string) []string {
+func (s *Server) sortedVolumes(node, storage string) []string {
 	var ids []string
-	for _, key := range slices.Sorted(maps.Keys(c.volumes)) {
+	for _, key := range slices.Sorted(maps.Keys(s.volumes)) {
 		if n, volid, _ := strings.Cut(key, "/"); n == node && strings.HasPrefix(volid, storage+":") {
 			ids = append(ids, volid)
 		}
+	}
+	if storage == storageFiles {
+		ids = append(ids, s.snippetIDs()...)
+		slices.Sort(ids)
 	}
 	return ids
 }

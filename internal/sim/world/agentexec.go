@@ -101,6 +101,11 @@ func (a *agent) execStatus(arguments json.RawMessage) (any, error) {
 
 // hostname is what cloud-init or the clone's name made it.
 func (m *machine) hostname() string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.host != "" {
+		return m.host
+	}
 	if m.Name != "" {
 		return m.Name
 	}

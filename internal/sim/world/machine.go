@@ -28,6 +28,7 @@ type machine struct {
 	wg      sync.WaitGroup // what runs inside
 
 	mu      sync.Mutex
+	host    string // its host name, when cloud-init gave it one
 	stopped bool // by Stop or Close: then nobody is told that it powered off
 	closing bool // nothing more may begin inside
 	crashed bool // without an orderly shutdown
@@ -53,6 +54,7 @@ func (m *machine) live() {
 	m.log.Debug("machine on", "behaviour", m.behaviour.String())
 	if sleep(m.ctx, m.boot) {
 		m.wg.Go(m.agentComesUp)
+		m.wg.Go(m.cloudInit)
 		select {
 		case <-m.button:
 			if !m.hasCrashed() {
