@@ -61,6 +61,7 @@ type Client struct {
 	token       runner.Secret
 	governor    *governor
 	wire        *wire
+	cache       *etagCache
 	own         *http.Transport // nil when Options brought a transport
 	concurrency int
 }
@@ -92,9 +93,9 @@ func New(o Options) (*Client, error) {
 	c.governor = newGovernor(c.wire, cmp.Or(o.Reserve, defaultReserve), cmp.Or(o.Pace, defaultPace), c.wire.skew)
 	sum := sha256.Sum256([]byte(token))
 	credential := hex.EncodeToString(sum[:])
-	cached := newETagCache(c.governor, credential)
+	c.cache = newETagCache(c.governor, credential)
 	c.gh, err = gh.NewClient(
-		gh.WithHTTPClient(&http.Client{Transport: &verdict{next: &retry{next: cached, salt: credential, first: firstBackoff}}, CheckRedirect: stayAt(base)}),
+		gh.WithHTTPClient(&http.Client{Transport: &verdict{next: &retry{next: c.cache, salt: credential, first: firstBackoff}}, CheckRedirect: stayAt(base)}),
 		gh.WithURLs(new(base.String()), nil),
 		gh.WithDisableRateLimitCheck(), // the governor does it: go-github forgets 304s and resources
 	)

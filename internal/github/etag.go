@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"errors"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 )
@@ -117,6 +118,24 @@ func (c *etagCache) remember(key string, res *http.Response) {
 	c.bytes += len(body)
 	for len(c.entries) > maxCached || c.bytes > maxCachedBytes {
 		c.drop(c.order.Back().Value.(*cached).key) //nolint:errcheck,forcetypeassert // the list holds nothing else
+	}
+}
+
+// onlyRuns forgets what is known of runs but the active ones, of the repository whose runs are below prefix: nobody asks
+// for the jobs of a finished run again, and there are thousands of them a week.
+func (c *etagCache) onlyRuns(prefix string, active []int64) {
+	keep := make(map[string]bool, len(active))
+	for _, id := range active {
+		keep[strconv.FormatInt(id, 10)] = true
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for key := range c.entries {
+		if rest, ok := strings.CutPrefix(key, http.MethodGet+"\n"+prefix); ok {
+			if id, _, _ := strings.Cut(rest, "/"); !keep[id] {
+				c.drop(key)
+			}
+		}
 	}
 }
 

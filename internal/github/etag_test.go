@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -195,6 +196,50 @@ func TestCacheIsBoundedAndForgetsTheLeastUsed(t *testing.T) {
 	ask(t, c, "https://h/huge")
 	if c.bytes != before {
 		t.Error("a huge reply is kept")
+	}
+}
+
+func TestJobsOfRunsThatHaveEndedAreForgotten(t *testing.T) {
+	f := newFake(t)
+	c := newClient(t, f)
+	f.addRun(1, "queued", queued(11))
+	f.addRun(2, "queued", queued(21))
+	for _, want := range []string{"1 2", "2", ""} {
+		if _, err := c.Jobs(t.Context(), octo); err != nil {
+			t.Fatal(err)
+		}
+		var kept []string
+		for key := range c.cache.entries {
+			if _, rest, ok := strings.Cut(key, "/repos/octo-org/octo-repo/actions/runs/"); ok {
+				run, _, _ := strings.Cut(rest, "/")
+				kept = append(kept, run)
+			}
+		}
+		slices.Sort(kept)
+		if got := strings.Join(kept, " "); got != want {
+			t.Errorf("the cache keeps the jobs of runs %q, want %q", got, want)
+		}
+		f.runs = f.runs[min(1, len(f.runs)):]
+	}
+}
+
+func TestNothingElseIsForgottenWithARunThatHasEnded(t *testing.T) {
+	v := &versions{body: "body", etag: `"1"`}
+	c := newETagCache(v, "t")
+	const ended = "https://h/repos/o/r/actions/runs/1/jobs?filter=latest"
+	for _, url := range []string{
+		ended, "https://h/repos/o/r/actions/runs/12/jobs?filter=latest", "https://h/repos/o/r/actions/runs?status=queued",
+		"https://h/repos/o/other/actions/runs/1/jobs?filter=latest", "https://h/repos/o/r/actions/runners",
+	} {
+		ask(t, c, url)
+	}
+	c.onlyRuns("https://h/repos/o/r/actions/runs/", []int64{12})
+	if len(c.entries) != 4 || c.bytes != 4*len(v.body) {
+		t.Errorf("%d entries of %d bytes, want 4 of %d", len(c.entries), c.bytes, 4*len(v.body))
+	}
+	v.asked = nil
+	if ask(t, c, ended); v.asked[0] != "" {
+		t.Error("the ended run's jobs are still known")
 	}
 }
 

@@ -36,6 +36,7 @@ func (c *Client) Jobs(ctx context.Context, t runner.Target) ([]runner.Job, error
 	if err != nil {
 		return nil, err
 	}
+	c.cache.onlyRuns(fmt.Sprintf("%srepos/%s/actions/runs/", c.wire.base, t), runs)
 	lists := make([][]runner.Job, len(runs))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(c.concurrency)

@@ -99,7 +99,27 @@ func (a *Agent) Deliver(ctx context.Context, vm VM, user string, id runner.Ident
 		return fmt.Errorf("deliver identity %s to VM %d: %w", id.Name, vm.VMID, ErrTaken)
 	}
 	return fmt.Errorf("deliver identity %s to VM %d: %w: %s ended with %d: %s",
-		id.Name, vm.VMID, ErrImage, Script, out.ExitCode, quote(out.Err))
+		id.Name, vm.VMID, ErrImage, Script, out.ExitCode, quote(without(out.Err, id.JITConfig)))
+}
+
+// tellingPart is how much of an identity in a row a guest's output may hold and still be shown; names and words that are
+// in an identity by chance are shorter once they are in base64.
+const tellingPart = 12
+
+// without is what a guest printed when it was given a secret, without the secret: a script that prints what it reads would
+// put it into our log. Where a part of it is left, nothing is shown.
+func without(text string, secret runner.Secret) string {
+	value := secret.Reveal()
+	if value == "" {
+		return text
+	}
+	text = strings.ReplaceAll(text, value, runner.Redacted)
+	for i := 0; i+tellingPart <= len(value); i++ {
+		if strings.Contains(text, value[i:i+tellingPart]) {
+			return runner.Redacted + " (it printed a part of its identity, so nothing of it is shown)"
+		}
+	}
+	return text
 }
 
 // Result reads what the guest says of its job. The second value is false while it says nothing yet.

@@ -189,3 +189,20 @@ func TestResultIsReadWhenThereIsOne(t *testing.T) {
 		})
 	}
 }
+
+func TestAGuestThatPrintsItsIdentityIsNotQuoted(t *testing.T) {
+	secret := strings.Repeat("eyIucnVubmVyIjoiZXlK", 40)
+	id := runner.Identity{Name: "ep-0123456789", JITConfig: runner.NewSecret(secret)}
+	for name, printed := range map[string]string{
+		"whole":        "no listener for " + secret + "\n",
+		"cut off":      "no listener for " + secret[:100] + "\n",
+		"on two lines": "no listener for " + secret[:50] + "\n" + secret[50:],
+		"one word":     secret[3 : 3+len("eyIucnVubmVy")],
+	} {
+		g := &guest{run: prints(4, "", printed)}
+		err := handoff.NewAgent(g, handoff.AgentOptions{}).Deliver(t.Context(), vm, "", id)
+		if !errors.Is(err, handoff.ErrImage) || strings.Contains(err.Error(), "yIucnVubm") || !strings.Contains(err.Error(), runner.Redacted) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
