@@ -19,12 +19,15 @@ func (l *ledger) absorbSupply(s Spec, o supply) {
 		}
 		l.adopt(v, o.at)
 	}
-	for _, c := range o.clones {
-		if l.runners[c.vmid] == nil && !o.at.Before(l.lastUsed[c.vmid]) {
-			l.runners[c.vmid] = &entry{
-				vmid: c.vmid, node: c.upid.Node(), created: c.since, adopted: true, pool: poolOfTemplate(s, o, c.upid.ID()),
-			}
+	for _, t := range o.tasks {
+		if e := l.runners[t.vmid]; e != nil || o.at.Before(l.lastUsed[t.vmid]) {
+			continue
 		}
+		e := &entry{vmid: t.vmid, node: t.upid.Node(), created: t.since, adopted: true, ending: t.destroys}
+		if !t.destroys {
+			e.pool = poolOfTemplate(s, o, t.upid.ID())
+		}
+		l.runners[t.vmid] = e
 	}
 	for id, e := range l.runners {
 		v, there := o.vms[id]

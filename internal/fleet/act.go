@@ -30,7 +30,11 @@ func (c *Controller) do(ctx context.Context, a action, now time.Time) {
 		c.ledger.runners[a.vmid] = &entry{vmid: a.vmid, name: a.name, pool: a.pool.Name, node: a.node, created: now}
 		c.start(ctx, a, c.spec.Timing.Clone, now, c.clone)
 	case StepFollow:
-		c.start(ctx, a, c.spec.Timing.Clone, now, c.follow)
+		if a.task.destroys {
+			c.start(ctx, a, c.spec.Timing.Destroy, now, c.followEnd)
+		} else {
+			c.start(ctx, a, c.spec.Timing.Clone, now, c.follow)
+		}
 	case StepConfigure:
 		a.noTags, a.noMAC = c.lostTags, c.lostNetwork
 		c.start(ctx, a, c.spec.Timing.Configure, now, c.configure)

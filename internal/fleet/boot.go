@@ -16,10 +16,7 @@ const probeTimeout = 45 * time.Second
 // boot starts the VM; it is done when the qmstart task ended well. Starting a running VM fails with "already
 // running", which is what we want.
 func (c *Controller) boot(ctx context.Context, a action) outcome {
-	upid, err := c.pve.Start(ctx, a.node, a.vmid)
-	if err == nil {
-		err = c.tasks.wait(ctx, upid)
-	}
+	err := c.order(ctx, a, "qmstart", c.pve.Start)
 	if a.seeded && !errors.Is(err, proxmox.MaybeHappened) {
 		c.reap(a.name) // the start task has ended: nobody reads it any more
 	}

@@ -10,9 +10,6 @@ import (
 	"mayfly/internal/runner"
 )
 
-// cloneSlack is how far before our request a task may seem to have started: whole seconds and differing clocks.
-const cloneSlack = 10 * time.Second
-
 // clone makes the VM. It is done when the qmclone task ended well; before that the VM has no marker and a
 // pool-scoped token can't see it. What undoes it: a failed clone frees its disk itself; one that was killed leaves a
 // lock that only an admin can remove, and its VMID is set aside.
@@ -49,7 +46,7 @@ func (c *Controller) clone(ctx context.Context, a action) outcome {
 // follow waits for a clone that was asked for before a restart. Its name and pool come with the marker, when it is
 // complete; it was surely never started, so it goes on as any other.
 func (c *Controller) follow(ctx context.Context, a action) outcome {
-	apply := c.cloned(ctx, a, a.clone.upid)
+	apply := c.cloned(ctx, a, a.task.upid)
 	cfg, err := c.pve.VMConfig(ctx, a.node, a.vmid)
 	marker, markerErr := runner.ParseMarker(cfg.Description)
 	return func(e *entry, now time.Time) {
@@ -64,6 +61,15 @@ func (c *Controller) follow(ctx context.Context, a action) outcome {
 		}
 		e.name, e.pool, e.created = marker.Runner, marker.Pool, marker.Created
 	}
+}
+
+// followEnd waits for a destroy that was asked for before a restart: until then the VM is there, though a pool-scoped
+// token may not see it any more. What is left afterwards, if anything, later looks find.
+func (c *Controller) followEnd(ctx context.Context, a action) outcome {
+	if err := c.tasks.wait(ctx, a.task.upid); err != nil {
+		c.log.Warn("destroy failed", "vmid", a.vmid, "node", a.node, "reason", err)
+	}
+	return c.gone()
 }
 
 // cloned waits for the clone task.
@@ -87,19 +93,26 @@ func (c *Controller) cloned(ctx context.Context, a action, upid proxmox.UPID) ou
 func (c *Controller) findClone(ctx context.Context, a action, asked time.Time, lost error) (proxmox.UPID, error) {
 	for {
 		list, err := c.pve.Tasks(ctx, a.node, proxmox.TaskFilter{
-			Since: asked.Add(-cloneSlack), Type: "qmclone", VMID: a.template.id, Source: "all", Limit: taskLimit,
+			Since: asked.Add(-taskSlack), Type: "qmclone", VMID: a.template.id, Source: "all", Limit: taskLimit,
 		})
 		if err == nil {
+			unsure := false // a worker writes that line a moment after its task is listed
 			for _, t := range list {
 				lines, err := c.pve.TaskLog(ctx, t.UPID, 0, 1)
+				if errors.Is(err, proxmox.Permission) {
+					continue // another token's
+				}
 				if err != nil || len(lines) == 0 {
+					unsure = unsure || err != nil || t.Running
 					continue
 				}
 				if vmid, ok := clonedTo(lines[0]); ok && vmid == a.vmid {
 					return t.UPID, nil
 				}
 			}
-			return "", lost
+			if !unsure {
+				return "", lost
+			}
 		}
 		select {
 		case <-ctx.Done():
@@ -117,7 +130,7 @@ func (c *Controller) notCloned(err error) outcome {
 		c.hold(e.pool, err.Error(), now)
 		if errors.Is(err, proxmox.MaybeHappened) || errors.Is(err, context.DeadlineExceeded) {
 			// It may still come: a daemon that hung runs the request when it wakes. Look for its task.
-			c.scanSince = e.created.Add(-cloneSlack)
+			c.scanSince = e.created.Add(-taskSlack)
 		}
 		c.forget(e, now)
 	}

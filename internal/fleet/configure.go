@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
 	"strconv"
 	"strings"
@@ -25,7 +26,7 @@ func tags(s Spec, pool string) string {
 }
 
 // configure shapes the clone: tags, size, MAC address, and what a one-job VM must not inherit. It is one PUT, which is
-// synchronous; doing it again changes nothing.
+// synchronous. The config is read before, so after a lost reply it is known whether that took effect.
 func (c *Controller) configure(ctx context.Context, a action) outcome {
 	cfg, err := c.pve.VMConfig(ctx, a.node, a.vmid)
 	if err != nil {
@@ -36,9 +37,13 @@ func (c *Controller) configure(ctx context.Context, a action) outcome {
 		return c.disowned(fmt.Errorf("runner %s: VM %d doesn't carry its marker; leave it alone", a.name, a.vmid))
 	}
 	set := c.shape(a, cfg)
+	maps.DeleteFunc(set, func(key, value string) bool { return cfg.Values[key] == value })
 	var lostTags, lostNet bool
 	for {
-		err = c.pve.SetConfig(ctx, a.node, a.vmid, set, nil, "")
+		err = nil
+		if len(set) > 0 {
+			err = c.pve.SetConfig(ctx, a.node, a.vmid, set, nil, "")
+		}
 		switch {
 		case err == nil:
 			return done(func(e *entry, now time.Time) {

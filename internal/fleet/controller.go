@@ -105,7 +105,7 @@ func New(o Options) (*Controller, error) {
 		tasks: newTaskWatch(o.Proxmox, o.Spec.Timing.TaskPoll),
 		gather: gatherer{
 			spec: o.Spec, pve: o.Proxmox, gh: o.GitHub, source: o.Demand, seeder: o.Seeder,
-			configs: map[int]cachedConfig{}, followed: map[proxmox.UPID]bool{},
+			configs: map[int]cachedConfig{},
 		},
 		ledger: newLedger(), states: map[int]Event{}, saidOnce: map[string]bool{},
 	}
@@ -202,7 +202,7 @@ func (c *Controller) look(ctx context.Context) {
 		o := c.gather.supply(ctx, since, hidden)
 		c.send(ctx, func(now time.Time) {
 			c.looking = false
-			if o.err == nil && c.scanSince.Equal(since) {
+			if o.err == nil && !o.unsure && c.scanSince.Equal(since) {
 				c.scanSince = time.Time{} // those of since then are found; a later wish stays
 			}
 			c.nextLook = now.Add(c.lookInterval())

@@ -81,20 +81,13 @@ func (c *Controller) destroyVM(ctx context.Context, a action) error {
 }
 
 func (c *Controller) deleteVM(ctx context.Context, a action) error {
-	upid, err := c.pve.Delete(ctx, a.node, a.vmid)
-	if err != nil {
-		return err
-	}
-	return c.tasks.wait(ctx, upid)
+	return c.order(ctx, a, typeDestroy, c.pve.Delete)
 }
 
 func (c *Controller) stopVM(ctx context.Context, a action) error {
 	ctx, cancel := context.WithTimeout(ctx, c.spec.Timing.Stop)
 	defer cancel()
-	upid, err := c.pve.Stop(ctx, a.node, a.vmid)
-	if err == nil {
-		err = c.tasks.wait(ctx, upid)
-	}
+	err := c.order(ctx, a, "qmstop", c.pve.Stop)
 	if err != nil && !errors.Is(err, proxmox.NotFound) {
 		return fmt.Errorf("runner %s: stop VM %d on %s: %w", a.name, a.vmid, a.node, err)
 	}

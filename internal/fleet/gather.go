@@ -28,13 +28,12 @@ const restartWindow = time.Hour
 
 // gatherer looks at Proxmox and GitHub. It is used by one goroutine at a time and keeps only caches.
 type gatherer struct {
-	spec     Spec
-	pve      Proxmox
-	gh       GitHub
-	source   demand.Source
-	seeder   Seeder // nil where there is none
-	configs  map[int]cachedConfig
-	followed map[proxmox.UPID]bool // clone tasks that were reported or aren't ours
+	spec    Spec
+	pve     Proxmox
+	gh      GitHub
+	source  demand.Source
+	seeder  Seeder // nil where there is none
+	configs map[int]cachedConfig
 }
 
 type cachedConfig struct {
@@ -87,7 +86,7 @@ func (g *gatherer) supply(ctx context.Context, since time.Time, hidden []int) su
 		o.free[id] = err == nil && free
 	}
 	if !since.IsZero() {
-		if o.clones, err = g.cloneTasks(ctx, since); err != nil {
+		if o.tasks, o.unsure, err = g.ownTasks(ctx, since); err != nil {
 			return supply{at: o.at, err: err}
 		}
 	}
@@ -229,40 +228,46 @@ func clonedTo(line string) (vmid int, ok bool) {
 	return vmid, err == nil
 }
 
-// cloneTasks finds our own clone tasks that still run.
-func (g *gatherer) cloneTasks(ctx context.Context, since time.Time) ([]cloneTask, error) {
-	tasks, err := g.pve.Tasks(ctx, g.spec.Node, proxmox.TaskFilter{Since: since, Type: "qmclone", Source: "all", Limit: taskLimit})
+// ownTasks finds the clones and destroys in our range that still run. unsure says that there is a clone whose VMID its
+// log doesn't tell yet.
+func (g *gatherer) ownTasks(ctx context.Context, since time.Time) (found []ownTask, unsure bool, err error) {
+	tasks, err := g.pve.Tasks(ctx, g.spec.Node, proxmox.TaskFilter{Since: since, Source: "all", Limit: taskLimit})
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	var found []cloneTask
 	for _, t := range tasks {
-		if !t.Running || g.followed[t.UPID] || g.spec.Token != "" && t.UPID.User() != g.spec.Token {
+		if !t.Running || t.Type != typeClone && t.Type != typeDestroy || g.spec.Token != "" && t.UPID.User() != g.spec.Token {
 			continue
 		}
-		lines, err := g.pve.TaskLog(ctx, t.UPID, 0, 1)
-		if err != nil {
-			if errors.Is(err, proxmox.Permission) {
-				g.followed[t.UPID] = true // another token's
-				continue
-			}
-			return nil, err
-		}
-		if len(lines) == 0 {
-			continue
-		}
-		vmid, ok := clonedTo(lines[0])
-		if !ok {
-			continue
-		}
-		if g.spec.VMIDs.Contains(vmid) {
-			found = append(found, cloneTask{upid: t.UPID, vmid: vmid, since: t.Start})
+		vmid, known := 0, false
+		if t.Type == typeDestroy {
+			vmid, err = strconv.Atoi(t.ID)
+			known = err == nil
 		} else {
-			g.followed[t.UPID] = true
+			lines, err := g.pve.TaskLog(ctx, t.UPID, 0, 1)
+			if errors.Is(err, proxmox.Permission) {
+				continue // another token's
+			}
+			if err != nil {
+				return nil, false, err
+			}
+			if len(lines) > 0 {
+				vmid, known = clonedTo(lines[0])
+			}
+			unsure = unsure || !known
+		}
+		if known && g.spec.VMIDs.Contains(vmid) {
+			found = append(found, ownTask{upid: t.UPID, vmid: vmid, destroys: t.Type == typeDestroy, since: t.Start})
 		}
 	}
-	return found, nil
+	return found, unsure, nil
 }
+
+// Types of Proxmox's tasks.
+const (
+	typeClone   = "qmclone"
+	typeDestroy = "qmdestroy"
+)
 
 // queue looks at GitHub: registrations first, then jobs, so that a runner that takes a job between the two makes the
 // job vanish rather than the runner.

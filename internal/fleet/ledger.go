@@ -62,6 +62,7 @@ type entry struct {
 	result       runner.Result
 	adopted      bool      // found after a restart
 	probed       bool      // asked since then whether it is ready
+	ending       bool      // found by the task that destroys it
 	guestBusy    bool      // the guest, asked because the registration was missing, still works
 	missingSince time.Time // its registration was missing from the list since then
 	missingVM    time.Time // it was missing from Proxmox's list since then

@@ -282,35 +282,6 @@ func TestTroubledGuestsAreReplaced(t *testing.T) {
 	}
 }
 
-// TestLostRepliesAreLookedUpNotRepeated loses the first reply of each kind of change after it took effect.
-func TestLostRepliesAreLookedUpNotRepeated(t *testing.T) {
-	for _, tc := range []struct{ name, method, path string }{
-		{"clone", "POST", "/clone"},
-		{"config", "PUT", "/config"},
-		{"start", "POST", "/status/start"},
-		{"exec", "POST", "/agent/exec"},
-		{"delete", "DELETE", "/qemu/"},
-		{"identity", "POST", "/generate-jitconfig"},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				b := newBench(t, nil)
-				var lost atomic.Int32
-				lose := func(req *http.Request) bool {
-					return req.Method == tc.method && strings.Contains(req.URL.Path, tc.path) && lost.Add(1) == 1
-				}
-				b.toProxmox.lose.Store(&lose)
-				b.toGitHub.lose.Store(&lose)
-				b.queue(2, time.Minute)
-				b.served(2 * time.Hour)
-				if lost.Load() == 0 {
-					t.Error("no reply was lost: the test asks for a call that isn't made")
-				}
-			})
-		})
-	}
-}
-
 func TestDrainLetsJobsFinishAndEndsEmpty(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, func(s *setup) { s.spec.MaxRunners = 3 })

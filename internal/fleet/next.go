@@ -19,9 +19,9 @@ func (p *planner) nextStep(e *entry) {
 		p.wakeAt(e.notUntil)
 		return
 	}
-	if e.cloned.IsZero() { // found by its clone task after a restart
-		if i := slices.IndexFunc(p.o.supply.clones, func(c cloneTask) bool { return c.vmid == e.vmid }); i >= 0 {
-			p.act(e, action{step: StepFollow, clone: p.o.supply.clones[i], why: "it was asked for before a restart"})
+	if e.cloned.IsZero() { // found by its task after a restart
+		if i := slices.IndexFunc(p.o.supply.tasks, func(t ownTask) bool { return t.vmid == e.vmid }); i >= 0 {
+			p.act(e, action{step: StepFollow, task: p.o.supply.tasks[i], why: "it was asked for before a restart"})
 		}
 		return
 	}

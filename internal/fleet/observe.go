@@ -19,8 +19,10 @@ type supply struct {
 	// free are those of the asked-for VMIDs that are free.
 	free      map[int]bool
 	templates map[string]template
-	// clones are our own clone tasks that no ledger entry follows.
-	clones []cloneTask
+	// tasks are clones and destroys that run, where they were looked for.
+	tasks []ownTask
+	// unsure says that a clone runs of which it isn't known yet where to.
+	unsure bool
 }
 
 // vm is one VM of our range.
@@ -49,11 +51,12 @@ type template struct {
 	problem string // why nothing can be cloned from it now
 }
 
-// cloneTask is a clone that somebody with our token asked for: this dispatcher before a restart.
-type cloneTask struct {
-	upid  proxmox.UPID
-	vmid  int
-	since time.Time
+// ownTask is a clone or destroy in our range that somebody asked for, most likely this dispatcher before a restart.
+type ownTask struct {
+	upid     proxmox.UPID
+	vmid     int
+	destroys bool
+	since    time.Time
 }
 
 // queue is one look at GitHub: the registrations, then the jobs.
@@ -76,7 +79,12 @@ type observed struct {
 func (e *entry) state() runner.State {
 	if e.op != nil {
 		switch e.op.step {
-		case StepClone, StepFollow:
+		case StepClone:
+			return runner.Cloning
+		case StepFollow:
+			if e.ending {
+				return runner.Destroying
+			}
 			return runner.Cloning
 		case StepConfigure:
 			return runner.Configuring

@@ -18,7 +18,7 @@ type Step string
 // The steps.
 const (
 	StepClone     Step = "clone"
-	StepFollow    Step = "follow_clone" // a clone that was asked for before a restart
+	StepFollow    Step = "follow_task" // a clone or destroy that was asked for before a restart
 	StepConfigure Step = "configure"
 	StepSeed      Step = "seed" // an identity into user-data, before the start
 	StepStart     Step = "start"
@@ -44,7 +44,7 @@ type action struct {
 	// stopped says that the last look saw the VM powered off, so that it need not be stopped.
 	stopped  bool
 	template template
-	clone    cloneTask
+	task     ownTask
 	target   runner.Target
 	// registration is GitHub's id; 0 when there is none to remove, or none is known: then it is looked for by name
 	// in the targets of lookIn.
