@@ -35,6 +35,7 @@ type bench struct {
 	pve    *pve.Server
 	guests *world.Guests
 	spec   fleet.Spec
+	seeder fleet.Seeder
 
 	// toGitHub and toProxmox are what the controller's requests go through.
 	toGitHub, toProxmox *link
@@ -52,6 +53,7 @@ type setup struct {
 	guests world.GuestOptions
 	spec   fleet.Spec
 	token  string // GitHub's, instead of the good one
+	seeder fleet.Seeder
 }
 
 func newBench(t *testing.T, change func(*setup)) *bench {
@@ -73,7 +75,7 @@ func newBench(t *testing.T, change func(*setup)) *bench {
 	if change != nil {
 		change(&s)
 	}
-	b := &bench{t: t, spec: s.spec, log: &safeBuffer{}}
+	b := &bench{t: t, spec: s.spec, seeder: s.seeder, log: &safeBuffer{}}
 	b.gh = gh.New(s.gh)
 	s.guests.Transport = b.gh.RoundTripper()
 	b.guests = world.NewGuests(s.guests)
@@ -120,7 +122,7 @@ func (b *bench) start(token string) {
 	logger := slog.New(slog.NewTextHandler(b.log, &slog.HandlerOptions{Level: slog.LevelInfo}))
 	b.controller, err = fleet.New(fleet.Options{
 		Spec: b.spec, Proxmox: pveClient, GitHub: ghClient, Demand: demand.NewPoll(ghClient, b.spec.Targets(), nil),
-		Handoff: handoff.NewAgent(pveClient, handoff.AgentOptions{}), Logger: logger, Version: "test",
+		Handoff: handoff.NewAgent(pveClient, handoff.AgentOptions{}), Seeder: b.seeder, Logger: logger, Version: "test",
 	})
 	if err != nil {
 		b.t.Fatal(err)

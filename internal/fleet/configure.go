@@ -32,9 +32,8 @@ func (c *Controller) configure(ctx context.Context, a action) outcome {
 	if err != nil {
 		return c.stepFailed(fmt.Errorf("runner %s: read config of VM %d: %w", a.name, a.vmid, err))
 	}
-	// The clone's own task has just ended well, so a VM that doesn't carry our marker has been changed since.
-	if m, err := runner.ParseMarker(cfg.Description); err != nil || m.VMID != a.vmid || m.Runner != a.name {
-		return c.disowned(fmt.Errorf("runner %s: VM %d doesn't carry its marker; leave it alone", a.name, a.vmid))
+	if err := freshlyOurs(a, cfg); err != nil {
+		return c.disowned(err)
 	}
 	set := c.shape(a, cfg)
 	maps.DeleteFunc(set, func(key, value string) bool { return cfg.Values[key] == value })
@@ -60,6 +59,15 @@ func (c *Controller) configure(ctx context.Context, a action) outcome {
 			return c.stepFailed(fmt.Errorf("runner %s: configure VM %d: %w", a.name, a.vmid, err))
 		}
 	}
+}
+
+// freshlyOurs is the ownership rule for a VM that we have just cloned and no look has shown yet: its task ended well, so
+// one that doesn't carry our marker has been changed since.
+func freshlyOurs(a action, cfg proxmox.VMConfig) error {
+	if m, err := runner.ParseMarker(cfg.Description); err != nil || m.VMID != a.vmid || m.Runner != a.name {
+		return fmt.Errorf("runner %s: VM %d doesn't carry its marker; leave it alone", a.name, a.vmid)
+	}
+	return nil
 }
 
 // shape is the config of a runner's VM as far as it differs from the template's.

@@ -87,8 +87,8 @@ func (c *Controller) seed(ctx context.Context, a action) outcome {
 	if err != nil {
 		return c.stepFailed(fmt.Errorf("runner %s: read config of VM %d: %w", a.name, a.vmid, err))
 	}
-	if _, err := Claim(c.spec, a.vmid, cfg, a.inPool); err != nil {
-		return c.disowned(fmt.Errorf("runner %s: VM %d isn't provably ours (%w); leave it alone", a.name, a.vmid, err))
+	if err := freshlyOurs(a, cfg); err != nil {
+		return c.disowned(err)
 	}
 	id, err := c.mint(ctx, a)
 	if err != nil {

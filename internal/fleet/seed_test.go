@@ -1,0 +1,159 @@
+package fleet_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"mayfly/internal/cloudinit"
+	"mayfly/internal/fleet"
+	"mayfly/internal/handoff"
+	"mayfly/internal/sim/gh"
+	"mayfly/runners"
+)
+
+// bySnippet makes a bench whose runners get their identity in user-data.
+func bySnippet(t *testing.T, dir, text string, change func(*setup)) *bench {
+	t.Helper()
+	template, err := cloudinit.Parse("test", text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seeder, err := handoff.NewSnippet(handoff.SnippetOptions{Dir: dir, Storage: "local", Installation: "bench", Template: template})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := seeder.Check(); err != nil {
+		t.Fatal(err)
+	}
+	return newBench(t, func(s *setup) {
+		s.spec.Way, s.spec.WebURL, s.seeder = fleet.WaySnippet, "https://github.example", seeder
+		s.pve.SnippetsDir, s.pve.CloudInitDrive = dir, true
+		if change != nil {
+			change(s)
+		}
+	})
+}
+
+// snippets lists what is in the folder.
+func snippets(t *testing.T, dir string) []string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+func TestSnippetIsGoneWhenTheJobStarts(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		b := bySnippet(t, dir, runners.UserDataTemplate, nil)
+		b.queue(3, 5*time.Minute)
+		b.until(10*time.Minute, "all jobs run", func() bool { return count(b, "in_progress") == 3 })
+		if left := snippets(t, dir); len(left) != 0 {
+			t.Errorf("still there while jobs run: %v", left)
+		}
+		b.served(time.Hour)
+		for _, v := range b.pve.State().VMs {
+			if v.Decoy == "" && !v.Template && !strings.HasPrefix(v.Config["cicustom"], "user=local:snippets/mayfly-bench_"+v.Name) {
+				t.Errorf("VM %d was started without its user-data: cicustom %q", v.VMID, v.Config["cicustom"])
+			}
+		}
+	})
+}
+
+func TestTemplateThatRegistersWithATokenWorksToo(t *testing.T) {
+	dir := t.TempDir()
+	// As the shipped one, but with a place for the token alone.
+	text := strings.ReplaceAll(runners.UserDataTemplate, "${jit_config}", "")
+	synctest.Test(t, func(t *testing.T) {
+		b := bySnippet(t, dir, text, nil)
+		b.queue(2, 5*time.Minute)
+		b.served(time.Hour)
+		if left := snippets(t, dir); len(left) != 0 {
+			t.Errorf("left: %v", left)
+		}
+	})
+}
+
+// TestCrashesLeaveNoSnippet ends the controller at every moment around the writing of the user-data.
+func TestCrashesLeaveNoSnippet(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		b := bySnippet(t, dir, runners.UserDataTemplate, nil)
+		b.queue(8, 2*time.Minute)
+		for i := range 40 {
+			time.Sleep(time.Duration(137*i%1900) * time.Millisecond)
+			b.halt()
+			b.start("")
+		}
+		b.served(2 * time.Hour)
+		b.until(time.Hour, "the folder is empty", func() bool { return len(snippets(t, dir)) == 0 })
+	})
+}
+
+func TestAutoChoosesByTheTemplatesAgentAndSaysWhy(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		off  bool
+		way  string
+		why  string
+	}{
+		{"agent on", false, "handoff=agent", "the template's guest agent is on"},
+		{"agent off", true, "handoff=snippet", "the template's guest agent is off"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			dir := t.TempDir()
+			synctest.Test(t, func(t *testing.T) {
+				b := bySnippet(t, dir, runners.UserDataTemplate, func(s *setup) {
+					s.spec.Way, s.pve.TemplateAgentOff = fleet.WayAuto, tc.off
+				})
+				b.queue(2, time.Minute)
+				b.served(2 * time.Hour)
+				if log := b.log.String(); !strings.Contains(log, tc.way) || !strings.Contains(log, tc.why) {
+					t.Errorf("the log doesn't say %s, %s", tc.way, tc.why)
+				}
+			})
+		})
+	}
+}
+
+func TestSnippetNeedsACloudInitDrive(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		b := bySnippet(t, dir, runners.UserDataTemplate, func(s *setup) { s.pve.CloudInitDrive = false })
+		b.gh.AddJobs(gh.JobSpec{Labels: []string{"linux"}})
+		b.until(5*time.Minute, "the reason is told", func() bool { return b.reason() == fleet.WaitTemplate })
+		if words := b.controller.Status().Waiting[0].Reason.Text; !strings.Contains(words, "no cloud-init drive; on its node: qm set") {
+			t.Errorf("reason %q", words)
+		}
+	})
+}
+
+func TestFolderThatIsGoneStopsOnlyWhatNeedsIt(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "mount")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		b := bySnippet(t, dir, runners.UserDataTemplate, nil)
+		b.queue(1, 10*time.Minute)
+		b.until(10*time.Minute, "it runs", func() bool { return count(b, "in_progress") == 1 })
+		if err := os.Rename(dir, dir+".gone"); err != nil {
+			t.Fatal(err)
+		}
+		b.queue(1, time.Minute)
+		b.until(10*time.Minute, "readiness says it", func() bool {
+			s := b.controller.Status()
+			return !s.Ready && strings.Contains(strings.Join(s.Reasons, " "), "SNIPPETS_DIR")
+		})
+		if err := os.Rename(dir+".gone", dir); err != nil {
+			t.Fatal(err)
+		}
+		b.served(2 * time.Hour)
+	})
+}
