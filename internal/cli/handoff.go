@@ -53,7 +53,7 @@ func checkSnippetStorage(ctx context.Context, c *config.Config, s fleet.Seeder, 
 	defer cancel()
 	list, err := pve.Storages(ctx, c.Proxmox.Node)
 	if err != nil {
-		return nil //nolint:nilerr // run itself tells what is wrong with the connection
+		return nil // run itself tells what is wrong with the connection
 	}
 	for _, st := range list {
 		if st.Name == c.Proxmox.Storage {
