@@ -29,9 +29,9 @@ type machine struct {
 
 	mu      sync.Mutex
 	host    string // its host name, when cloud-init gave it one
-	stopped bool // by Stop or Close: then nobody is told that it powered off
-	closing bool // nothing more may begin inside
-	crashed bool // without an orderly shutdown
+	stopped bool   // by Stop or Close: then nobody is told that it powered off
+	closing bool   // nothing more may begin inside
+	crashed bool   // without an orderly shutdown
 }
 
 func newMachine(g *Guests, pm pve.Machine, behaviour Behaviour, d *disk, start int) *machine {

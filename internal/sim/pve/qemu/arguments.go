@@ -37,6 +37,10 @@ func (m *machine) arguments() []string {
 	if im.Initrd != "" {
 		args = append(args, "-kernel", im.path(im.Kernel), "-initrd", im.path(im.Initrd), "-append", im.Append)
 	}
+	if m.CloudInit != nil { // as Proxmox's ide2; the cloud kernel reads IDE on pc only
+		args = append(args, "-drive", "if=none,id=seed0,media=cdrom,format=raw,readonly=on,file="+escape(m.e.seed(m.VMID)),
+			"-device", "ide-cd,drive=seed0,bus=ide.1")
+	}
 	if m.Config["reboot"] == "0" { // Proxmox's option: a guest that reboots ends
 		args = append(args, "-no-reboot")
 	}

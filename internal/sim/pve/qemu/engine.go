@@ -204,8 +204,10 @@ func (e *Engine) Destroy(ctx context.Context, vmid int) error {
 	e.mu.Lock()
 	delete(e.disks, vmid)
 	e.mu.Unlock()
-	if err := os.Remove(e.disk(vmid)); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("destroy VM %d: %w", vmid, err)
+	for _, file := range []string{e.disk(vmid), e.seed(vmid)} {
+		if err := os.Remove(file); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("destroy VM %d: %w", vmid, err)
+		}
 	}
 	return nil
 }
@@ -268,6 +270,9 @@ func (e *Engine) forget(m *machine) {
 }
 
 func (e *Engine) disk(vmid int) string { return e.file(vmid, "qcow2") }
+
+// seed is the VM's cloud-init drive.
+func (e *Engine) seed(vmid int) string { return e.file(vmid, "iso") }
 
 func (e *Engine) file(vmid int, suffix string) string {
 	return filepath.Join(e.dir, strconv.Itoa(vmid)+"."+suffix)

@@ -17,7 +17,7 @@ const imageFile = "image.json"
 type Image struct {
 	// Dir is the folder; it is not in image.json.
 	Dir string `json:"-"`
-	// Name is the kind of guest: "tiny" or "systemd".
+	// Name is the kind of guest: "tiny", "systemd" or "cloudinit".
 	Name string `json:"name"`
 	// Disk is the qcow2 file that every machine's disk is an overlay of.
 	Disk string `json:"disk"`

@@ -95,6 +95,11 @@ func (m *machine) start() (*exec.Cmd, error) {
 		}
 		m.forward = f
 	}
+	if m.CloudInit != nil {
+		if err := writeSeed(m.e.seed(m.VMID), m.CloudInit); err != nil {
+			return fail(err)
+		}
+	}
 	cmd := exec.CommandContext(m.e.ctx, qemuProgram, m.arguments()...)
 	cmd.Stderr = &m.stderr
 	cmd.WaitDelay = time.Second // what QEMU started may hold its stderr
