@@ -56,7 +56,7 @@ at the end are taken from what the stand-ins saw; the exit code is 1 when one of
 	flags := cmd.Flags()
 	flags.IntVar(&f.jobs, "jobs", demoJobs, "how many jobs to queue with --once; without it, how many are kept waiting or running")
 	flags.BoolVar(&f.once, "once", false, "end when the jobs are done and their VMs gone")
-	flags.StringVar(&f.image, "qemu", "", "boot real VMs from the guest `IMAGE` of this name: tiny or systemd")
+	flags.StringVar(&f.image, "qemu", "", "boot real VMs from the guest `IMAGE` of this name: tiny, systemd or cloudinit")
 	flags.Lookup("qemu").NoOptDefVal = "tiny"
 	flags.Uint64Var(&f.seed, "seed", 1, "decides when jobs come and how long they last")
 	flags.StringVar(&f.output, "output", outputText, "text (a table on a terminal, else lines) or json (an object a line, the last one the summary)")

@@ -55,7 +55,7 @@ VMs of others that look like Mayfly's lie among VMIDs 200 to 299, inside the res
 	flags.StringSliceVar(&f.nodes, "nodes", []string{"pve1"}, "`NODES` of the cluster; each has the template")
 	flags.StringVar(&f.node, "node", "", "the `NODE` that answers (default the first)")
 	flags.StringVar(&f.template, "template", "ubuntu-2204-runner-template", "`NAME` of the template")
-	flags.StringVar(&f.image, "qemu", "", "boot real VMs from the guest `IMAGE` of this name: tiny or systemd")
+	flags.StringVar(&f.image, "qemu", "", "boot real VMs from the guest `IMAGE` of this name: tiny, systemd or cloudinit")
 	flags.Lookup("qemu").NoOptDefVal = "tiny"
 	flags.StringVar(&f.guestGitHub, "guest-github", "", "with --qemu: `HOST:PORT` of the GitHub that guests reach at "+qemu.GuestGitHubURL)
 	flags.StringVar(&f.snippetsDir, "snippets-dir", "", "the `DIR` behind local:snippets/, for snippets_dir (handoff: snippet)")

@@ -131,15 +131,19 @@ func (b *builder) image(ctx context.Context, name string) (string, error) {
 		if err := os.Mkdir(tmp, 0o755); err != nil {
 			return "", fmt.Errorf("make folder: %w", err)
 		}
-		base, err := b.base(ctx)
+		var packages []string
+		if name == "cloudinit" {
+			packages = cloudInitPackages
+		}
+		base, err := b.base(ctx, packages...)
 		if err != nil {
 			return "", err
 		}
 		switch name {
 		case "tiny":
 			err = b.tiny(ctx, base, tmp)
-		case "systemd":
-			err = b.systemd(ctx, base, tmp)
+		default:
+			err = b.systemd(ctx, name, base, tmp)
 		}
 		if err != nil {
 			return "", err

@@ -15,9 +15,9 @@ import (
 // rootfs is Debian unpacked.
 type rootfs string
 
-// unpack gives the unpacked base; both images take from it.
+// unpack gives the unpacked base; the images that are built of it at once share it.
 func (b *builder) unpack(ctx context.Context, base string) (rootfs, error) {
-	root := rootfs(filepath.Join(b.work, "rootfs"))
+	root := rootfs(filepath.Join(b.work, strings.TrimSuffix(filepath.Base(base), ".tar")))
 	if _, err := os.Stat(string(root)); err == nil {
 		return root, nil
 	}

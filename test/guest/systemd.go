@@ -10,7 +10,7 @@ import (
 	"mayfly/internal/sim/pve/qemu"
 )
 
-// diskMiB is the size of the systemd guest's disk: Debian and some room for jobs.
+// diskMiB is the size of a systemd guest's disk: Debian and some room for jobs.
 const diskMiB = 1024
 
 // grubConfig boots at once. What the kernel is told saves an emulated processor seconds and changes nothing else.
@@ -28,7 +28,7 @@ var masked = []string{
 	"systemd-update-utmp.service", "systemd-pstore.service",
 }
 
-// guestFile is a file that the systemd guest has beside Debian's.
+// guestFile is a file that a systemd guest has beside Debian's.
 type guestFile struct {
 	name string
 	mode os.FileMode
@@ -36,12 +36,12 @@ type guestFile struct {
 	data []byte
 }
 
-func (b *builder) guestFiles() []guestFile {
-	return []guestFile{
+func (b *builder) guestFiles(name string) []guestFile {
+	files := []guestFile{
 		{"etc/hostname", 0o644, 0, []byte("runner\n")},
 		{"etc/machine-id", 0o444, 0, nil}, // each VM makes its own
 		{"etc/fstab", 0o644, 0, nil},
-		{"etc/mayfly-image", 0o644, 0, []byte("systemd " + b.inputs + "\n")},
+		{"etc/mayfly-image", 0o644, 0, []byte(name + " " + b.inputs + "\n")},
 		{"etc/systemd/network/20-wired.network", 0o644, 0, []byte("[Match]\nName=e*\n\n[Network]\nDHCP=ipv4\nLinkLocalAddressing=no\nIPv6AcceptRA=no\n")},
 		// The agent answers before the rest has started, as runner templates want it: what it is asked to run waits
 		// for what it needs.
@@ -52,15 +52,30 @@ func (b *builder) guestFiles() []guestFile {
 		{"opt/actions-runner/bin/Runner.Listener", 0o755, runnerID, b.listener},
 		{"opt/actions-runner/runner-version", 0o644, 0, []byte(b.version)},
 	}
+	if name == "cloudinit" {
+		files = append(files, guestFile{"etc/cloud/cloud.cfg.d/90-mayfly.cfg", 0o644, 0, []byte(cloudConfig)})
+	}
+	return files
 }
 
-// systemd builds the guest that boots by itself: BIOS, MBR, GRUB, Debian's kernel and initrd, systemd.
-func (b *builder) systemd(ctx context.Context, base, dir string) error {
+// cloudConfig keeps cloud-init to what a runner's user-data is made of. Every module costs an emulated processor a second,
+// and locale fails without Debian's locales. The network is the image's own, as in runner templates.
+const cloudConfig = `datasource_list: [ NoCloud, None ]
+network: { config: disabled }
+cloud_init_modules: [ write-files, set_hostname, update_etc_hosts, users-groups ]
+cloud_config_modules: [ runcmd ]
+cloud_final_modules: [ scripts-user ]
+users: []
+`
+
+// systemd builds a guest that boots by itself: BIOS, MBR, GRUB, Debian's kernel and initrd, systemd; "cloudinit" is the one
+// whose base has cloud-init.
+func (b *builder) systemd(ctx context.Context, name, base, dir string) error {
 	root, err := b.unpack(ctx, base)
 	if err != nil {
 		return err
 	}
-	if err := b.furnish(root); err != nil {
+	if err := b.furnish(root, name); err != nil {
 		return fmt.Errorf("furnish guest: %w", err)
 	}
 	raw := filepath.Join(b.work, "disk.raw")
@@ -76,24 +91,24 @@ func (b *builder) systemd(ctx context.Context, base, dir string) error {
 	if err != nil {
 		return err
 	}
-	for name, from := range map[string]string{"vmlinuz": "boot/vmlinuz-" + version, "busybox": "usr/bin/busybox"} {
+	for file, from := range map[string]string{"vmlinuz": "boot/vmlinuz-" + version, "busybox": "usr/bin/busybox"} {
 		data, err := root.read(from)
 		if err != nil {
 			return err
 		}
-		if err := os.WriteFile(filepath.Join(dir, name), data, 0o755); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, file), data, 0o755); err != nil {
 			return fmt.Errorf("write %s: %w", name, err)
 		}
 	}
 	return qemu.Image{
-		Dir: dir, Name: "systemd", Disk: "disk.qcow2", Kernel: "vmlinuz", Busybox: "busybox",
+		Dir: dir, Name: name, Disk: "disk.qcow2", Kernel: "vmlinuz", Busybox: "busybox",
 		MemoryMiB: 512, TBMiB: 256,
 	}.Save()
 }
 
 // furnish makes Debian a runner's guest.
-func (b *builder) furnish(root rootfs) error {
-	for _, f := range b.guestFiles() {
+func (b *builder) furnish(root rootfs, name string) error {
+	for _, f := range b.guestFiles(name) {
 		path := root.path(f.name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			return err

@@ -13,7 +13,7 @@ import (
 
 const (
 	listenerPackage = "./internal/sim/listener"
-	// runnerID is the user and the group of "runner" in both guests.
+	// runnerID is the user and the group of "runner" in all guests.
 	runnerID = 1001
 	// passwd and group of the tiny guest; the other one's are added to Debian's.
 	runnerPasswd = "runner:x:1001:1001::/home/runner:/bin/sh\n"
