@@ -33,6 +33,12 @@ type cluster struct {
 // newCluster starts the stand-ins on loopback ports of the system's choice.
 func newCluster(t *testing.T, im qemu.Image) *cluster {
 	t.Helper()
+	return newClusterThat(t, im, pve.Options{})
+}
+
+// newClusterThat is one with options of its own.
+func newClusterThat(t *testing.T, im qemu.Image, o pve.Options) *cluster {
+	t.Helper()
 	c := &cluster{t: t, dir: shortDir(t)}
 	var address string
 	c.gh, address = newGitHub(t)
@@ -47,7 +53,8 @@ func newCluster(t *testing.T, im qemu.Image) *cluster {
 		}
 		wantNoQEMU(t, c.dir)
 	})
-	c.pve = pve.New(pve.Options{Seed: 7, Engine: c.machine})
+	o.Seed, o.Engine = 7, c.machine
+	c.pve = pve.New(o)
 	t.Cleanup(c.pve.Close)
 	if _, err := c.pve.Listen(); err != nil {
 		t.Fatal(err)
@@ -104,12 +111,12 @@ func buildMayfly(t *testing.T) string {
 	return program
 }
 
-// runMayfly starts `mayfly run` with these variables and no others. Its health endpoints get a free port, which no
+// runMayfly starts `mayfly run` with these variables and no others, and with more arguments. Its health endpoints get a free port, which no
 // variable can say.
-func runMayfly(t *testing.T, program string, env map[string]string) *mayfly {
+func runMayfly(t *testing.T, program string, env map[string]string, args ...string) *mayfly {
 	t.Helper()
 	m := &mayfly{t: t, ended: make(chan error, 1)}
-	m.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), program, "run", "--listen", "127.0.0.1:0")
+	m.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), program, append([]string{"run", "--listen", "127.0.0.1:0"}, args...)...)
 	m.cmd.Dir = t.TempDir() // where no mayfly.yaml is
 	m.cmd.Env = []string{}
 	for name, value := range env {

@@ -1,5 +1,5 @@
 // Package e2e runs jobs in real virtual machines: sim/pve with QEMU behind it, sim/gh, guests from test/guest, and
-// `mayfly run` as a process of its own with nothing but environment variables. `make e2e` runs it (build tag e2e):
+// `mayfly run` as a process of its own with nothing but environment variables, or a file where one is needed. `make e2e` runs it (build tag e2e):
 //
 //	sh test/guest/packages.sh && go test -tags e2e -count=1 -v ./test/e2e/...
 //
