@@ -136,7 +136,7 @@ func (l *ledger) absorbEnds(q queue, open map[int64]bool) {
 
 func (e *entry) sawRegistration(r runner.Registration, at time.Time) {
 	e.registration = r.ID
-	e.missingSince = time.Time{}
+	e.missingSince, e.dropped = time.Time{}, false
 	if (r.Online || r.Busy) && e.online.IsZero() {
 		e.online = at
 	}

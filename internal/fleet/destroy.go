@@ -143,8 +143,8 @@ func (c *Controller) quarantineLocked(o supply, now time.Time) {
 			continue
 		}
 		e := l.runners[id]
-		mine := e != nil && e.op == nil || v.unclaimed == ""
-		if !mine || e != nil && e.op != nil || l.isQuarantined(id) {
+		atWork := e != nil && (e.op != nil || e.cloned.IsZero()) // ours, or a task's that a restart found
+		if atWork || e == nil && v.unclaimed != "" || l.isQuarantined(id) {
 			continue
 		}
 		c.quarantine(Quarantine{

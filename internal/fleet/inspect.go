@@ -15,8 +15,8 @@ const inspectAgain = 5 * time.Second
 // deafFactor is how much longer than GoneConfirm a guest that doesn't answer is kept: it can't say that no job runs.
 const deafFactor = 4
 
-// inspect asks a guest whose registration GitHub lists no more. Usually its job is over and it will power off; it may
-// also be working on, unknown to GitHub's list for a moment; or it may be a ghost that no job will ever reach.
+// inspect asks a guest whose registration GitHub lists no more. Usually its job is over and it will power off. GitHub's
+// list may also have missed it, which a look-up by id tells; or it is a ghost that no job will ever reach.
 func (c *Controller) inspect(ctx context.Context, a action) outcome {
 	vm := handoff.VM{Node: a.node, VMID: a.vmid}
 	result, over, err := c.handoff.Result(ctx, vm)
@@ -26,14 +26,18 @@ func (c *Controller) inspect(ctx context.Context, a action) outcome {
 			c.log.Info("job done", "runner", e.name, "vmid", e.vmid, "pool", e.pool, "job", e.job, "result", result.Outcome)
 		})
 	}
+	registration, look := c.gh.Runner(ctx, a.target, a.registration)
+	if look == nil {
+		return done(func(e *entry, now time.Time) { e.sawRegistration(registration, now) })
+	}
+	gone := errors.Is(look, github.NotFound)
 	var guest handoff.Guest
 	if err == nil {
 		guest, err = c.handoff.Probe(ctx, vm)
 	}
-	_, look := c.gh.Runner(ctx, a.target, a.registration)
-	gone := errors.Is(look, github.NotFound)
 	return func(e *entry, now time.Time) {
 		e.notUntil = now.Add(inspectAgain)
+		e.dropped = e.dropped || gone
 		e.guestBusy = err == nil && guest.State == handoff.Delivered && guest.JobStarted
 		if e.guestBusy && e.busy.IsZero() {
 			e.busy = now

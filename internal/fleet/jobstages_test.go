@@ -145,3 +145,26 @@ func TestJobStolenAtAnyStageIsDoneOnce(t *testing.T) {
 		})
 	}
 }
+
+// TestJobThatLandsWhileItsRunnerIsEndedKeepsIt: a runner was idle for its time and a job comes between that decision
+// and the removal of its registration. GitHub's refusal is what tells.
+func TestJobThatLandsWhileItsRunnerIsEndedKeepsIt(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, func(s *setup) {
+			patient(s)
+			s.gh.AssignDelay = 5 * time.Second
+		})
+		b.armGitHub(gh.FaultSpec{Kind: "delay", DelayMS: 15_000, Match: gh.FaultMatch{Method: "DELETE", Path: "**/actions/runners/*"}})
+		first := b.queue(1, time.Minute)
+		b.until(5*time.Minute, "an idle runner", b.online)
+		b.gh.CancelJob(first[0])
+		b.until(10*time.Minute, "its end is asked for", func() bool { return b.gh.Faults()[0].Fired == 1 })
+		b.queue(1, 5*time.Minute)
+		b.served(time.Hour)
+		b.fired()
+		b.jobsRan()
+		b.made(1, 1)
+		b.logged("a job has just landed on it")
+	})
+}

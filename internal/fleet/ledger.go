@@ -65,6 +65,7 @@ type entry struct {
 	ending       bool      // found by the task that destroys it
 	guestBusy    bool      // the guest, asked because the registration was missing, still works
 	missingSince time.Time // its registration was missing from the list since then
+	dropped      bool      // and a look-up by id says so too
 	missingVM    time.Time // it was missing from Proxmox's list since then
 	halted       time.Time // Proxmox shows that its processors stand still since then
 	jobOver      time.Time // its job was missing from GitHub's list of open jobs since then

@@ -226,6 +226,9 @@ func (c change) survives(t *testing.T, fault pve.FaultSpec, executed bool) {
 		if n := b.asked(c.method, c.path); c.usual > 0 && n != want {
 			t.Errorf("%s %s was asked for %d times, want %d", c.method, c.path, n, want)
 		}
+		if n := b.asked(clones.method, clones.path); c.path != clones.path && n != jobs {
+			t.Errorf("%d clones for %d jobs: a VM was given up for it", n, jobs)
+		}
 	})
 }
 

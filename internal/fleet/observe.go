@@ -103,7 +103,7 @@ func (e *entry) state() runner.State {
 		return runner.Draining
 	case e.guestBusy:
 		return runner.Busy
-	case !e.missingSince.IsZero():
+	case e.dropped:
 		return runner.Draining
 	case !e.busy.IsZero():
 		return runner.Busy
