@@ -315,7 +315,7 @@ func TestBusyRunnerIsNeverDestroyedBeforeItsLimit(t *testing.T) {
 		e := o.with(200, "ep", runner.Busy)
 		e.job = rapid.Int64Range(0, 1).Draw(t, "job")
 		if rapid.Bool().Draw(t, "registration missing") {
-			e.missingSince = noon
+			e.missingSince, e.dropped = noon, rapid.Bool().Draw(t, "by id too")
 		}
 		if rapid.Bool().Draw(t, "pool gone") {
 			e.pool = "was renamed"
