@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -41,6 +42,7 @@ the guest agent, take a runner identity and do a job; with --qemu they are real 
 VMs of others that look like Mayfly's lie among VMIDs 200 to 299, inside the resource pool and outside: nobody may touch them.`,
 		Example: `  mayfly sim pve --listen 127.0.0.1:8006
   mayfly sim pve --nodes pve1,pve2 --timing demo
+  mayfly sim pve --cloud-init-drive --snippets-dir /tmp/snippets   # for handoff: snippet and snippets_dir: /tmp/snippets
   mayfly sim pve --qemu=tiny --guest-github 127.0.0.1:3000   # with: mayfly sim gh --listen 127.0.0.1:3000 --runner-url ` + qemu.GuestGitHubURL,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -75,6 +77,9 @@ func (f *simPVE) check() error {
 	}
 	if f.guestGitHub != "" && f.image == "" {
 		return usageError{fmt.Errorf("--guest-github is for --qemu: simulated guests go where their identity says")}
+	}
+	if info, err := os.Stat(f.snippetsDir); f.snippetsDir != "" && (err != nil || !info.IsDir()) {
+		return usageError{fmt.Errorf("--snippets-dir %q: want a folder that is there", f.snippetsDir)}
 	}
 	return nil
 }
