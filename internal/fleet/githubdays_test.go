@@ -60,9 +60,9 @@ func TestShortRunnerListsHarmNoJob(t *testing.T) {
 		t.Run(kind+"/from the beginning", func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				b := newBench(t, nil)
+				b := newBench(t, func(s *setup) { s.gh.AssignDelay = 4 * time.Minute })
 				heal := b.armGitHub(short)
-				b.queue(2, 8*time.Minute)
+				b.queue(2, 4*time.Minute)
 				time.Sleep(7 * time.Minute)
 				b.fired()
 				heal()
