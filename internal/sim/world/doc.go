@@ -1,7 +1,7 @@
 // Package world is what happens inside the VMs of sim/pve: guests that boot, answer the QEMU guest agent protocol,
-// take an identity through run-once.sh as docs/run-once.md says, speak the runner protocol to the server that the
-// identity names, do their one job and power off. [Report] then tells from the stand-ins' own records what became of
-// it all.
+// take an identity through run-once.sh as docs/run-once.md says (from the agent, or from the user-data in their
+// cloud-init drive), speak the runner protocol to the server that the identity names, do their one job and power off.
+// [Report] then tells from the stand-ins' own records what became of it all.
 //
 // `mayfly demo`, `mayfly sim pve` and tests use it: [NewGuests] is a pve.Engine.
 //
