@@ -217,7 +217,10 @@ func (b *bench) silent(pause time.Duration) {
 func TestAnHourOfServerErrorsLosesNothing(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t, func(s *setup) { s.spec.MaxRunners = 2 })
+		b := newBench(t, func(s *setup) {
+			s.spec.MaxRunners = 2
+			s.spec.Timing.Supply = 10 * time.Second // an hour is long
+		})
 		b.queue(1, 65*time.Minute)
 		b.queue(1, 5*time.Minute)
 		b.until(10*time.Minute, "both run", func() bool { return count(b, "in_progress") == 2 })
