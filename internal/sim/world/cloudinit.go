@@ -42,10 +42,11 @@ func (c *runCommand) UnmarshalYAML(unmarshal func(any) error) error {
 // Paths of cloud-init's own files.
 const (
 	cloudInstance = "/var/lib/cloud/instance"
-	cloudUserData = cloudInstance + "/user-data.txt"
-	cloudPickle   = cloudInstance + "/obj.pkl"
 	cloudLastID   = "/var/lib/cloud/data/instance-id"
 )
+
+// cloudCopies are the files in cloudInstance that hold the user-data, as found in a guest with cloud-init 22.4.
+var cloudCopies = []string{"user-data.txt", "user-data.txt.i", "cloud-config.txt", "obj.pkl"}
 
 // Of the shipped template's one command: the name that it runs its script under, and where it finds the identity.
 const (
@@ -63,8 +64,9 @@ func (m *machine) cloudInit() {
 	if last, _ := m.disk.read(cloudLastID); last == m.CloudInit.MetaData {
 		return
 	}
-	for file, text := range map[string]string{cloudLastID: m.CloudInit.MetaData, cloudUserData: m.CloudInit.UserData, cloudPickle: m.CloudInit.UserData} {
-		m.writeFile(file, text, false)
+	m.writeFile(cloudLastID, m.CloudInit.MetaData, false)
+	for _, name := range cloudCopies {
+		m.writeFile(path.Join(cloudInstance, name), m.CloudInit.UserData, false)
 	}
 	switch {
 	case strings.HasPrefix(m.CloudInit.UserData, "#!"):
@@ -146,8 +148,9 @@ func (m *machine) runCmd(r runCommand) outcome {
 // seed is the command of runners/ubuntu-2204/cloud-init/runner-user-data.pkrtpl: cloud-init's copies of the identity go,
 // the identity goes to run-once.sh, and a VM that can't begin powers off.
 func (m *machine) seed(user, url, labels, name string) outcome {
-	m.disk.remove(cloudUserData)
-	m.disk.remove(cloudPickle)
+	for _, copied := range cloudCopies {
+		m.disk.remove(path.Join(cloudInstance, copied))
+	}
 	args, file := []string{"--user", user, "--jit", name}, seedDir+"/jit"
 	if jit, _ := m.disk.read(file); jit == "" {
 		args, file = []string{"--user", user, "--token", url, labels, name}, seedDir+"/token"

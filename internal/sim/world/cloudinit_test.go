@@ -63,7 +63,11 @@ func TestShippedUserDataServesAJob(t *testing.T) {
 				r.gh.AddJobs(gh.JobSpec{Labels: []string{"linux"}, Duration: time.Minute, Steps: []gh.StepSpec{{Run: "hostname"}}})
 				r.seed(201, shipped(t, v))
 				time.Sleep(30 * time.Second)
-				for _, file := range []string{"/run/mayfly-seed", "/run/mayfly-seed/" + way, "/var/lib/cloud/instance/user-data.txt", "/run/mayfly/identity"} {
+				const copies = "/var/lib/cloud/instance/"
+				for _, file := range []string{
+					"/run/mayfly-seed/" + way, "/run/mayfly/identity", copies + "user-data.txt", copies + "user-data.txt.i",
+					copies + "cloud-config.txt", copies + "obj.pkl",
+				} {
 					if _, err := r.ReadFile(201, file); err == nil {
 						t.Errorf("%s is there in the job", file)
 					}
@@ -106,7 +110,10 @@ runcmd:
 	inRoom(t, GuestOptions{}, func(r *room) {
 		r.seed(201, userData)
 		time.Sleep(time.Second)
-		want := map[string]string{"/srv/deep/plain": "one\ntwo", "/srv/encoded": "three", "/srv/log": "given\nagain\n", "/etc/hostname": "given\n"}
+		want := map[string]string{
+			"/var/lib/cloud/instance/user-data.txt": userData,
+			"/srv/deep/plain":                       "one\ntwo", "/srv/encoded": "three", "/srv/log": "given\nagain\n", "/etc/hostname": "given\n",
+		}
 		for file, text := range want {
 			if got, err := r.ReadFile(201, file); err != nil || got != text {
 				t.Errorf("%s: %q, %v; want %q", file, got, err, text)
