@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"mayfly/internal/runner"
 )
 
 // completeEndpoints makes proxmox.endpoints, cleaned, out of whichever of url and endpoints was set in the strongest
@@ -81,11 +83,19 @@ func (l *loader) parseURL(path, text string, from Origin, f form) (*url.URL, boo
 	case strings.Contains(text, "@"):
 		l.problem(from, path, "an address with a user in it", f.want)
 	case err != nil || !f.matches(text) || u.Hostname() == "" || !validPort(u.Port()):
-		l.problem(from, path, fmt.Sprintf("%q is not such an address", text), f.want)
+		l.problem(from, path, fmt.Sprintf("%q is not such an address", withoutQuery(text)), f.want)
 	default:
 		return u, true
 	}
 	return nil, false
+}
+
+// withoutQuery leaves out what people put behind an address that is none of ours: tokens, too.
+func withoutQuery(address string) string {
+	if i := strings.IndexAny(address, "?#"); i >= 0 {
+		return address[:i+1] + runner.Redacted
+	}
+	return address
 }
 
 func validPort(port string) bool {

@@ -89,7 +89,11 @@ func (l *loader) readSecretFile(s secretKey, path string, from Origin) {
 	from.Through = path
 	text, err := l.opts.ReadFile(path)
 	if err != nil {
-		l.problem(from, s.file.path, fmt.Sprintf("%s can't be read: %s", path, cause(err)), "want a file that holds the secret and nothing else")
+		words, want := fmt.Sprintf("%s can't be read: %s", path, cause(err)), "want a file that holds the secret and nothing else"
+		if looksSecret(path) {
+			words, want = "no file has this name, which looks like a secret itself and isn't shown", want+"; the secret itself goes into "+s.secret.tag("env")
+		}
+		l.problem(from, s.file.path, words, want)
 		l.origins[s.secret.path] = from
 		return
 	}
@@ -97,6 +101,13 @@ func (l *loader) readSecretFile(s secretKey, path string, from Origin) {
 		l.warn(from, s.file.path, fmt.Sprintf("every user of this machine can read %s; chmod 600 %s", path, path))
 	}
 	l.setSecret(s.secret, string(text), from)
+}
+
+// looksSecret reports whether the name of a file is rather what should be in it: long, and neither a path nor with an
+// extension. Proxmox's secrets have 36 characters, GitHub's 40 and more.
+func looksSecret(name string) bool {
+	const shortest = 36
+	return len(name) >= shortest && !strings.ContainsAny(name, "/.")
 }
 
 // warnReadable warns of a secret that stands in a configuration file that everybody can read.

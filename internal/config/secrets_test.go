@@ -143,3 +143,32 @@ func TestFlagsWinOverAll(t *testing.T) {
 		t.Errorf("level %s from %s, listen %q", c.Log.Level, origins["log.level"], c.Web.Listen)
 	}
 }
+
+func TestASecretInTheWrongPlaceIsNotShown(t *testing.T) {
+	const secret = "github_pat_11ABCDEFG0thisIsNoToken_9x7w5v"
+	for _, tc := range []struct{ name, variable, value, yaml, words string }{
+		{"as the name of its file", "GITHUB_TOKEN_FILE", secret, "", "GITHUB_TOKEN_FILE: github.token_file: no file has this name"},
+		{"in an address's query", "GITHUB_API_URL", "https://api.github.com/?access_token=" + secret, "", `"https://api.github.com/?***" is not such an address`},
+		{"in Proxmox's address", "PROXMOX_URL", "https://127.0.0.1:8006/#" + secret, "", `"https://127.0.0.1:8006/#***" is not such an address`},
+		{"as a key", "", "", "github:\n  " + secret + ": token\n", "github.github_p…: unknown key"},
+		{"as an alias", "", "", "github:\n  token: *" + secret + "\n", "no anchor of this name"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			vars := required()
+			o := config.LoadOptions{}
+			if tc.variable == "GITHUB_TOKEN_FILE" {
+				delete(vars, "GITHUB_TOKEN")
+			}
+			if tc.variable != "" {
+				vars[tc.variable] = tc.value
+			} else {
+				o.File = write(t, "mayfly.yaml", tc.yaml, 0o600)
+			}
+			o.Env = environ(vars)
+			_, _, err := config.Load(o)
+			if err == nil || strings.Contains(err.Error(), secret) || !strings.Contains(err.Error(), tc.words) {
+				t.Errorf("%v; want %q, and not the secret", err, tc.words)
+			}
+		})
+	}
+}

@@ -21,6 +21,12 @@ const (
 	maxEntries  = 20_000
 )
 
+// A key that is longer than longestKey isn't shown in full: Proxmox's secrets have 36 characters, GitHub's 40 and more.
+const (
+	longestKey = 32
+	shownOfKey = 8
+)
+
 // readYAML decodes mayfly.yaml into file. It reports every unknown key and every value of a wrong type with its place,
 // and records where each value stands. It returns false when the text isn't YAML at all.
 func readYAML(name string, text []byte, file *File, origins Origins, r *report) bool {
@@ -111,7 +117,7 @@ func (d *decoder) plain(path string, node ast.Node, depth int) (ast.Node, int) {
 		case *ast.AliasNode:
 			target, ok := d.anchors[n]
 			if !ok {
-				d.report.problem(d.origin(n), path, fmt.Sprintf("no anchor &%s before this alias", n.Value.String()), "")
+				d.report.problem(d.origin(n), path, "no anchor of this name before the alias", "")
 				return nil, depth
 			}
 			node = target
@@ -142,6 +148,10 @@ func (d *decoder) group(path string, v reflect.Value, node ast.Node, depth int) 
 			want := "keys here: " + strings.Join(keyNames(v.Type()), ", ")
 			if near, ok := nearest(e.key, keyNames(v.Type())); ok {
 				want = fmt.Sprintf("did you mean %q?", near)
+			}
+			// Longer than any key: a secret that stands where its key belongs, perhaps.
+			if len(e.key) > longestKey {
+				at = dot(path, strings.ToValidUTF8(e.key[:shownOfKey], "")+"…")
 			}
 			d.report.problem(d.origin(e.keyNode), at, "unknown key", want)
 		case seen[e.key]:

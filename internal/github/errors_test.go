@@ -372,6 +372,17 @@ func TestSecretsStayOutOfErrorsAndLogs(t *testing.T) {
 	}
 }
 
+func TestAnIdentityInAMessageIsNotShown(t *testing.T) {
+	identity := strings.Repeat("eyIucnVubmVyIjoi/+", 12) + "=="
+	c := newClient(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		say(w, http.StatusInternalServerError, object{"message": "can't store " + identity + ", see https://docs.github.com/rest/actions/self-hosted-runners"})
+	}))
+	_, err := c.CreateJITConfig(t.Context(), octo, "r-1", []string{"x"}, 1)
+	if err == nil || strings.Contains(err.Error(), "eyIucnVubmVy") || !strings.Contains(err.Error(), "self-hosted-runners") {
+		t.Errorf("%v; want the message without the identity", err)
+	}
+}
+
 func TestKindsAreErrorsOfTheirOwn(t *testing.T) {
 	kinds := []Kind{NotFound, Busy, Exists, RateLimited, Unauthorized, Permission, Invalid, Unavailable, MaybeHappened}
 	words := map[string]bool{}

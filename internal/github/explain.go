@@ -124,10 +124,15 @@ func contextOf(err error) error {
 // tokens is the form of GitHub's own credentials.
 var tokens = regexp.MustCompile(`gh[pousr]_[A-Za-z0-9._-]{20,}|github_pat_[A-Za-z0-9_]{20,}`)
 
+// identities is what no word and no address is: so much base64 without a break. An identity that GitHub made is nothing that
+// we know yet when its reply ends in an error.
+var identities = regexp.MustCompile(`[A-Za-z0-9+/=_-]{80,}`)
+
 // scrub takes credentials out of a text of somebody else's.
 func scrub(s string, token runner.Secret) string {
 	s = strings.ReplaceAll(s, token.Reveal(), runner.Redacted)
-	return tokens.ReplaceAllString(s, runner.Redacted)
+	s = tokens.ReplaceAllString(s, runner.Redacted)
+	return identities.ReplaceAllString(s, runner.Redacted)
 }
 
 // clean makes somebody else's text fit for an error: one line, no credentials, not too long.

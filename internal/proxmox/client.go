@@ -100,6 +100,12 @@ func New(o Options) (*Client, error) {
 	return c, nil
 }
 
+// Format prints the client as where it speaks to, whatever the verb: with one that doesn't fit a struct (%q, %x) fmt
+// follows pointers after all, and would print the token.
+func (c *Client) Format(f fmt.State, _ rune) {
+	_, _ = fmt.Fprintf(f, "proxmox client of %d endpoints", len(c.ends.list))
+}
+
 // Close closes idle connections. Calls that are under way go on.
 func (c *Client) Close() {
 	if c.own != nil {

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// keys are the client's own secrets. They stay behind a pointer: fmt follows none inside a struct, so that a client
-// that is printed shows an address. (A runner.Secret in an unexported field would show: fmt can't call its methods.)
+// keys are the client's own secrets. [Client.Format] keeps them from being printed with the client. (A runner.Secret in an
+// unexported field would show: fmt can't call its methods.)
 type keys struct {
 	auth  string   // the Authorization header
 	forms []string // the secret, in every form that a server might repeat

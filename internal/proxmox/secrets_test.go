@@ -77,7 +77,7 @@ func TestSecretsShowNowhere(t *testing.T) {
 		}
 	}
 	c := newClient(t, nil, "https://pve1:8006")
-	if shown := fmt.Sprintf("%v %+v %#v", c, c, *c); strings.Contains(shown, planted) {
+	if shown := fmt.Sprintf("%v %+v %#v %q %x %d %#v", c, c, c, c, c, c, *c); strings.Contains(shown, planted) {
 		t.Errorf("the client prints its token: %s", shown)
 	}
 }
