@@ -134,17 +134,20 @@ func (c *Controller) giveUp(err error) outcome {
 		e.lastWord = e.failed
 		e.tries, e.notUntil = 0, time.Time{}
 		c.log.Error("runner failed", "runner", e.name, "vmid", e.vmid, "node", e.node, "pool", e.pool, "reason", err)
-		c.hold(e.pool, e.failed, now)
+		c.hold(e, e.failed, now)
 	}
 }
 
-// hold makes a pool wait after a failure, longer each time.
-func (c *Controller) hold(pool, why string, now time.Time) {
-	b := c.ledger.backoff[pool]
-	b.failures++
+// hold makes a pool wait after a runner failed, longer each time. Runners that were on their way together and fail for one
+// cause count as one failure: only one that was made after the last wait had begun shows that waiting didn't help.
+func (c *Controller) hold(e *entry, why string, now time.Time) {
+	b := c.ledger.backoff[e.pool]
 	b.why = why
-	b.until = now.Add(deferred(c.spec.Timing, b.failures))
-	c.ledger.backoff[pool] = b
+	if b.failures == 0 || e.created.After(b.since) {
+		b.failures++
+		b.since, b.until = now, now.Add(deferred(c.spec.Timing, b.failures))
+	}
+	c.ledger.backoff[e.pool] = b
 }
 
 // forget drops a runner whose VM is gone. Its VMID rests from now on.

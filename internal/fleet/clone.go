@@ -127,7 +127,7 @@ func (c *Controller) findClone(ctx context.Context, a action, asked time.Time, l
 func (c *Controller) notCloned(err error) outcome {
 	return func(e *entry, now time.Time) {
 		c.log.Error("clone failed", "runner", e.name, "vmid", e.vmid, "node", e.node, "pool", e.pool, "reason", err)
-		c.hold(e.pool, err.Error(), now)
+		c.hold(e, err.Error(), now)
 		if errors.Is(err, proxmox.MaybeHappened) || errors.Is(err, context.DeadlineExceeded) {
 			// It may still come: a daemon that hung runs the request when it wakes. Look for its task.
 			c.scanSince = e.created.Add(-taskSlack)

@@ -120,7 +120,7 @@ func (c *Controller) stepFailed(err error) outcome {
 func (c *Controller) disowned(err error) outcome {
 	return func(e *entry, now time.Time) {
 		c.log.Error("runner disowned", "runner", e.name, "vmid", e.vmid, "node", e.node, "pool", e.pool, "reason", err)
-		c.hold(e.pool, err.Error(), now)
+		c.hold(e, err.Error(), now)
 		c.forget(e, now)
 	}
 }

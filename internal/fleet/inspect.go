@@ -7,6 +7,7 @@ import (
 
 	"mayfly/internal/github"
 	"mayfly/internal/handoff"
+	"mayfly/internal/runner"
 )
 
 // inspectAgain is how long to wait between two questions to a guest whose registration is gone.
@@ -15,11 +16,17 @@ const inspectAgain = 5 * time.Second
 // deafFactor is how much longer than GoneConfirm a guest that doesn't answer is kept: it can't say that no job runs.
 const deafFactor = 4
 
+// errAgentOff is in place of the answer of a guest that can't be asked.
+var errAgentOff = errors.New("the template's guest agent is off")
+
 // inspect asks a guest whose registration GitHub lists no more. Usually its job is over and it will power off. GitHub's
 // list may also have missed it, which a look-up by id tells; or it is a ghost that no job will ever reach.
 func (c *Controller) inspect(ctx context.Context, a action) outcome {
 	vm := handoff.VM{Node: a.node, VMID: a.vmid}
-	result, over, err := c.handoff.Result(ctx, vm)
+	result, over, err := runner.Result{}, false, errAgentOff
+	if !a.agentOff {
+		result, over, err = c.handoff.Result(ctx, vm)
+	}
 	if err == nil && over {
 		return done(func(e *entry, now time.Time) {
 			e.result, e.finished = result, now

@@ -97,6 +97,7 @@ type Quarantine struct {
 // backoff is a growing wait.
 type backoff struct {
 	failures int
+	since    time.Time
 	until    time.Time
 	why      string
 }

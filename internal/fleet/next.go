@@ -236,7 +236,9 @@ func (p *planner) watch(e *entry) {
 	if e.missingSince.IsZero() || !e.finished.IsZero() { // finished: it has said all, and lingers
 		return
 	}
-	p.act(e, action{step: StepInspect, why: "its registration is gone"})
+	pool, _ := p.s.Pool(e.pool)
+	t := p.o.supply.templates[pool.Template]
+	p.act(e, action{step: StepInspect, why: "its registration is gone", agentOff: t.id != 0 && !t.cfg.AgentEnabled})
 }
 
 func (l *ledger) isQuarantined(vmid int) bool {

@@ -52,6 +52,8 @@ type action struct {
 	lookIn       []runner.Target
 	// seeded says that an identity waits in the VM's user-data.
 	seeded bool
+	// agentOff says that the guest can't be asked: the template's guest agent is off.
+	agentOff bool
 	// noTags and noMAC leave those alone: the token may not set them, as an earlier refusal told.
 	noTags, noMAC bool
 }
@@ -272,8 +274,12 @@ func (p *planner) held(j runner.Job, pool runner.Pool) (Reason, bool) {
 	}
 	if b := l.backoff[pool.Name]; p.now.Before(b.until) {
 		p.wakeAt(b.until)
-		return Reason{WaitBackoff, fmt.Sprintf("pool %s waits %s after %d failures in a row: %s",
-			pool.Name, b.until.Sub(p.now).Round(time.Second), b.failures, b.why)}, true
+		times := "1 failure"
+		if b.failures > 1 {
+			times = fmt.Sprintf("%d failures in a row", b.failures)
+		}
+		return Reason{WaitBackoff, fmt.Sprintf("pool %s waits %s after %s: %s",
+			pool.Name, b.until.Sub(p.now).Round(time.Second), times, b.why)}, true
 	}
 	if p.o.queue.demand.At.Before(l.turn[pool.Name]) {
 		p.d.github = true

@@ -198,6 +198,23 @@ func TestStartThatFailsSaysTheCauseFromItsTaskLog(t *testing.T) {
 	})
 }
 
+// TestRunnersThatFailTogetherCountAsOneFailure: five VMs that don't start for one cause are no reason to wait as long as
+// after five tries.
+func TestRunnersThatFailTogetherCountAsOneFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, func(s *setup) { s.spec.Pools[0].Memory = 300 * runner.GiB })
+		b.queue(5, time.Minute)
+		failed := func() int { return strings.Count(b.log.String(), `msg="runner failed"`) }
+		b.until(time.Minute, "the first failures", func() bool { return failed() >= 5 })
+		if strings.Contains(b.log.String(), "failures in a row") {
+			t.Error("five failures at once count as more than one")
+		}
+		b.logged("after 1 failure: ")
+		b.until(5*time.Minute, "the next ones", func() bool { return failed() > 5 })
+		b.until(time.Minute, "their wait", func() bool { return strings.Contains(b.log.String(), "after 2 failures in a row: ") })
+	})
+}
+
 func TestAgentThatNeverAnswersCostsItsVMAndSaysSo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var made atomic.Int32
