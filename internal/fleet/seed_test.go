@@ -3,6 +3,7 @@ package fleet_test
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -12,6 +13,7 @@ import (
 	"mayfly/internal/fleet"
 	"mayfly/internal/handoff"
 	"mayfly/internal/sim/gh"
+	"mayfly/internal/sim/pve"
 	"mayfly/runners"
 )
 
@@ -116,6 +118,10 @@ func TestAutoChoosesByTheTemplatesAgentAndSaysWhy(t *testing.T) {
 				b.served(2 * time.Hour)
 				if log := b.log.String(); !strings.Contains(log, tc.way) || !strings.Contains(log, tc.why) {
 					t.Errorf("the log doesn't say %s, %s", tc.way, tc.why)
+				}
+				asked := slices.ContainsFunc(b.pve.State().Requests, func(r pve.RequestState) bool { return strings.Contains(r.Path, "/agent/") })
+				if asked == tc.off {
+					t.Errorf("the guest agent was asked: %t", asked)
 				}
 			})
 		})

@@ -68,7 +68,7 @@ func shells(t *testing.T) map[string][]string {
 		if err != nil {
 			continue
 		}
-		if real, err := filepath.EvalSymlinks("/bin/sh"); err == nil && filepath.Base(real) == shell[0] {
+		if sh, err := filepath.EvalSymlinks("/bin/sh"); err == nil && filepath.Base(sh) == shell[0] {
 			continue // it is sh
 		}
 		found[shell[0]] = append([]string{path}, shell[1:]...)

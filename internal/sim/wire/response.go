@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -90,7 +91,7 @@ func (w *response) statusLine() string {
 func (w *response) finish(closing bool) {
 	now := time.Now().UTC().Format(http.TimeFormat)
 	w.header.Set("Date", now)
-	w.header.Set("Content-Length", fmt.Sprint(w.body.Len()))
+	w.header.Set("Content-Length", strconv.Itoa(w.body.Len()))
 	w.header.Set("Connection", "Keep-Alive")
 	if closing {
 		w.header.Set("Connection", "close")
