@@ -5,8 +5,11 @@ package crash
 import (
 	"fmt"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
+
+	"mayfly/test/process"
 )
 
 // dispatcher is `mayfly run` over all its starts.
@@ -15,8 +18,8 @@ type dispatcher struct {
 	t    *testing.T
 	env  []string
 	args []string
-	log  *journal
-	run  *process
+	log  *process.Journal
+	run  *process.Process
 	last moment // as seen last, for the report of a failure
 }
 
@@ -25,8 +28,8 @@ type dispatcher struct {
 func newDispatcher(t *testing.T, s *standIns, config string, set ...string) *dispatcher {
 	t.Helper()
 	d := &dispatcher{
-		standIns: s, t: t, log: &journal{},
-		env: environment(append([]string{
+		standIns: s, t: t, log: &process.Journal{},
+		env: process.Environment(append([]string{
 			"PROXMOX_URL=" + s.pve.URL,
 			"PROXMOX_FINGERPRINT=" + s.pve.Fingerprint,
 			"PROXMOX_NODE=" + s.pve.Node,
@@ -54,8 +57,8 @@ func (d *dispatcher) report() {
 		return
 	}
 	d.t.Logf("left:\n%s", lines(d.last.left()))
-	d.t.Logf("the dispatcher's log:\n%s", d.log.tail(logLines))
-	if text := d.standIns.log.tail(logLines / 4); text != "" {
+	d.t.Logf("the dispatcher's log:\n%s", d.log.Tail(logLines))
+	if text := d.standIns.log.Tail(logLines / 4); text != "" {
 		d.t.Logf("the stand-ins' log:\n%s", text)
 	}
 }
@@ -65,22 +68,22 @@ const logLines = 400
 
 func (d *dispatcher) start() {
 	d.t.Helper()
-	d.log.note("start")
-	d.run = launch(d.t, "mayfly run", d.log, nil, d.env, d.args...)
+	d.log.Note("start")
+	d.run = process.Start(d.t, process.Options{Env: d.env, Stdout: d.log, Stderr: d.log}, process.Program(), d.args...)
 }
 
 // kill is kill -9. It wants the process to have been alive until then.
 func (d *dispatcher) kill() {
 	d.t.Helper()
 	d.mustLive()
-	d.run.kill()
-	d.log.note("kill -9")
+	d.run.End(syscall.SIGKILL)
+	d.log.Note("kill -9")
 }
 
 func (d *dispatcher) mustLive() {
 	d.t.Helper()
-	if !d.run.alive() {
-		d.t.Fatalf("mayfly run ended by itself: %v", d.run.err)
+	if !d.run.Alive() {
+		d.t.Fatalf("mayfly run ended by itself: %v", d.run.Wait())
 	}
 }
 

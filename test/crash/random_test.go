@@ -65,7 +65,7 @@ func TestKilledAtRandomThroughAHundredJobs(t *testing.T) {
 	if kills == 0 {
 		t.Error("it was never killed")
 	}
-	d.run.terminate()
+	d.run.Terminate(d.t)
 	t.Logf("%d jobs on %d VMs, up to %d at once, %d kills: done after %s, nothing left after %s", randomJobs, len(m.ours()), m.atOnce(),
 		kills, done.Round(time.Second), over.Sub(began).Round(time.Second))
 }

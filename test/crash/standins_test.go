@@ -3,11 +3,8 @@
 package crash
 
 import (
-	"bytes"
 	"crypto/tls"
-	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -16,12 +13,13 @@ import (
 
 	"mayfly/internal/sim/gh"
 	"mayfly/internal/sim/pve"
+	"mayfly/test/process"
 )
 
 // standIns are `mayfly sim pve` and `mayfly sim gh`, each a process of its own.
 type standIns struct {
 	t   *testing.T
-	log *journal
+	log *process.Journal
 	pve pve.Info
 	gh  gh.Info
 	web *http.Client
@@ -29,33 +27,16 @@ type standIns struct {
 
 func newStandIns(t *testing.T, seed uint64) *standIns {
 	t.Helper()
-	s := &standIns{t: t, log: &journal{}, web: &http.Client{
+	s := &standIns{t: t, log: &process.Journal{}, web: &http.Client{
 		Timeout: time.Minute,
 		// The doors are asked at the address that the stand-in itself told, on this machine.
 		Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}},
 	}}
 	t.Cleanup(s.web.CloseIdleConnections)
-	s.sim("pve", seed, &s.pve)
-	s.sim("gh", seed, &s.gh)
+	more := []string{"--listen", "127.0.0.1:0", "--seed", strconv.FormatUint(seed, 10)}
+	process.StandIn(t, s.log, &s.pve, append([]string{"pve"}, more...)...)
+	process.StandIn(t, s.log, &s.gh, append([]string{"gh"}, more...)...)
 	return s
-}
-
-// sim starts a stand-in and reads the line in which it says how to reach it.
-func (s *standIns) sim(side string, seed uint64, info any) {
-	s.t.Helper()
-	args := []string{"sim", side, "--listen", "127.0.0.1:0", "--seed", strconv.FormatUint(seed, 10)}
-	out := newAnnouncement(s.log)
-	p := launch(s.t, "mayfly sim "+side, s.log, out, environment(), args...)
-	select {
-	case line := <-out.line:
-		if err := json.Unmarshal([]byte(line), info); err != nil {
-			s.t.Fatalf("mayfly sim %s says %q first: %v", side, line, err)
-		}
-	case <-p.ended:
-		s.t.Fatalf("mayfly sim %s: %v\n%s", side, p.err, s.log.tail(20))
-	case <-time.After(beginning):
-		s.t.Fatalf("mayfly sim %s says nothing\n%s", side, s.log.tail(20))
-	}
 }
 
 // moment is what both sides are and were.
@@ -127,41 +108,12 @@ func (d door) remove(id int64) {
 	d.s.call(http.MethodDelete, fmt.Sprintf("%s?id=%d", d.url, id), nil, nil)
 }
 
-// call makes a request and wants it to succeed.
+// call makes a request of a door, or of GitHub with its token, and wants it to succeed.
 func (s *standIns) call(method, url string, body, into any) {
 	s.t.Helper()
-	var payload io.Reader
-	if body != nil {
-		text, err := json.Marshal(body)
-		if err != nil {
-			s.t.Fatal(err)
-		}
-		payload = bytes.NewReader(text)
-	}
-	req, err := http.NewRequestWithContext(s.t.Context(), method, url, payload)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	req.Header.Set("Content-Type", "application/json")
+	auth := ""
 	if strings.HasPrefix(url, s.gh.APIURL) {
-		req.Header.Set("Authorization", "Bearer "+s.gh.Token)
+		auth = "Bearer " + s.gh.Token
 	}
-	resp, err := s.web.Do(req)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	if err != nil {
-		s.t.Fatalf("%s %s: %v", method, url, err)
-	}
-	if resp.StatusCode/100 != 2 {
-		s.t.Fatalf("%s %s: %s: %s", method, url, resp.Status, text)
-	}
-	if into == nil {
-		return
-	}
-	if err := json.Unmarshal(text, into); err != nil {
-		s.t.Fatalf("%s %s: %v in %.200s", method, url, err, text)
-	}
+	process.Call(s.t, s.web, method, url, auth, body, into)
 }

@@ -172,7 +172,7 @@ func (d *dispatcher) recover(killed moment, cancelled []int64, most int, restart
 	end, over := d.untilOver()
 	rec.over, rec.vms = over.Sub(began), len(end.ours())
 	d.check(end, cancelled, most)
-	d.run.terminate()
+	d.run.Terminate(d.t)
 	return rec
 }
 

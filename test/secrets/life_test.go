@@ -12,13 +12,15 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"mayfly/test/process"
 )
 
 // life is a dispatcher's, between the stand-ins, and what is seen of it.
 type life struct {
 	*standIns
 	evidence
-	run *process
+	run *heard
 	// dir is all that the process may write to: home, work and tmp are in it.
 	dir    string
 	format string // of the log
@@ -66,12 +68,12 @@ func (l *life) secrets() []string {
 // the user put there.
 func (l *life) begin(own bool, env []string, args ...string) {
 	l.t.Helper()
-	env = environment(append(env, "HOME="+filepath.Join(l.dir, "home"), "TMPDIR="+filepath.Join(l.dir, "tmp"))...)
+	env = process.Environment(append(env, "HOME="+filepath.Join(l.dir, "home"), "TMPDIR="+filepath.Join(l.dir, "tmp"))...)
 	args = append([]string{"run", "--listen", "127.0.0.1:0", "--log-level", "debug", "--log-format", l.format}, args...)
-	l.run = launch(l.t, filepath.Join(l.dir, "work"), "", env, binary, args...)
+	l.run = launch(l.t, filepath.Join(l.dir, "work"), "", env, process.Program(), args...)
 	except := 0
 	if own {
-		except = l.run.cmd.Process.Pid
+		except = l.run.PID()
 	}
 	l.watching.Go(func() { l.watch(except) })
 	l.t.Cleanup(l.unwatch)
@@ -128,8 +130,8 @@ func (l *life) unwatch() {
 func (l *life) until(what string, ok func() bool) {
 	l.t.Helper()
 	for deadline := time.Now().Add(patience); !ok(); time.Sleep(glance) {
-		if !l.run.alive() || time.Now().After(deadline) {
-			l.t.Fatalf("waited for: %s; %s\n%s", what, l.run.name, tail(l.run.out.String()))
+		if !l.run.Alive() || time.Now().After(deadline) {
+			l.t.Fatalf("waited for: %s; %s\n%s", what, l.run.Name, tail(l.run.out.String()))
 		}
 	}
 }
@@ -148,8 +150,8 @@ func (l *life) over() bool {
 func (l *life) end(sig syscall.Signal, place string) []text {
 	l.t.Helper()
 	l.unwatch()
-	l.run.end(sig)
-	l.add(place, l.run.name, l.run.out.String())
+	l.run.End(sig)
+	l.add(place, l.run.Name, l.run.out.String())
 	l.tasks(l.standIns)
 	l.requests(l.standIns)
 	l.files(l.t, l.dir)

@@ -13,6 +13,7 @@ import (
 	"mayfly/internal/github"
 	"mayfly/internal/proxmox"
 	"mayfly/internal/runner"
+	"mayfly/test/process"
 )
 
 // childRole says that this process is a child of the test, and what it is to do.
@@ -79,8 +80,8 @@ func holders(githubToken, proxmoxSecret, jit string) ([]any, error) {
 
 func TestAPanicShowsNoSecret(t *testing.T) {
 	const githubToken, proxmoxSecret, jit = "ghp_APanicThatShowsATokenIsALeak0000", "5c1d7f0e-9a53-4a7e-b6c1-panicpanic01", "eyJhIjoiYW4gaWRlbnRpdHkgdGhhdCBpcyBub25lIn0K"
-	p := launch(t, t.TempDir(), "", environment(childRole+"="+roleValues), os.Args[0], githubToken, proxmoxSecret, jit)
-	<-p.ended
+	p := launch(t, t.TempDir(), "", process.Environment(childRole+"="+roleValues), os.Args[0], githubToken, proxmoxSecret, jit)
+	_ = p.Wait()
 	said := p.out.String()
 	if !strings.Contains(said, "panic: ") || !strings.Contains(said, runner.Redacted) || !strings.Contains(said, "goroutine 1") {
 		t.Fatalf("not the panic that it should be:\n%s", said)

@@ -17,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"mayfly/test/process"
 )
 
 // plant is a secret in one of its forms, as it might lie somewhere. Each has a secret of its own, so that it is found for
@@ -118,26 +120,26 @@ func TestASecretThatIsPlantedAnywhereIsFoundInEveryForm(t *testing.T) {
 // plantInProcesses has programs say secrets, have them in their arguments and in their environment, and die of them.
 func (l *life) plantInProcesses(texts []string) {
 	l.t.Helper()
-	env := environment(childRole + "=" + roleWait)
+	env := process.Environment(childRole + "=" + roleWait)
 	for i, text := range texts {
 		env = append(env, fmt.Sprintf("PLANTED_%d=%s", i, text))
 		// The program's own words about what it was given wrongly.
-		p := launch(l.t, l.dir, "", environment(childRole+"="), binary, "run", "--log-level", text)
-		<-p.ended
+		p := launch(l.t, l.dir, "", process.Environment(childRole+"="), process.Program(), "run", "--log-level", text)
+		_ = p.Wait()
 		l.add(placeErrors, "mayfly run --log-level", p.out.String())
 	}
-	said := launch(l.t, l.dir, strings.Join(texts, "\n"), environment(), "sh", "-c", "cat >&2")
-	<-said.ended
+	said := launch(l.t, l.dir, strings.Join(texts, "\n"), process.Environment(), "sh", "-c", "cat >&2")
+	_ = said.Wait()
 	l.add(placeLog, "said", said.out.String())
-	died := launch(l.t, l.dir, "", environment(childRole+"="+rolePanic), os.Args[0], texts...)
-	<-died.ended
+	died := launch(l.t, l.dir, "", process.Environment(childRole+"="+rolePanic), os.Args[0], texts...)
+	_ = died.Wait()
 	l.add(placePanic, "died", died.out.String())
 
-	withArguments := launch(l.t, l.dir, "", environment(childRole+"="+roleWait), os.Args[0], texts...)
+	withArguments := launch(l.t, l.dir, "", process.Environment(childRole+"="+roleWait), os.Args[0], texts...)
 	withEnvironment := launch(l.t, l.dir, "", env, os.Args[0])
 	l.processes(0)
-	withArguments.end(syscall.SIGKILL)
-	withEnvironment.end(syscall.SIGKILL)
+	withArguments.End(syscall.SIGKILL)
+	withEnvironment.End(syscall.SIGKILL)
 }
 
 // plantInProxmox has the administrator write secrets into a VM's notes, asks for addresses with secrets, and lets tasks fail

@@ -1,12 +1,10 @@
 package secrets
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"crypto/tls"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -15,13 +13,13 @@ import (
 
 	"mayfly/internal/sim/gh"
 	"mayfly/internal/sim/pve"
+	"mayfly/test/process"
 )
 
-// beginning is how long a program may take to say its first line, patience how long anything else may take.
+// patience is how long anything may take.
 const (
-	beginning = 30 * time.Second
-	patience  = time.Minute
-	glance    = 100 * time.Millisecond
+	patience = time.Minute
+	glance   = 100 * time.Millisecond
 )
 
 // standIns are `mayfly sim pve` and `mayfly sim gh`, each a process of its own, with a tap before each.
@@ -57,18 +55,8 @@ func newStandIns(t *testing.T, seed int, proxmox ...string) *standIns {
 
 func (s *standIns) start(info any, side string, seed int, more ...string) {
 	s.t.Helper()
-	args := append([]string{"sim", side, "--timing", "demo", "--seed", strconv.Itoa(seed), "--log-level", "error"}, more...)
-	p := launch(s.t, s.t.TempDir(), "", environment(), binary, args...)
-
-	for deadline := time.Now().Add(beginning); ; time.Sleep(glance) {
-		line, _, whole := strings.Cut(p.out.String(), "\n")
-		switch {
-		case whole && json.Unmarshal([]byte(line), info) == nil:
-			return
-		case whole, !p.alive(), time.Now().After(deadline):
-			s.t.Fatalf("%s says first: %q", p.name, p.out.String())
-		}
-	}
+	args := append([]string{side, "--timing", "demo", "--seed", strconv.Itoa(seed), "--log-level", "error"}, more...)
+	process.StandIn(s.t, &process.Journal{}, info, args...)
 }
 
 // known are the tokens that exist from the start.
@@ -143,39 +131,7 @@ func (s *standIns) admin(method, path string, body map[string]any, into any) {
 // call makes a request and wants it to succeed.
 func (s *standIns) call(method, url, auth string, body, into any) {
 	s.t.Helper()
-	var payload io.Reader
-	if body != nil {
-		text, err := json.Marshal(body)
-		if err != nil {
-			s.t.Fatal(err)
-		}
-		payload = bytes.NewReader(text)
-	}
-	req, err := http.NewRequestWithContext(s.t.Context(), method, url, payload)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	if body != nil {
-		req.Header.Set("Content-Type", "application/json")
-	}
-	if auth != "" {
-		req.Header.Set("Authorization", auth)
-	}
-	resp, err := s.web.Do(req)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	if err != nil || resp.StatusCode/100 != 2 {
-		s.t.Fatalf("%s %.100s: %s %v %.300s", method, url, resp.Status, err, text)
-	}
-	if into == nil {
-		return
-	}
-	if err := json.Unmarshal(text, into); err != nil {
-		s.t.Fatalf("%s %.100s: %v in %.300s", method, url, err, text)
-	}
+	process.Call(s.t, s.web, method, url, auth, body, into)
 }
 
 // armed is a fault in place.

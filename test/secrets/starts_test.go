@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"mayfly/test/process"
 )
 
 // TestAStartThatFailsShowsNoSecret makes the mistakes that people make with secrets: put them where they don't belong, copy
@@ -71,10 +73,10 @@ func TestAStartThatFailsShowsNoSecret(t *testing.T) {
 			t.Parallel()
 			for _, command := range [][]string{{"run", "--listen", "127.0.0.1:0"}, {"config", "check"}, {"config", "show", "--origin"}} {
 				args := append(append([]string{}, command...), "--log-level", "debug")
-				p := launch(t, t.TempDir(), "", environment(tc.env...), binary, append(args, tc.args...)...)
-				<-p.ended
+				p := launch(t, t.TempDir(), "", process.Environment(tc.env...), process.Program(), append(args, tc.args...)...)
+				_ = p.Wait()
 				said := p.out.String()
-				if command[0] == "run" && (p.err == nil || strings.TrimSpace(said) == "") {
+				if command[0] == "run" && (p.Wait() == nil || strings.TrimSpace(said) == "") {
 					t.Errorf("%q starts: %s", command, said)
 				}
 				var needles []needle
