@@ -206,6 +206,9 @@ func (c *Controller) look(ctx context.Context) {
 				c.scanSince = time.Time{} // those of since then are found; a later wish stays
 			}
 			c.nextLook = now.Add(c.lookInterval())
+			if o.unsure {
+				c.nextLook = now.Add(c.spec.Timing.TaskPoll)
+			}
 			c.tookSupply(o, now)
 		})
 	})

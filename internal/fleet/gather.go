@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -47,11 +48,12 @@ func (g *gatherer) supply(ctx context.Context, since time.Time, hidden []int) su
 	ctx, cancel := context.WithTimeout(ctx, supplyTimeout)
 	defer cancel()
 	o := supply{at: time.Now(), vms: map[int]vm{}, taken: map[int]bool{}, free: map[int]bool{}, templates: map[string]template{}}
+	noTasks := g.addTasks(ctx, &o, since)
 	all, err := g.pve.Resources(ctx)
 	if err != nil {
 		return supply{at: o.at, err: err}
 	}
-	if err := g.checkNode(all); err != nil {
+	if err := cmp.Or(g.checkNode(all), noTasks); err != nil { // an unknown node has no tasks either
 		return supply{at: o.at, err: err}
 	}
 	onNode, err := g.pve.NodeVMs(ctx, g.spec.Node)
@@ -85,12 +87,27 @@ func (g *gatherer) supply(ctx context.Context, since time.Time, hidden []int) su
 		free, err := g.pve.VMIDFree(ctx, id)
 		o.free[id] = err == nil && free
 	}
-	if !since.IsZero() {
-		if o.tasks, o.unsure, err = g.ownTasks(ctx, since); err != nil {
-			return supply{at: o.at, err: err}
-		}
+	// Once more: a clone may have begun since, and until it ends its VM need not be in the list. One that ended since was
+	// found before.
+	if err := g.addTasks(ctx, &o, since); err != nil {
+		return supply{at: o.at, err: err}
 	}
 	return o
+}
+
+// addTasks adds the clones and destroys that run, where since isn't zero.
+func (g *gatherer) addTasks(ctx context.Context, o *supply, since time.Time) error {
+	if since.IsZero() {
+		return nil
+	}
+	tasks, unsure, err := g.ownTasks(ctx, since)
+	for _, t := range tasks {
+		if !slices.ContainsFunc(o.tasks, func(known ownTask) bool { return known.upid == t.upid }) {
+			o.tasks = append(o.tasks, t)
+		}
+	}
+	o.unsure = o.unsure || unsure
+	return err
 }
 
 // movedTimeout bounds the question to a node that we don't depend on.

@@ -285,6 +285,9 @@ func (p *planner) held(j runner.Job, pool runner.Pool) (Reason, bool) {
 		p.d.github = true
 		return Reason{WaitCheck, "a runner was just used up; reading the queue again"}, true
 	}
+	if p.o.supply.unsure {
+		return Reason{WaitCloneLimit, "a clone of before the start runs; its log will say which VM it makes"}, true
+	}
 	if p.tasks >= maxStorageTasks {
 		return Reason{WaitCloneLimit, fmt.Sprintf("%d clones and destroys run already", p.tasks)}, true
 	}

@@ -125,6 +125,7 @@ func TestEveryWaitingJobHasItsReason(t *testing.T) {
 			o.ledger.backoff["ep"] = backoff{failures: 3, until: noon.Add(20 * time.Second), why: "storage full"}
 		}, code: WaitBackoff, words: "waits 20s after 3 failures in a row: storage full"},
 		{name: "queue is stale", job: fits, world: func(o *observed) { o.ledger.turn["ep"] = noon.Add(time.Second) }, code: WaitCheck, words: "reading the queue again"},
+		{name: "clone of before the start", job: fits, world: func(o *observed) { o.supply.unsure = true }, code: WaitCloneLimit, words: "a clone of before the start"},
 		{name: "stopping", job: fits, world: func(o *observed) { o.ending = stopping }, code: WaitStopping, words: "stopping"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
