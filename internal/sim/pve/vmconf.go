@@ -223,7 +223,10 @@ func (d drive) storage() string {
 func (v *vm) disks() map[string]drive {
 	out := map[string]drive{}
 	for opt, value := range v.conf {
-		if d := parseDrive(opt, value); isDrive(opt) && d.storage() != "" && (!d.cdrom() || d.cloudinit()) {
+		if !isDrive(opt) {
+			continue
+		}
+		if d := parseDrive(opt, value); d.storage() != "" && (!d.cdrom() || d.cloudinit()) {
 			out[opt] = d
 		}
 	}
