@@ -392,7 +392,8 @@ job_environment() {
 watch() {
   trap - EXIT HUP INT TERM
   elapsed=0 started=
-  while nap "$tick"; do
+  # A signal that comes before the line above is lost in some shells; the result ends us too.
+  while nap "$tick" && [ ! -e "$run/result.json" ]; do
     elapsed=$((elapsed + tick))
     if [ -z "$started" ] && job_started; then
       started=yes
@@ -408,7 +409,7 @@ watch() {
     say "listener: $(cat "$run/expired"); stopping it"
     # The listener may be between two starts: keep at it until serve ends us.
     left=$grace
-    while :; do
+    while [ ! -e "$run/result.json" ]; do
       listener_pid=$(cat "$run/listener.pid" 2>/dev/null)
       signal=TERM
       [ "$left" -gt 0 ] || signal=KILL
