@@ -14,7 +14,7 @@ import (
 
 const (
 	suite = "bookworm"
-	// mirrorVariable names another mirror than deb.debian.org.
+	// mirrorVariable names another mirror than Debian's own.
 	mirrorVariable = "MAYFLY_DEBIAN_MIRROR"
 )
 
