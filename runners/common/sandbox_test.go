@@ -253,7 +253,8 @@ func (b *sandbox) until(what string, done func() bool) {
 
 func (b *sandbox) untilOff() {
 	b.t.Helper()
-	b.until("power-off", func() bool { return b.exists("power") })
+	// The file is there a moment before its line is.
+	b.until("power-off", func() bool { return b.exists("power") && b.read("power") != "" })
 	if got := b.read("power"); got != "off\n" {
 		b.t.Errorf("powered off %q, want once", got)
 	}

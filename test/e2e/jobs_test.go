@@ -95,7 +95,7 @@ func (k class) serve(t *testing.T, program string) []stages {
 }
 
 // untilAllIsOver waits until every job is completed, and every machine and registration gone. It cancels jobs that are
-// to be cancelled once they run.
+// to be cancelled once their first steps have spoken.
 func (c *cluster) untilAllIsOver(m *mayfly, cancel map[int64]bool) {
 	c.t.Helper()
 	deadline := time.NewTimer(jobsPatience)
@@ -112,7 +112,7 @@ func (c *cluster) untilAllIsOver(m *mayfly, cancel map[int64]bool) {
 		case <-look.C:
 		}
 		for _, j := range c.gh.State().Jobs {
-			if j.Status == "in_progress" && cancel[j.ID] {
+			if j.Status == "in_progress" && cancel[j.ID] && saysMachine.MatchString(j.Log) {
 				delete(cancel, j.ID)
 				c.gh.CancelJob(j.ID)
 			}
