@@ -25,6 +25,7 @@ type call struct {
 	path   string // escaped, below /api2/json
 	params url.Values
 	json   []byte // sent instead of params as a form
+	upload *form  // sent instead of both
 	limit  limit
 	// harmless marks a POST that changes nothing: a lost reply matters as little as a read's.
 	harmless bool
@@ -194,6 +195,8 @@ func (c *Client) request(ctx context.Context, end *endpoint, r call) (*http.Requ
 	address, kind := end.base+r.path, ""
 	var body []byte
 	switch {
+	case r.upload != nil:
+		kind = r.upload.kind
 	case r.json != nil:
 		body, kind = r.json, "application/json"
 	case len(r.params) == 0:
@@ -209,6 +212,11 @@ func (c *Client) request(ctx context.Context, end *endpoint, r call) (*http.Requ
 	req, err := http.NewRequestWithContext(ctx, r.method, address, reader)
 	if err != nil {
 		return nil, err
+	}
+	if r.upload != nil {
+		req.Body, req.ContentLength = r.upload.body(), r.upload.length()
+		// For a connection that turns out closed before anything was sent; net/http repeats no POST else.
+		req.GetBody = func() (io.ReadCloser, error) { return r.upload.body(), nil }
 	}
 	req.Header.Set("Authorization", c.keys.auth)
 	req.Header.Set("Accept", "application/json")

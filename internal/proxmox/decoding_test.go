@@ -140,6 +140,15 @@ func TestRecordedValuesArriveUnchanged(t *testing.T) {
 				})
 			}
 			want = orEmpty(all)
+		case []proxmox.Volume:
+			var all []proxmox.Volume
+			for _, o := range objects(t, data) {
+				all = append(all, proxmox.Volume{
+					ID: o.text("volid"), Content: o.text("content"), Format: o.text("format"), Size: runner.Bytes(o.number(t, "size")),
+					Created: time.Unix(int64(o.number(t, "ctime")), 0).UTC(), VMID: int(o.number(t, "vmid")),
+				})
+			}
+			want = orEmpty(all)
 		case []string:
 			lines := objects(t, data)
 			slices.SortFunc(lines, func(a, b object) int { return int(a.number(t, "n") - b.number(t, "n")) })
@@ -210,7 +219,7 @@ func TestRecordedValuesArriveUnchanged(t *testing.T) {
 			t.Errorf("%s (-recorded +client):\n%s", r.Name, diff)
 		}
 	}
-	if len(seen) != 15 {
+	if len(seen) != 16 {
 		t.Errorf("only these types were compared: %v", slices.Sorted(maps.Keys(seen)))
 	}
 }

@@ -13,7 +13,7 @@ import (
 const callsPerNode = 3
 
 // gate lets at most callsPerNode calls through to each node at once; the others wait their turn. Calls that name no
-// node share a place of their own.
+// node share a place of their own, and so do a node's uploads.
 type gate struct {
 	mu    sync.Mutex
 	nodes map[string]*semaphore.Weighted
@@ -23,7 +23,11 @@ func newGate() *gate { return &gate{nodes: map[string]*semaphore.Weighted{}} }
 
 // enter waits for a place on the node that the call is for, as long as ctx lets it. leave gives it back.
 func (g *gate) enter(ctx context.Context, r call) (leave func(), err error) {
-	place := g.place(nodeOf(r.path))
+	at := nodeOf(r.path)
+	if r.upload != nil {
+		at += " uploads" // pveproxy receives them beside its other work, no daemon's worker waits
+	}
+	place := g.place(at)
 	if err := place.Acquire(ctx, 1); err != nil {
 		return nil, &Error{Kind: Unavailable, Op: r.op, Message: "given up while other calls to the node were in flight: " + err.Error(), Cause: err}
 	}

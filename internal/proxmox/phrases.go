@@ -63,7 +63,11 @@ var atOnce = []phrase{
 	{regexp.MustCompile(`^Agent error: .*has (?:been disabled|not been found)`), BadParameter, "let the guest's qemu-guest-agent have the command"},
 	{
 		regexp.MustCompile(`^can't clone |^Linked clone feature|not allowed for linked clones|^volume '[^']*' does not exist|` +
-			`^Only root can pass|^you can't `), BadParameter, "",
+			`^Only root can pass|^you can't |^can't upload to storage type`), BadParameter, "",
+	},
+	{
+		regexp.MustCompile(`^storage '[^']*' does not support '[^']*' content`), BadParameter,
+		"let the storage take that content: pvesm set STORAGE --content …, or another storage",
 	},
 }
 

@@ -56,8 +56,8 @@ func recordings(t *testing.T) []recording {
 		}
 		list = append(list, r)
 	}
-	if err := lines.Err(); err != nil || len(list) != 974 {
-		t.Fatalf("%d recordings, %v; want 974", len(list), err)
+	if err := lines.Err(); err != nil || len(list) != 1005 {
+		t.Fatalf("%d recordings, %v; want 1005", len(list), err)
 	}
 	return list
 }
@@ -99,6 +99,9 @@ func (r recording) play(ctx context.Context, t *testing.T, c *proxmox.Client) (a
 		return c.Permissions(ctx)
 	case "/pools":
 		return c.ResourcePool(ctx, params.Get("poolid"))
+	}
+	if m := storagePath.FindStringSubmatch(path); m != nil {
+		return r.playStorage(ctx, t, c, m[1], m[2], m[3], params.Get("content"))
 	}
 	m := recordedPath.FindStringSubmatch(path)
 	if m == nil {
@@ -170,6 +173,22 @@ func (r recording) play(ctx context.Context, t *testing.T, c *proxmox.Client) (a
 	}
 	t.Fatalf("%s: nothing plays %s %s", r.Name, r.Method, r.Path)
 	return nil, nil
+}
+
+var storagePath = regexp.MustCompile(`^/nodes/([^/]+)/storage/([^/]+)/(?:content/?|upload)(.*)$`)
+
+// playStorage makes a call that a recording of a storage is of. What was uploaded isn't in the recordings.
+func (r recording) playStorage(ctx context.Context, t *testing.T, c *proxmox.Client, node, storage, volume, content string) (any, error) {
+	switch r.Method {
+	case http.MethodGet:
+		return c.Volumes(ctx, node, storage, content)
+	case http.MethodDelete:
+		return c.DeleteVolume(ctx, node, volume)
+	}
+	form := r.form(t)
+	return c.Upload(ctx, node, proxmox.Upload{
+		Storage: storage, Content: form.Get("content"), Name: form.Get("filename"), Body: strings.NewReader("x"), Size: 1,
+	})
 }
 
 // unescape gives a recorded path's UPID; what isn't one is asked for under a valid name, the reply being the point.

@@ -96,6 +96,20 @@ func TestCallsSendWhatProxmoxAccepts(t *testing.T) {
 			call: func(ctx context.Context, c *proxmox.Client) error { _, err := c.Delete(ctx, "pve1", 201); return err },
 		},
 		{
+			name: "list ISO images", reply: `{"data":[]}`, request: "GET /api2/json/nodes/pve1/storage/local/content?content=iso",
+			call: func(ctx context.Context, c *proxmox.Client) error {
+				_, err := c.Volumes(ctx, "pve1", "local", "iso")
+				return err
+			},
+		},
+		{
+			name: "delete ISO image", reply: done, request: "DELETE /api2/json/nodes/pve1/storage/local/content/local:iso/x.iso",
+			call: func(ctx context.Context, c *proxmox.Client) error {
+				_, err := c.DeleteVolume(ctx, "pve1", "local:iso/x.iso")
+				return err
+			},
+		},
+		{
 			name: "ping", reply: `{"data":{"result":{}}}`, request: "POST /api2/json/nodes/pve1/qemu/201/agent/ping", form: url.Values{},
 			call: func(ctx context.Context, c *proxmox.Client) error { return c.AgentPing(ctx, "pve1", 201) },
 		},
