@@ -1,11 +1,9 @@
 package runner
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"regexp"
-	"strings"
 	"time"
 )
 
@@ -41,33 +39,19 @@ type Marker struct {
 // below Proxmox's limit of 8192 characters.
 func (m Marker) Description() string {
 	m.Created = m.Created.UTC().Truncate(time.Second)
-	line, err := json.Marshal(m)
-	if err != nil {
-		panic(fmt.Sprintf("marshal marker: %v", err)) // strings, an int and a time always marshal
-	}
-	return fmt.Sprintf("One-job GitHub Actions runner of pool %s, made and destroyed by Mayfly. Editing these notes makes Mayfly leave the VM alone.\n\n%s%s\n",
-		m.Pool, markerPrefix, line)
+	return fmt.Sprintf("One-job GitHub Actions runner of pool %s, made and destroyed by Mayfly. Editing these notes makes Mayfly leave the VM alone.\n\n%s",
+		m.Pool, writeNote(markerPrefix, m))
 }
 
 // ParseMarker reads the marker out of a VM's description. It returns [ErrNoMarker] when there is none and another
 // error when there is something that only looks like one.
 func ParseMarker(description string) (Marker, error) {
-	var found []string
-	for line := range strings.Lines(description) {
-		if rest, ok := strings.CutPrefix(strings.TrimSpace(line), markerPrefix); ok {
-			found = append(found, rest)
-		}
-	}
-	switch {
-	case len(found) == 0:
-		return Marker{}, ErrNoMarker
-	case len(found) > 1:
-		return Marker{}, fmt.Errorf("marker: %d of them in one description", len(found))
-	}
 	var m Marker
-	dec := json.NewDecoder(strings.NewReader(found[0]))
-	if err := dec.Decode(&m); err != nil {
+	switch found, err := readNote(description, markerPrefix, &m); {
+	case err != nil:
 		return Marker{}, fmt.Errorf("marker: %w", err)
+	case !found:
+		return Marker{}, ErrNoMarker
 	}
 	switch {
 	case CheckInstallation(m.Installation) != nil:
