@@ -34,6 +34,8 @@ type Options struct {
 	TemplateAgentOff bool
 	// Tokens are API tokens beside the fleet's and the administrator's.
 	Tokens []Token
+	// Roles are roles that Tokens may have.
+	Roles []Role
 }
 
 // Token is an API token of a user who has the same roles.
@@ -43,6 +45,12 @@ type Token struct {
 	Secret string
 	// Roles are the roles that it is granted, by path; a token without any may only see that there are nodes.
 	Roles map[string]string
+}
+
+// Role is a role beside the built-in ones and those of the fleet's token, as `pveum role add` makes it.
+type Role struct {
+	Name       string
+	Privileges []string
 }
 
 func (o Options) withDefaults() Options {

@@ -66,6 +66,9 @@ func (s *Server) populate() {
 	c.grant("/storage/"+storageDisks, fleetToken, "CIRunnerDS")
 	c.grant("/sdn/zones/localnetwork/"+bridge, fleetToken, "PVESDNUser")
 	c.grant("/nodes", fleetToken, "CIRunnerNode")
+	for _, r := range s.opts.Roles {
+		c.access.roles[r.Name] = r.Privileges
+	}
 	for _, t := range s.opts.Tokens {
 		c.access.tokens[t.ID] = &token{id: t.ID, secret: t.Secret}
 		for path, role := range t.Roles {
