@@ -221,12 +221,15 @@ func (s *Server) applyLocked(ctx context.Context, ch *change, w *worker) error {
 		return err
 	}
 	s.lock()
-	defer s.mu.Unlock()
 	v, aerr := s.changeable(ch)
+	if aerr == nil {
+		aerr = s.apply(v, ch, w)
+	}
+	s.mu.Unlock()
 	if aerr != nil {
 		return aerr
 	}
-	return asError(s.apply(v, ch, w))
+	return s.changeMedia(ctx, ch)
 }
 
 // asError keeps a nil *apiError from becoming an error that isn't nil.
@@ -338,8 +341,14 @@ func (s *Server) mayReplace(v *vm, ch *change, opt string) (string, *apiError) {
 	return value, s.mayByValue(ch.auth, v.id, "", opt, value, "set")
 }
 
-// setOption stores a value; an empty description goes.
+// setOption stores a value; an empty description goes, and a cloud-init drive that something else takes the place of
+// (qemu-server QemuServer.pm, vmconfig_register_unused_drive).
 func (s *Server) setOption(v *vm, opt, value string) {
+	if isDrive(opt) && isCloudinit(v.conf[opt]) {
+		if old := parseDrive(opt, v.conf[opt]); old.file != parseDrive(opt, value).file {
+			delete(s.volumes, v.node+"/"+old.file)
+		}
+	}
 	if value == "" && (opt == "description" || opt == "tags") {
 		delete(v.conf, opt)
 		return

@@ -50,6 +50,8 @@ type Machine struct {
 	// CloudInit is what the VM's cloud-init drive holds; nil when the VM has none. It is the same copy until the VM is
 	// started again, whatever becomes of the snippets it was made from.
 	CloudInit *CloudInit
+	// Media are the uploaded ISO images in the VM's CD-ROM drives, by drive ("ide2"): copies.
+	Media map[string][]byte
 	// Exited tells the server that the machine powered off; calling it twice, or after Stop, does nothing.
 	Exited func()
 }

@@ -54,26 +54,26 @@ const (
 	seedDir     = "/run/mayfly-seed"
 )
 
-// cloudInit does what cloud-init does in the last stage of a boot: it applies the user-data of the VM's cloud-init drive,
-// once for each instance-id. It knows hostname, write_files and runcmd, and user-data that is a script; what it can't
+// cloudInit does what cloud-init does in the last stage of a boot: it applies the user-data of its seed, once for each instance-id. It knows hostname, write_files and runcmd, and user-data that is a script; what it can't
 // read it leaves, as cloud-init does, and the VM goes on.
 func (m *machine) cloudInit() {
-	if m.CloudInit == nil {
+	seed := m.nocloud()
+	if seed == nil {
 		return
 	}
-	if last, _ := m.disk.read(cloudLastID); last == m.CloudInit.MetaData {
+	if last, _ := m.disk.read(cloudLastID); last == seed.MetaData {
 		return
 	}
-	m.writeFile(cloudLastID, m.CloudInit.MetaData, false)
+	m.writeFile(cloudLastID, seed.MetaData, false)
 	for _, name := range cloudCopies {
-		m.writeFile(path.Join(cloudInstance, name), m.CloudInit.UserData, false)
+		m.writeFile(path.Join(cloudInstance, name), seed.UserData, false)
 	}
 	switch {
-	case strings.HasPrefix(m.CloudInit.UserData, "#!"):
-		m.shell(m.ctx, "/", nil, "", false).run(m.CloudInit.UserData)
-	case strings.HasPrefix(m.CloudInit.UserData, "#cloud-config"):
+	case strings.HasPrefix(seed.UserData, "#!"):
+		m.shell(m.ctx, "/", nil, "", false).run(seed.UserData)
+	case strings.HasPrefix(seed.UserData, "#cloud-config"):
 		var c cloudConfig
-		if err := yaml.Unmarshal([]byte(m.CloudInit.UserData), &c); err != nil {
+		if err := yaml.Unmarshal([]byte(seed.UserData), &c); err != nil {
 			m.log.Debug("cloud-init did nothing", "reason", "user-data is no cloud-config") // err quotes what may be an identity
 			return
 		}

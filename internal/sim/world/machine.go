@@ -3,6 +3,7 @@ package world
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
@@ -28,10 +29,11 @@ type machine struct {
 	wg      sync.WaitGroup // what runs inside
 
 	mu      sync.Mutex
-	host    string // its host name, when cloud-init gave it one
-	stopped bool   // by Stop or Close: then nobody is told that it powered off
-	closing bool   // nothing more may begin inside
-	crashed bool   // without an orderly shutdown
+	media   map[string][]byte // what is in its CD-ROM drives now
+	host    string            // its host name, when cloud-init gave it one
+	stopped bool              // by Stop or Close: then nobody is told that it powered off
+	closing bool              // nothing more may begin inside
+	crashed bool              // without an orderly shutdown
 }
 
 func newMachine(g *Guests, pm pve.Machine, behaviour Behaviour, d *disk, start int) *machine {
@@ -39,6 +41,9 @@ func newMachine(g *Guests, pm pve.Machine, behaviour Behaviour, d *disk, start i
 		Machine: pm, g: g, behaviour: behaviour, disk: d, boot: jitter(g.opts.Boot, g.opts.Seed, pm.VMID, start),
 		log:    g.opts.Logger.With("vmid", pm.VMID, "runner", pm.Name),
 		button: make(chan struct{}, 1), agentUp: make(chan struct{}), off: make(chan struct{}),
+	}
+	if m.media = maps.Clone(pm.Media); m.media == nil {
+		m.media = map[string][]byte{}
 	}
 	m.ctx, m.power = context.WithCancel(context.Background())
 	d.remove("/run") // a tmpfs

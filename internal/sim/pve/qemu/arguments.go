@@ -41,6 +41,7 @@ func (m *machine) arguments() []string {
 		args = append(args, "-drive", "if=none,id=seed0,media=cdrom,format=raw,readonly=on,file="+escape(m.e.seed(m.VMID)),
 			"-device", "ide-cd,drive=seed0,bus=ide.1")
 	}
+	args = append(args, m.drives()...)
 	if m.Config["reboot"] == "0" { // Proxmox's option: a guest that reboots ends
 		args = append(args, "-no-reboot")
 	}

@@ -204,7 +204,11 @@ func (e *Engine) Destroy(ctx context.Context, vmid int) error {
 	e.mu.Lock()
 	delete(e.disks, vmid)
 	e.mu.Unlock()
-	for _, file := range []string{e.disk(vmid), e.seed(vmid)} {
+	media, err := filepath.Glob(e.medium(vmid, "*"))
+	if err != nil {
+		return fmt.Errorf("destroy VM %d: %w", vmid, err)
+	}
+	for _, file := range append(media, e.disk(vmid), e.seed(vmid)) {
 		if err := os.Remove(file); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return fmt.Errorf("destroy VM %d: %w", vmid, err)
 		}

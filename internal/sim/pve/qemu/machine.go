@@ -100,6 +100,11 @@ func (m *machine) start() (*exec.Cmd, error) {
 			return fail(err)
 		}
 	}
+	for drive, image := range m.Media {
+		if err := os.WriteFile(m.e.medium(m.VMID, drive), image, 0o600); err != nil {
+			return fail(fmt.Errorf("write medium: %w", err))
+		}
+	}
 	cmd := exec.CommandContext(m.e.ctx, qemuProgram, m.arguments()...)
 	cmd.Stderr = &m.stderr
 	cmd.WaitDelay = time.Second // what QEMU started may hold its stderr
@@ -149,7 +154,7 @@ func (m *machine) kill() {
 
 // press presses the power button.
 func (m *machine) press() error {
-	if err := m.monitor.execute("system_powerdown"); err != nil {
+	if err := m.monitor.execute("system_powerdown", nil); err != nil {
 		return fmt.Errorf("shut VM %d down: %w", m.VMID, err)
 	}
 	return nil

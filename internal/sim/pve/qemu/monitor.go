@@ -36,7 +36,7 @@ func (q *monitor) open(ctx context.Context) error {
 	q.conn, q.in = conn, bufio.NewReader(conn)
 	if err = q.conn.SetDeadline(time.Now().Add(monitorPatience)); err == nil {
 		if _, err = q.in.ReadBytes('\n'); err == nil { // the greeting
-			err = q.command("qmp_capabilities")
+			err = q.command("qmp_capabilities", nil)
 		}
 	}
 	if err != nil {
@@ -48,8 +48,8 @@ func (q *monitor) open(ctx context.Context) error {
 	return nil
 }
 
-// execute runs a command without arguments.
-func (q *monitor) execute(name string) error {
+// execute runs a command.
+func (q *monitor) execute(name string, arguments map[string]any) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.conn == nil {
@@ -58,12 +58,15 @@ func (q *monitor) execute(name string) error {
 	if err := q.conn.SetDeadline(time.Now().Add(monitorPatience)); err != nil {
 		return fmt.Errorf("ask QEMU to %s: %w", name, err)
 	}
-	return q.command(name)
+	return q.command(name, arguments)
 }
 
 // command sends a command and skips the events before its reply.
-func (q *monitor) command(name string) error {
-	request, err := json.Marshal(map[string]string{"execute": name})
+func (q *monitor) command(name string, arguments map[string]any) error {
+	request, err := json.Marshal(struct {
+		Execute   string         `json:"execute"`
+		Arguments map[string]any `json:"arguments,omitempty"`
+	}{name, arguments})
 	if err != nil {
 		return fmt.Errorf("ask QEMU to %s: %w", name, err)
 	}
