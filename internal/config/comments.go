@@ -8,13 +8,21 @@ import (
 	"strings"
 )
 
-// comments reads the comments of the types in file.go: by type name, and by type name, dot, field name.
+// comments reads the comments of the types in the files that describe mayfly.yaml: by type name, and by type name, dot,
+// field name.
 func comments() map[string]string {
-	tree, err := parser.ParseFile(token.NewFileSet(), "file.go", fileSource, parser.ParseComments)
-	if err != nil {
-		panic(fmt.Sprintf("config: parse file.go: %v", err)) // it was compiled
-	}
 	texts := map[string]string{}
+	for _, source := range []string{fileSource, fileImageSource} {
+		readComments(source, texts)
+	}
+	return texts
+}
+
+func readComments(source string, texts map[string]string) {
+	tree, err := parser.ParseFile(token.NewFileSet(), "", source, parser.ParseComments)
+	if err != nil {
+		panic(fmt.Sprintf("config: parse comments: %v", err)) // it was compiled
+	}
 	for _, decl := range tree.Decls {
 		types, ok := decl.(*ast.GenDecl)
 		if !ok || types.Tok != token.TYPE {
@@ -37,7 +45,6 @@ func comments() map[string]string {
 			}
 		}
 	}
-	return texts
 }
 
 // flat makes one line of a comment.

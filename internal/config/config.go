@@ -32,6 +32,7 @@ type Config struct {
 	// Handoff is one of HandoffAgent, HandoffSnippet and HandoffAuto.
 	Handoff string
 	Pools   []runner.Pool
+	Image   Image
 	Web     Web
 	Log     Log
 	// UserDataTemplate is a path; a relative one that isn't there means the template inside the binary

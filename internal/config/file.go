@@ -48,6 +48,8 @@ type File struct {
 	UserDataTemplate string `yaml:"user_data_template" env:"USER_DATA_TEMPLATE" default:"runners/ubuntu-2204/cloud-init/runner-user-data.pkrtpl" form:"path" handoff:"iso snippet"`
 	// The kinds of runner. A job goes to a pool that has all of its labels. Without this key the environment describes one pool.
 	Pools []FilePool `yaml:"pools"`
+	// How runner images are built: mayfly image build.
+	Image FileImage `yaml:"image"`
 	// Where /healthz and /readyz are.
 	Web FileWeb `yaml:"web"`
 	// How the log is written, to standard error.

@@ -41,6 +41,8 @@ func (s *shower) group(path, indent, first string, v reflect.Value) {
 		case isGroup(field.Type):
 			fmt.Fprintf(&s.out, "%s%s:\n", lead, name)
 			s.group(at, indent+"  ", "", value)
+		case isGroupList(field.Type) && value.Len() == 0:
+			continue
 		case isGroupList(field.Type):
 			fmt.Fprintf(&s.out, "%s%s:\n", lead, name)
 			for j := range value.Len() {

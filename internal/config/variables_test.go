@@ -46,6 +46,10 @@ func defaults() *config.Config {
 		NamePrefix: "energyplus-runner", MaxRunners: 1, PollInterval: 15 * time.Second, Handoff: "agent",
 		Web: config.Web{Listen: "127.0.0.1:9180"}, Log: config.Log{Level: "info", Format: "text"},
 		UserDataTemplate: "runners/ubuntu-2204/cloud-init/runner-user-data.pkrtpl",
+		Image: config.Image{
+			VMIDs: config.VMIDRange{Start: 9000, End: 9099}, Storage: "local-lvm", Bridge: "vmbr0", Cores: 2, Memory: 4 * runner.GiB,
+			Disk: 20 * runner.GiB, Keep: 2, Timeout: time.Hour, Fetch: "auto",
+		},
 		Pools: []runner.Pool{{
 			Name: "energyplus", Target: runner.Target{Owner: "NREL", Repo: "EnergyPlus"},
 			Labels: []string{"energyplus", "linux", "x64", "ubuntu-22.04"}, GroupID: 1, NamePrefix: "energyplus-runner",
