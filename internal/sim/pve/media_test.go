@@ -28,7 +28,7 @@ func TestAnUploadedImageIsInItsDriveUntilItIsEjected(t *testing.T) {
 	var started []Machine
 	var changed []string
 	bubble(t, Options{Engine: trayEngine{newBlankEngine(), &started, &changed}, CloudInitDrive: true}, func(t *testing.T, s *Server) {
-		fleet := fleetOf(t, s)
+		fleet := adminOf(t, s) // the fleet's own token may not upload
 		fleet.vmFor("270")
 		fleet.wait(fleet.upload("local", false, part{"content", "", "iso"}, part{"filename", "x.iso", "image"}).text())
 		cloudinit := "local-lvm:vm-270-cloudinit"
@@ -36,7 +36,7 @@ func TestAnUploadedImageIsInItsDriveUntilItIsEjected(t *testing.T) {
 			t.Fatalf("ide2 is %q", s.State().vm(270).Config["ide2"])
 		}
 		fleet.must("200 OK", "PUT", vmPath("270", "/config"), "ide2=local:iso/x.iso,media=cdrom")
-		if find(adminOf(t, s).call("GET", "/nodes/pve1/storage/local-lvm/content").list(), "volid", cloudinit) != nil {
+		if find(fleet.call("GET", "/nodes/pve1/storage/local-lvm/content").list(), "volid", cloudinit) != nil {
 			t.Error("the cloud-init drive that was replaced is still there")
 		}
 		if exit := fleet.task("POST", vmPath("270", "/status/start")); exit != "OK" {
