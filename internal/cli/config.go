@@ -58,8 +58,12 @@ func (a *app) printSummary(options config.LoadOptions, c *config.Config) {
 	fmt.Fprintf(a.stdout, "installation %s: node %s of %s; at most %d at once, VMIDs %d to %d; GitHub at %s every %s\n",
 		c.Installation, c.Proxmox.Node, strings.Join(c.Proxmox.Endpoints, ", "), c.MaxRunners, c.VMIDs.Start, c.VMIDs.End, c.GitHub.APIURL, config.Duration(c.PollInterval))
 	for _, p := range c.Pools {
-		fmt.Fprintf(a.stdout, "pool %s: %s, at most %d from template %s, labels %s\n",
-			p.Name, p.Target, p.Max, p.Template, strings.Join(p.RegistrationLabels(), ", "))
+		from := "template " + p.Template
+		if p.Image != "" {
+			from = "the promoted version of image " + p.Image
+		}
+		fmt.Fprintf(a.stdout, "pool %s: %s, at most %d from %s, labels %s\n",
+			p.Name, p.Target, p.Max, from, strings.Join(p.RegistrationLabels(), ", "))
 	}
 }
 

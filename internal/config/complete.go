@@ -15,7 +15,23 @@ func (l *loader) completeDerived() {
 	for i := range l.file.Pools {
 		pool, at := &l.file.Pools[i], index("pools", i)
 		l.derive(at+".name_prefix", "name_prefix", func() { pool.NamePrefix = l.file.NamePrefix })
+		l.completeTemplate(pool, at)
 		l.derive(at+".max", "max_runners", func() { pool.Max = l.file.MaxRunners })
+	}
+}
+
+// defaultTemplate is what a pool's runners are cloned from when nobody says.
+const defaultTemplate = "ubuntu-2204-runner-template"
+
+// completeTemplate gives a pool its template, unless it follows an image.
+func (l *loader) completeTemplate(p *FilePool, at string) {
+	template, image := at+".template", at+".image"
+	switch {
+	case l.known(template) && l.known(image):
+		l.problem(l.origins[image], image, "set beside "+template, "want one of the two")
+	case !l.known(template) && !l.known(image):
+		p.Template = defaultTemplate
+		l.origins[template] = Origin{Kind: FromDefault}
 	}
 }
 

@@ -13,6 +13,7 @@ func TestFormsAgreeWithTheDomain(t *testing.T) {
 	for name, check := range map[string]func(string) error{
 		"installation": runner.CheckInstallation,
 		"prefix":       runner.CheckPrefix,
+		"image":        runner.CheckImageName,
 	} {
 		f, _ := formOf(name)
 		rapid.Check(t, func(t *rapid.T) {

@@ -118,7 +118,9 @@ type FilePool struct {
 	// Begins the name of the pool's runners.
 	NamePrefix string `yaml:"name_prefix" form:"prefix" derived:"the name_prefix at the top"`
 	// The name of the VM template.
-	Template string `yaml:"template" env:"TEMPLATE_NAME" default:"ubuntu-2204-runner-template" form:"vm"`
+	Template string `yaml:"template" env:"TEMPLATE_NAME" form:"vm" derived:"ubuntu-2204-runner-template, unless image is set"`
+	// An image that Mayfly builds (mayfly image build), instead of a template: the pool follows its promoted version.
+	Image string `yaml:"image" env:"TEMPLATE_IMAGE" form:"image"`
 	// How many VMs the pool may have at once.
 	Max int `yaml:"max" min:"1" max:"10000" derived:"max_runners"`
 	// The unprivileged user in the VM that runs the job.

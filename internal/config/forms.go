@@ -30,7 +30,7 @@ func formOf(name string) (form, bool) {
 		"fingerprint":    {`^` + print256 + `( *, *` + print256 + `)*$`, "want the certificate's SHA-256 as 32 pairs of hex digits, AA:BB:…; several separated by commas"},
 		"resource_pool":  {`^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+){0,2}$`, "want a resource pool's name, for example ci"},
 		"storage":        {`^[A-Za-z][A-Za-z0-9_.-]*[A-Za-z0-9]$`, "want a storage's name, for example local-lvm"},
-		"image":          {`^[a-z0-9]([a-z0-9-]{0,34}[a-z0-9])?$`, "want an image's name of lower-case letters, digits and inner dashes, for example debian-12 or ubuntu-2404"},
+		"image":          {`^[a-z0-9]([a-z0-9-]{0,36}[a-z0-9])?$`, "want an image's name of lower-case letters, digits and inner dashes, for example debian-12 or ubuntu-2404"},
 		"schedule":       {`^(daily|weekly|[0-9A-Za-z*/,-]+( +[0-9A-Za-z*/,?-]+){4})$`, "want daily, weekly or five cron fields, for example 30 4 * * 1"},
 		"bridge":         {`^[A-Za-z][A-Za-z0-9_.-]{0,14}$`, "want a bridge's name, for example vmbr0"},
 		"runner_version": {`^[0-9]{1,9}[.][0-9]{1,9}[.][0-9]{1,9}$`, "want a release such as 2.330.0"},

@@ -68,6 +68,7 @@ func drawYAML(t *rapid.T) string {
 			labels = append(labels, fmt.Sprintf("%q", rapid.StringMatching(`[!-+\--~äß☃]{1,12}|true|null|[0-9]{1,3}|~`).Draw(t, "label")))
 		}
 		fmt.Fprintf(&b, "    labels: [%s]\n", strings.Join(labels, ", "))
+		maybe("    image: %s", text(`[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?`))
 		maybe("    max: %d", number(1, 9))
 		maybe("    cores: %d", number(1, 64))
 		maybe("    memory: %dMiB", number(16, 100000))

@@ -92,6 +92,7 @@ func TestEachVariableDoesWhatTheOlderDispatcherMeant(t *testing.T) {
 		}},
 		{"PROXMOX_POOL", "ci", func(c *config.Config) { c.Proxmox.ResourcePool = "ci" }},
 		{"TEMPLATE_NAME", "tmpl", func(c *config.Config) { c.Pools[0].Template = "tmpl" }},
+		{"TEMPLATE_IMAGE", "debian-12", func(c *config.Config) { c.Pools[0].Template, c.Pools[0].Image = "", "debian-12" }},
 		{"RUNNER_ID_START", "250", func(c *config.Config) { c.VMIDs.Start = 250; c.Installation = "energyplus-runner-250" }},
 		{"RUNNER_ID_END", "200", func(c *config.Config) { c.VMIDs.End = 200 }},
 		{"RUNNER_NAME_PREFIX", "EP", func(c *config.Config) {

@@ -22,8 +22,11 @@ type Pool struct {
 	GroupID int64
 	// NamePrefix begins every runner's name.
 	NamePrefix string
-	// Template is the name of the Proxmox VM template.
+	// Template is the name of the Proxmox VM template; "" where the pool follows an image.
 	Template string
+	// Image is the name of an image that Mayfly builds ("debian-12"): the pool's runners are cloned from its promoted
+	// version. "" where Template names a template.
+	Image string
 	// Max is how many VMs the pool may have at once, whatever their state.
 	Max int
 	// RunnerUser is the unprivileged user in the guest that runs the job.
@@ -76,4 +79,13 @@ func (p Pool) Serves(j Job) bool {
 
 func containsFold(list []string, s string) bool {
 	return slices.ContainsFunc(list, func(x string) bool { return strings.EqualFold(x, s) })
+}
+
+// Base names what the pool's runners are cloned from: the template's name, or "image " and the image's. No template's
+// name holds a space.
+func (p Pool) Base() string {
+	if p.Image != "" {
+		return "image " + p.Image
+	}
+	return p.Template
 }
