@@ -55,7 +55,7 @@ func (l *ledger) absorbSupply(s Spec, o supply) {
 // poolOfTemplate guesses the pool of a clone that isn't finished: its marker, which names the pool, is still hidden.
 func poolOfTemplate(s Spec, o supply, id string) string {
 	for _, p := range s.Pools {
-		if strconv.Itoa(o.templates[p.Template].id) == id {
+		if vmid, err := strconv.Atoi(id); err == nil && o.has(p, vmid) {
 			return p.Name
 		}
 	}
@@ -66,7 +66,7 @@ func poolOfTemplate(s Spec, o supply, id string) string {
 // find out.
 func (l *ledger) adopt(v vm, at time.Time) {
 	e := &entry{
-		vmid: v.id, node: v.node, name: v.marker.Runner, pool: v.marker.Pool, created: v.marker.Created,
+		vmid: v.id, node: v.node, name: v.marker.Runner, pool: v.marker.Pool, template: v.marker.Template, created: v.marker.Created,
 		cloned: v.marker.Created, configured: v.marker.Created, adopted: true,
 	}
 	switch {

@@ -27,7 +27,7 @@ func (c *Controller) do(ctx context.Context, a action, now time.Time) {
 		return
 	case StepClone:
 		a.name = runner.NewName(a.pool.NamePrefix)
-		c.ledger.runners[a.vmid] = &entry{vmid: a.vmid, name: a.name, pool: a.pool.Name, node: a.node, created: now}
+		c.ledger.runners[a.vmid] = &entry{vmid: a.vmid, name: a.name, pool: a.pool.Name, node: a.node, template: a.template.id, created: now}
 		c.start(ctx, a, c.spec.Timing.Clone, now, c.clone)
 	case StepFollow:
 		if a.task.destroys {

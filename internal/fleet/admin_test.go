@@ -177,10 +177,7 @@ func (b *bench) logged(words string) {
 // unready demands that the status isn't ready, for a reason that says the words.
 func (b *bench) unready(limit time.Duration, words string) {
 	b.t.Helper()
-	b.until(limit, "not ready because of "+words, func() bool {
-		s := b.controller.Status()
-		return !s.Ready && strings.Contains(strings.Join(s.Reasons, "\n"), words)
-	})
+	b.says(limit, words)
 	b.logged(words)
 }
 

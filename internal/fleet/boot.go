@@ -69,8 +69,8 @@ func (c *Controller) guestAnswered(e *entry, a action, g handoff.Guest, now time
 		e.failed = "its identity was lost in a restart"
 	case !e.adopted:
 		usual := time.Duration(float64(now.Sub(e.started)) * learnShare)
-		if best, known := c.ledger.bootTimes[a.pool.Template]; !known || usual < best {
-			c.ledger.bootTimes[a.pool.Template] = usual
+		if best, known := c.ledger.bootTimes[a.pool.Base()]; !known || usual < best {
+			c.ledger.bootTimes[a.pool.Base()] = usual
 		}
 	}
 	delete(c.ledger.backoff, e.pool)

@@ -65,6 +65,7 @@ type Controller struct {
 	startedAt   time.Time
 	states      map[int]Event
 	saidOnce    map[string]bool
+	followed    map[string]int // the template that runners are made from, by runner.Pool.Base
 	fatal       error
 	proxmox     health
 	github      health
@@ -107,7 +108,7 @@ func New(o Options) (*Controller, error) {
 			spec: o.Spec, pve: o.Proxmox, gh: o.GitHub, source: o.Demand, seeder: o.Seeder,
 			configs: map[int]cachedConfig{},
 		},
-		ledger: newLedger(), states: map[int]Event{}, saidOnce: map[string]bool{},
+		ledger: newLedger(), states: map[int]Event{}, saidOnce: map[string]bool{}, followed: map[string]int{},
 	}
 	c.status.Store(&Status{Proxmox: Health{Error: "not looked at yet"}, GitHub: Health{Error: "not looked at yet"}})
 	return c, nil
@@ -249,6 +250,7 @@ func (c *Controller) tookSupply(o supply, now time.Time) {
 	c.seen = o
 	c.ledger.absorbSupply(c.spec, o)
 	c.sayWay(o)
+	c.sayImages(o)
 	c.quarantineLocked(o, now)
 	c.disownEdited(o, now)
 	c.watchHalted(o, now)
@@ -257,7 +259,7 @@ func (c *Controller) tookSupply(o supply, now time.Time) {
 		return
 	}
 	for _, name := range sortedKeys(o.templates) {
-		if t := o.templates[name]; t.id == 0 {
+		if t := o.templates[name]; t.id == 0 && t.code == "" { // an image may be promoted any time
 			c.fatal = errors.New(t.problem)
 			return
 		}

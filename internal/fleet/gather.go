@@ -79,8 +79,13 @@ func (g *gatherer) supply(ctx context.Context, since time.Time, hidden []int) su
 	}
 	maps.DeleteFunc(g.configs, func(id int, _ cachedConfig) bool { return !listed[id] })
 	for _, p := range g.spec.Pools {
-		if _, done := o.templates[p.Template]; !done {
-			o.templates[p.Template] = g.template(ctx, p.Template, all, o.at)
+		if _, done := o.templates[p.Base()]; done {
+			continue
+		}
+		if p.Image != "" {
+			o.templates[p.Base()] = g.image(ctx, p.Image, all, o.at)
+		} else {
+			o.templates[p.Base()] = g.template(ctx, p.Template, all, o.at)
 		}
 	}
 	for _, id := range hidden {
@@ -177,11 +182,11 @@ func (g *gatherer) vm(ctx context.Context, r proxmox.Resource, status map[int]pr
 	return v
 }
 
-// config gives a VM's config, read again when it is old or when the lock, which the list shows live, says that it
-// changed.
+// config gives a VM's config, read again when it is old or when the lock or a template's tags, which the list shows live,
+// say that it changed.
 func (g *gatherer) config(ctx context.Context, r proxmox.Resource, at time.Time) (cfg proxmox.VMConfig, read time.Time, err error) {
 	cached, ok := g.configs[r.VMID]
-	if ok && at.Sub(cached.read) <= g.spec.Timing.Reread && cached.cfg.Lock == r.Lock {
+	if ok && at.Sub(cached.read) <= g.spec.Timing.Reread && cached.cfg.Lock == r.Lock && (!r.Template || sameTags(cached.cfg.Tags, r.Tags)) {
 		return cached.cfg, cached.read, nil
 	}
 	read = time.Now()
@@ -216,6 +221,11 @@ func (g *gatherer) template(ctx context.Context, name string, all []proxmox.Reso
 		return template{problem: fmt.Sprintf("template %q isn't on node %s as far as this token sees; build it, or grant PVETemplateUser on its resource pool",
 			name, g.spec.Node)}
 	}
+	return g.readTemplate(ctx, found, name, at)
+}
+
+// readTemplate says whether the template of that name can be cloned now.
+func (g *gatherer) readTemplate(ctx context.Context, found proxmox.Resource, name string, at time.Time) template {
 	t := template{id: found.VMID}
 	cfg, _, err := g.config(ctx, found, at)
 	if err != nil {
@@ -223,6 +233,9 @@ func (g *gatherer) template(ctx context.Context, name string, all []proxmox.Reso
 		return t
 	}
 	t.cfg = cfg
+	if i, err := runner.ParseImage(cfg.Description); err == nil && i.VMID == t.id {
+		t.image = i
+	}
 	switch {
 	case found.Lock != "":
 		t.problem = fmt.Sprintf("template %q (VM %d) is locked (%s); it is used again when the lock goes", name, t.id, found.Lock)

@@ -26,7 +26,7 @@ type ledger struct {
 	orphans map[int64]orphan
 	// removals are registrations that GitHub still called busy when their VM was gone already.
 	removals map[int64]removal
-	// bootTimes are the templates' usual times from start to ready, by template name.
+	// bootTimes are the templates' usual times from start to ready, by runner.Pool.Base.
 	bootTimes map[string]time.Duration
 	// waiting is what was last said of each waiting job.
 	waiting map[int64]WaitingJob
@@ -34,11 +34,13 @@ type ledger struct {
 
 // entry is what the ledger knows of one runner.
 type entry struct {
-	vmid    int
-	name    string
-	pool    string
-	node    string
-	created time.Time // from the marker, so that a restart doesn't reset a deadline
+	vmid int
+	name string
+	pool string
+	node string
+	// template is the VMID that it was cloned from; 0 when nobody knows (found after a restart, from before markers told).
+	template int
+	created  time.Time // from the marker, so that a restart doesn't reset a deadline
 
 	// op is the step in flight; nil when none is. At most one step works on a runner.
 	op *operation

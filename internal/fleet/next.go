@@ -175,7 +175,7 @@ func (p *planner) destroy(e *entry, why string, force bool) {
 func (p *planner) probe(e *entry) {
 	first := p.s.Timing.FirstProbe
 	if pool, ok := p.s.Pool(e.pool); ok {
-		if usual, learnt := p.o.ledger.bootTimes[pool.Template]; learnt {
+		if usual, learnt := p.o.ledger.bootTimes[pool.Base()]; learnt {
 			first = usual
 		}
 	}
@@ -193,7 +193,7 @@ func (p *planner) probe(e *entry) {
 // seedsEntry reports whether the runner gets its identity before it starts.
 func (p *planner) seedsEntry(e *entry) bool {
 	pool, known := p.s.Pool(e.pool)
-	return known && p.seeds(pool)
+	return known && p.s.seeds(p.o.supply.baseOf(e, pool))
 }
 
 // mint gives a runner an identity when there is a job for it: minted late, an identity doesn't age unused.
@@ -237,7 +237,7 @@ func (p *planner) watch(e *entry) {
 		return
 	}
 	pool, _ := p.s.Pool(e.pool)
-	t := p.o.supply.templates[pool.Template]
+	t := p.o.supply.baseOf(e, pool)
 	p.act(e, action{step: StepInspect, why: "its registration is gone", agentOff: t.id != 0 && !t.cfg.AgentEnabled})
 }
 

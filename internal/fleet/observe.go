@@ -49,6 +49,46 @@ type template struct {
 	id      int
 	cfg     proxmox.VMConfig
 	problem string // why nothing can be cloned from it now
+	code    Code   // of the problem; "" is WaitTemplate
+	// image is what Mayfly built it from; zero for a template of somebody else's making.
+	image runner.Image
+	// older are the other promoted versions of the image that a pool follows, the newest first.
+	older []template
+}
+
+// ofVersion returns the template that has the VMID, be it an older version; ok is false when neither has.
+func (t template) ofVersion(id int) (found template, ok bool) {
+	if t.id == id && id != 0 {
+		return t, true
+	}
+	for _, old := range t.older {
+		if old.id == id && id != 0 {
+			return old, true
+		}
+	}
+	return template{}, false
+}
+
+// base is what the pool's next runner is cloned from.
+func (o supply) base(pool runner.Pool) (template, bool) {
+	t, ok := o.templates[pool.Base()]
+	return t, ok
+}
+
+// has reports whether runners of the pool may have been cloned from that template.
+func (o supply) has(pool runner.Pool, id int) bool {
+	_, ok := o.templates[pool.Base()].ofVersion(id)
+	return ok
+}
+
+// baseOf is the template that a runner came from, as far as it is still seen; else what its pool's next one is cloned
+// from.
+func (o supply) baseOf(e *entry, pool runner.Pool) template {
+	t := o.templates[pool.Base()]
+	if own, ok := t.ofVersion(e.template); ok {
+		return own
+	}
+	return t
 }
 
 // ownTask is a clone or destroy in our range that somebody asked for, most likely this dispatcher before a restart.

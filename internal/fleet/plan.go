@@ -263,8 +263,8 @@ func (p *planner) held(j runner.Job, pool runner.Pool) (Reason, bool) {
 	if age := p.now.Sub(p.o.supply.at); age > p.s.Timing.Stale {
 		return Reason{WaitProxmox, fmt.Sprintf("Proxmox was last read %s ago", age.Round(time.Second))}, true
 	}
-	if t, ok := p.o.supply.templates[pool.Template]; !ok || t.problem != "" {
-		return Reason{WaitTemplate, cmp.Or(t.problem, fmt.Sprintf("template %q isn't known yet", pool.Template))}, true
+	if t, ok := p.o.supply.base(pool); !ok || t.problem != "" {
+		return Reason{cmp.Or(t.code, WaitTemplate), cmp.Or(t.problem, fmt.Sprintf("template %q isn't known yet", pool.Base()))}, true
 	}
 	if p.alive[pool.Name] >= pool.Max {
 		return Reason{WaitPoolMax, fmt.Sprintf("pool %s is at its max of %d", pool.Name, pool.Max)}, true
@@ -309,10 +309,8 @@ func (p *planner) clone(pool runner.Pool) Reason {
 	p.total++
 	p.alive[pool.Name]++
 	p.tasks++
-	p.d.actions = append(p.d.actions, action{
-		step: StepClone, vmid: vmid, pool: pool, node: p.s.Node, template: p.o.supply.templates[pool.Template],
-		why: "a job waits",
-	})
+	base, _ := p.o.supply.base(pool)
+	p.d.actions = append(p.d.actions, action{step: StepClone, vmid: vmid, pool: pool, node: p.s.Node, template: base, why: "a job waits"})
 	return Reason{WaitRunner, "a runner is being made for it"}
 }
 

@@ -18,6 +18,8 @@ const (
 	WaitVMIDs Code = "vmid_range_full"
 	// WaitTemplate: the template isn't there, is on another node, is locked, or can't be used.
 	WaitTemplate Code = "template_missing"
+	// WaitNoTemplate: the pool follows an image, and no version of it is promoted on the node.
+	WaitNoTemplate Code = "no_template"
 	// WaitProxmox: Proxmox doesn't answer or refuses us.
 	WaitProxmox Code = "proxmox_unreachable"
 	// WaitGitHub and WaitGitHubLimit: GitHub doesn't answer, refuses us, or told us to wait.

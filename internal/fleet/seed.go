@@ -26,11 +26,7 @@ const (
 	WayAuto Way = "auto"
 )
 
-// seeds reports whether runners of the pool get their identity before they start.
-func (p *planner) seeds(pool runner.Pool) bool {
-	return p.s.seeds(p.o.supply.templates[pool.Template])
-}
-
+// seeds reports whether runners of the template get their identity before they start.
 func (s Spec) seeds(t template) bool {
 	switch s.Way {
 	case WaySnippet:

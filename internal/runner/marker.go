@@ -33,6 +33,8 @@ type Marker struct {
 	Pool         string    `json:"pool"`
 	Created      time.Time `json:"created"`
 	Version      string    `json:"version"`
+	// Template is the VMID that the VM was cloned from; 0 where the marker was written before that was noted.
+	Template int `json:"template,omitempty"`
 }
 
 // Description renders the marker as the text of a VM's notes: a line for people and a line for Mayfly. It is far
