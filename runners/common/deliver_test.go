@@ -335,6 +335,7 @@ func (b *sandbox) wantProbe(state, runner string, started bool) {
 	for key, want := range map[string]any{
 		"contract": 1.0, "state": state, "runner": runner, "job_started": started,
 		"runner_version": "2.335.1", "image": `ubuntu-2204 "test" \ image`,
+		"route": true, "dns": true, "listener": true,
 	} {
 		if got[key] != want {
 			b.t.Errorf("probe says %s %v, want %v", key, got[key], want)
@@ -347,7 +348,7 @@ func TestProbeOfABareImage(t *testing.T) {
 	b.remove("etc/mayfly-image")
 	b.remove("opt/actions-runner/bin/Runner.Listener")
 	r := b.call("", "--probe")
-	want := `{"contract":1,"state":"ready","runner":"","runner_version":"","image":"","job_started":false}` + "\n"
+	want := `{"contract":1,"state":"ready","runner":"","runner_version":"","image":"","job_started":false,"route":true,"dns":true,"listener":false}` + "\n"
 	if r.code != 0 || r.out != want {
 		t.Errorf("probe: %+v, want %s", r, want)
 	}

@@ -26,6 +26,9 @@ max_starts=10
 # How often deadlines are looked at, and how long a listener has to end by itself before it is killed.
 tick=5
 grace=30
+# What --probe looks up, and for how many seconds. The dot at the end keeps the search list out.
+dns_name=github.com.
+dns_patience=2
 
 root=${MAYFLY_ROOT:-}
 runner_dir=$root/opt/actions-runner
@@ -134,11 +137,43 @@ probe() {
   state=ready
   [ -s "$run/identity.sha256" ] && state=delivered
   [ -s "$run/result.json" ] && state="done"
-  started=false
-  job_started && started=true
-  printf '{"contract":%s,"state":"%s","runner":"%s","runner_version":"%s","image":"%s","job_started":%s}\n' \
-    "$contract" "$state" "$(json_text "$run/runner")" "$(runner_version)" "$(json_text "$root/etc/mayfly-image")" "$started"
+  printf '{"contract":%s,"state":"%s","runner":"%s","runner_version":"%s","image":"%s","job_started":%s,"route":%s,"dns":%s,"listener":%s}\n' \
+    "$contract" "$state" "$(json_text "$run/runner")" "$(runner_version)" "$(json_text "$root/etc/mayfly-image")" \
+    "$(truth job_started)" "$(truth has_route)" "$(truth has_dns)" "$(truth has_listener)"
 }
+
+# truth COMMAND… prints true or false.
+truth() { if "$@"; then echo true; else echo false; fi; }
+
+# has_route: a default route in the kernel's tables, IPv4's (destination and mask 0) or IPv6's, whose unreachable ones
+# are on lo.
+has_route() {
+  if [ -r "$root/proc/net/route" ]; then
+    while read -r device destination _ _ _ _ _ mask _; do
+      [ "$device" != lo ] && [ "$destination$mask" = 0000000000000000 ] && return
+    done <"$root/proc/net/route"
+  fi
+  [ -r "$root/proc/net/ipv6_route" ] || return
+  while read -r destination length _ _ _ _ _ _ _ device; do
+    [ "$device" != lo ] && [ "$destination/$length" = 00000000000000000000000000000000/00 ] && return
+  done <"$root/proc/net/ipv6_route"
+  return 1
+}
+
+# has_dns: the resolver finds GitHub's address. A resolver that doesn't answer must not hold the caller for long.
+has_dns() {
+  has_route || return
+  if [ -n "$root" ]; then
+    "$root/bin/getent" ahosts "$dns_name" >/dev/null 2>&1
+  elif command -v getent >/dev/null; then
+    RES_OPTIONS='timeout:1 attempts:1' timeout "$dns_patience" getent ahosts "$dns_name" >/dev/null 2>&1
+  else
+    timeout "$dns_patience" nslookup "$dns_name" >/dev/null 2>&1
+  fi
+}
+
+# has_listener: its program is there and can be read.
+has_listener() { [ -x "$runner_dir/bin/Runner.Listener" ] && head -c 1 "$runner_dir/bin/Runner.Listener" >/dev/null 2>&1; }
 
 # json_text prints the first line of a file as the inside of a JSON string; nothing when there is none.
 json_text() {

@@ -24,6 +24,8 @@ import (
 const (
 	identity = "eyJzZWNyZXQiOiAiaml0IGNvbmZpZ3VyYXRpb24ifQ=="
 	name     = "ep-0123456789"
+	// routeHead is the first line of /proc/net/route.
+	routeHead = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n"
 	// patience ends a test whose awaited thing never comes; nothing asserts on how long it takes.
 	patience = 60 * time.Second
 )
@@ -117,6 +119,8 @@ func newSandbox(t *testing.T, shell []string) *sandbox {
 	// A second lasts 20 ms.
 	b.write("bin/sleep", "#!/bin/sh\nexec /bin/sleep \"$(awk \"BEGIN{print $1/50}\")\"\n", 0o755)
 	b.write("bin/sh", "#!/bin/sh\nexec "+strings.Join(shell, " ")+" \"$@\"\n", 0o755)
+	b.write("bin/getent", "#!/bin/sh\n[ \"$*\" = 'ahosts github.com.' ] && [ ! -e \"${0%/bin/getent}/mute\" ]\n", 0o755)
+	b.write("proc/net/route", routeHead+"eth0\t00000000\t0202000A\t0003\t0\t0\t1024\t00000000\t0\t0\t0\n", 0o644)
 	b.write("act", "exit 0\n", 0o644)
 	for _, dir := range []string{"record", "run", "opt/actions-runner"} {
 		if err := os.MkdirAll(b.path(dir), 0o755); err != nil {

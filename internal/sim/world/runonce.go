@@ -123,7 +123,10 @@ func (m *machine) probe() outcome {
 		RunnerVersion string `json:"runner_version"`
 		Image         string `json:"image"`
 		JobStarted    bool   `json:"job_started"`
-	}{1, state, m.once.name, m.g.opts.RunnerVersion, strings.TrimSpace(image), m.once.jobStarted})
+		Route         bool   `json:"route"`
+		DNS           bool   `json:"dns"`
+		Listener      bool   `json:"listener"`
+	}{1, state, m.once.name, m.g.opts.RunnerVersion, strings.TrimSpace(image), m.once.jobStarted, true, true, true})
 	if err != nil {
 		return complain(1, err.Error())
 	}
