@@ -64,9 +64,9 @@ func (a *Agent) Probe(ctx context.Context, vm VM) (Guest, error) {
 		return Guest{}, fmt.Errorf("probe guest of VM %d: %w: %s --probe printed %s, want one line of JSON; rebuild the template",
 			vm.VMID, ErrImage, Script, quote(out.Out))
 	}
-	if g.Contract != Contract {
-		return Guest{}, fmt.Errorf("probe guest of VM %d: %w: its run-once contract is %d, this Mayfly speaks %d; rebuild the template",
-			vm.VMID, ErrImage, g.Contract, Contract)
+	if g.Contract < OldestContract || g.Contract > Contract {
+		return Guest{}, fmt.Errorf("probe guest of VM %d: %w: its run-once contract is %d, this Mayfly speaks %d to %d; rebuild the template",
+			vm.VMID, ErrImage, g.Contract, OldestContract, Contract)
 	}
 	switch g.State {
 	case Ready, Delivered, Done:

@@ -81,11 +81,12 @@ func TestProbeTellsBootingFromBroken(t *testing.T) {
 		words string
 	}{
 		{name: "ready", guest: guest{run: prints(0, `{"contract":1,"state":"ready","runner":""}`+"\n", "")}, state: handoff.Ready},
-		{name: "delivered", guest: guest{run: prints(0, `{"contract":1,"state":"delivered","runner":"x","job_started":true}`, "")}, state: handoff.Delivered},
+		{name: "delivered", guest: guest{run: prints(0, `{"contract":2,"state":"delivered","runner":"x","job_started":true}`, "")}, state: handoff.Delivered},
 		{name: "no agent yet", guest: guest{ping: errors.New("QEMU guest agent is not running")}, err: handoff.ErrNotReady},
 		{name: "no privilege", guest: guest{ping: &proxmox.Error{Kind: proxmox.Permission, Message: "Permission check failed"}}, err: proxmox.Permission},
 		{name: "no script", guest: guest{run: prints(127, "", "sh: not found")}, err: handoff.ErrImage, words: `ended with 127: "sh: not found"`},
 		{name: "no JSON", guest: guest{run: prints(0, "hello", "")}, err: handoff.ErrImage, words: "want one line of JSON"},
+		{name: "no contract", guest: guest{run: prints(0, `{"state":"ready"}`, "")}, err: handoff.ErrImage, words: "contract is 0"},
 		{name: "another contract", guest: guest{run: prints(0, `{"contract":9,"state":"ready"}`, "")}, err: handoff.ErrImage, words: "contract is 9"},
 		{name: "another state", guest: guest{run: prints(0, `{"contract":1,"state":"dancing"}`, "")}, err: handoff.ErrImage, words: "dancing"},
 	} {

@@ -5,8 +5,11 @@ import (
 	"time"
 )
 
-// Contract is the version of the run-once contract (docs/run-once.md) that this package speaks.
-const Contract = 1
+// The versions of the run-once contract (docs/run-once.md) that this package speaks. All of 1 is in 2.
+const (
+	OldestContract = 1
+	Contract       = 2
+)
 
 // Script is where the guest keeps its half of the contract.
 const Script = "/opt/actions-runner/run-once.sh"

@@ -158,6 +158,12 @@ func TestBrokenImageIsToldFromABadCall(t *testing.T) {
 		{"/run on another disk", func(b *sandbox) {
 			b.write("proc/mounts", "tmpfs /run tmpfs rw 0 0\n/dev/vdb /run ext4 rw 0 0\n", 0o644)
 		}, []string{"--jit", name}, "tmpfs"},
+		{"no overlay", func(b *sandbox) { b.write("no-overlay", "", 0o644) }, []string{"--jit", name}, "unknown filesystem type 'overlay'"},
+		{"no more tmpfs", func(b *sandbox) { b.write("no-tmpfs", "", 0o644) }, []string{"--jit", name}, "in memory"},
+		{"swap that stays", func(b *sandbox) {
+			b.write("proc/swaps", swaps, 0o644)
+			b.write("no-swapoff", "", 0o644)
+		}, []string{"--jit", name}, "Cannot allocate memory"},
 		{"systemd refuses", func(b *sandbox) {
 			b.systemd("echo 'Failed to connect to bus' >&2; exit 1")
 		}, []string{"--jit", name}, "Failed to connect to bus"},
@@ -333,7 +339,7 @@ func (b *sandbox) wantProbe(state, runner string, started bool) {
 		b.t.Fatalf("probe: %v in %s", err, r.out)
 	}
 	for key, want := range map[string]any{
-		"contract": 1.0, "state": state, "runner": runner, "job_started": started,
+		"contract": 2.0, "state": state, "runner": runner, "job_started": started,
 		"runner_version": "2.335.1", "image": `ubuntu-2204 "test" \ image`,
 		"route": true, "dns": true, "listener": true,
 	} {
@@ -348,7 +354,7 @@ func TestProbeOfABareImage(t *testing.T) {
 	b.remove("etc/mayfly-image")
 	b.remove("opt/actions-runner/bin/Runner.Listener")
 	r := b.call("", "--probe")
-	want := `{"contract":1,"state":"ready","runner":"","runner_version":"","image":"","job_started":false,"route":true,"dns":true,"listener":false}` + "\n"
+	want := `{"contract":2,"state":"ready","runner":"","runner_version":"","image":"","job_started":false,"route":true,"dns":true,"listener":false}` + "\n"
 	if r.code != 0 || r.out != want {
 		t.Errorf("probe: %+v, want %s", r, want)
 	}
@@ -360,7 +366,7 @@ func TestProbeOfABareImage(t *testing.T) {
 
 func TestVersionNamesTheContract(t *testing.T) {
 	b := newSandbox(t, []string{"/bin/sh"})
-	if r := b.call("", "--version"); r.code != 0 || r.out != "run-once 1 (contract 1)\n" {
+	if r := b.call("", "--version"); r.code != 0 || r.out != "run-once 2 (contract 2)\n" {
 		t.Errorf("version: %+v", r)
 	}
 	r := b.call("", "--help")

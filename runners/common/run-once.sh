@@ -3,15 +3,19 @@
 # the contract is in docs/run-once.md, which says what every argument, exit code and file here means.
 #
 # The identity (JIT configuration or registration token) comes on standard input and lives in /run/mayfly, in memory,
-# until a job has started: it is never an argument, never in a log and never on a disk.
+# until a job has started: it is never an argument, never in a log and never on a disk. What GitHub's runner makes of it
+# in its own folder is in memory too.
 #
 # It runs in any POSIX shell (dash, busybox ash, bash). MAYFLY_ROOT puts a folder before every path, for tests: then
 # nothing outside that folder is touched, and the machine is not powered off.
 set -u
 umask 077
+# A core file of the listener would hold the identity. Jobs may still ask for theirs.
+# shellcheck disable=SC3045 # dash, busybox ash and bash have it
+ulimit -S -c 0 2>/dev/null
 
-release='run-once 1 (contract 1)'
-contract=1
+release='run-once 2 (contract 2)'
+contract=2
 
 # A job waits for its listener at most this long before the VM gives up: GitHub itself forgets an ephemeral runner that
 # never connected after a day.
@@ -41,8 +45,14 @@ export PATH
 
 say() { echo "run-once.sh: $*"; }
 
-# nap SECONDS sleeps; tests have seconds of their own.
-nap() { if [ -n "$root" ]; then "$root/bin/sleep" "$1"; else sleep "$1"; fi; }
+# tool COMMAND… runs a program that tests have one of their own for; busybox's shell would take its own otherwise.
+tool() {
+  program=$1
+  shift
+  if [ -n "$root" ]; then "$root/bin/$program" "$@"; else "$program" "$@"; fi
+}
+
+nap() { tool sleep "$1"; }
 
 # die CODE WORDS…
 die() {
@@ -201,13 +211,19 @@ job_started() { [ -r "$log" ] && grep -q '^[0-9: Z-]*Running job: ' "$log"; }
 
 make_run() { mkdir -p "$run" && chmod 700 "$run"; }
 
-# run_is_memory asks the kernel's list of mounts, whose last line for a folder counts.
-run_is_memory() {
-  kind=
-  while read -r _ dir type _; do
-    [ "$dir" = /run ] && kind=$type
+# mount_of PATH sets mount_source and mount_type to those of the mount that a path is in. Of two at one place the kernel
+# lists the upper one last.
+mount_of() {
+  mount_source='' mount_type='' longest=0
+  while read -r source place type _; do
+    case $1/ in "${place%/}"/*) ;; *) continue ;; esac
+    [ ${#place} -lt "$longest" ] || { mount_source=$source mount_type=$type longest=${#place}; }
   done <"$root/proc/mounts"
-  [ "$kind" = tmpfs ] || [ "$kind" = ramfs ]
+}
+
+in_memory() {
+  mount_of "$1"
+  case $mount_type in tmpfs | ramfs | rootfs) ;; *) return 1 ;; esac
 }
 
 # check_image ends with 4 when this guest can't ever become a runner. It sets uid and gid.
@@ -219,11 +235,56 @@ check_image() {
   if [ "$uid" = 0 ] && [ -z "${RUNNER_ALLOW_RUNASROOT:-}" ]; then
     die 2 "user $user is root; name an unprivileged one, or set RUNNER_ALLOW_RUNASROOT"
   fi
-  run_is_memory || die 4 'image: /run is no tmpfs, so the identity would reach a disk; mount one there'
+  in_memory /run/mayfly || die 4 'image: /run is no tmpfs, so the identity would reach a disk; mount one there'
 }
 
 find_user() {
   uid=$(id -u "$user" 2>/dev/null) && gid=$(id -g "$user" 2>/dev/null) && [ -n "$uid" ]
+}
+
+# ---- what must not reach a disk
+
+# keep_in_memory sees to it that no disk gets what the runner's user writes beside GitHub's runner, which unpacks its
+# identity there, and that no memory is swapped out. It says why where it can't. Doing it again changes nothing.
+keep_in_memory() {
+  no_swap || return 1
+  if in_memory /opt/actions-runner; then return 0; fi
+  upper=$run/folder
+  if [ "$mount_source" != mayfly ]; then
+    # Not in /run itself: that is small, and a job that fills this must not fill that.
+    mkdir -p "$upper" && tool mount -t tmpfs -o mode=755,nosuid,nodev mayfly "$upper" || return 1
+    if ! cover; then
+      tool umount -l "$upper"
+      return 1
+    fi
+  fi
+  # What is big and holds no identity stays on the disk. A delivery that died may have got this far.
+  for dir in _work _diag; do
+    mount_of "/opt/actions-runner/$dir"
+    [ "$mount_source" != mayfly ] || tool mount -o rbind "$upper/$dir" "$runner_dir/$dir" || return 1
+  done
+}
+
+# cover puts an overlay with its upper half in memory over the runner's folder. Its mounts are everybody's, so Docker
+# finds what a job names; they go with the VM.
+cover() {
+  mkdir "$upper/files" "$upper/scratch" && chown "$uid:$gid" "$upper/files" || return 1
+  chmod 755 "$upper/files"
+  for dir in _work _diag; do
+    [ -d "$runner_dir/$dir" ] || { mkdir -m 755 "$runner_dir/$dir" && chown "$uid:$gid" "$runner_dir/$dir"; } || return 1
+    mkdir "$upper/$dir" && tool mount -o rbind "$runner_dir/$dir" "$upper/$dir" || return 1
+  done
+  tool mount -t overlay -o "lowerdir=$runner_dir,upperdir=$upper/files,workdir=$upper/scratch" mayfly "$runner_dir"
+}
+
+# no_swap turns swap off where it is on a disk. Compressed memory (zram) is none.
+no_swap() {
+  [ -r "$root/proc/swaps" ] || return 0
+  while read -r device _; do
+    case $device in Filename | /dev/zram* | zram*) continue ;; esac
+    tool swapoff "$device" || return 1
+    say "swap on $device is off now: it is on a disk" >&2
+  done <"$root/proc/swaps"
 }
 
 # ---- delivery
@@ -248,6 +309,8 @@ deliver() {
     # A delivery that died half-way is finished below; one that got through is left alone.
     if [ -e "$run/handed-over" ] || [ -d "$run/serving" ]; then exit 0; fi
   fi
+  words=$(keep_in_memory 2>&1) || die 4 "image: can't keep the runner's identity in memory: $words; it needs overlayfs, and no swap on a disk"
+  [ -z "$words" ] || echo "$words" >&2
   echo "$2" >"$run/runner"
   mv "$incoming" "$run/identity"
   echo "$hash" >"$run/identity.sha256.new" && mv "$run/identity.sha256.new" "$run/identity.sha256"
@@ -321,7 +384,11 @@ serve() {
   watch &
   watch_pid=$!
 
-  if register "$kind"; then
+  # Again: swap may have come on since, and the guest agent's view of the mounts may be its own.
+  if ! keep_in_memory; then
+    exit_code=126
+    say "runner $name: can't keep its identity in memory"
+  elif register "$kind"; then
     attend "$kind"
   else
     exit_code=$?
@@ -329,7 +396,7 @@ serve() {
   fi
   rm -f "$run/identity"
   kill "$watch_pid" 2>/dev/null
-  # The listener keeps the identity in its own folder. A VM that nobody destroys must not keep it.
+  # The listener keeps the identity in its own folder.
   rm -f "$runner_dir/.credentials" "$runner_dir/.credentials_rsaparams" "$runner_dir/.runner"
 
   outcome=$(outcome "$exit_code")

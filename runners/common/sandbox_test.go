@@ -121,6 +121,7 @@ func newSandbox(t *testing.T, shell []string) *sandbox {
 	b.write("bin/sh", "#!/bin/sh\nexec "+strings.Join(shell, " ")+" \"$@\"\n", 0o755)
 	b.write("bin/getent", "#!/bin/sh\n[ \"$*\" = 'ahosts github.com.' ] && [ ! -e \"${0%/bin/getent}/mute\" ]\n", 0o755)
 	b.write("proc/net/route", routeHead+"eth0\t00000000\t0202000A\t0003\t0\t0\t1024\t00000000\t0\t0\t0\n", 0o644)
+	b.mounts()
 	b.write("act", "exit 0\n", 0o644)
 	for _, dir := range []string{"record", "run", "opt/actions-runner"} {
 		if err := os.MkdirAll(b.path(dir), 0o755); err != nil {

@@ -27,11 +27,13 @@ type machines struct {
 	t *testing.T
 	*qemu.Engine
 	exited chan int
+	dir    string // where the engine's files are
 }
 
 func newMachines(t *testing.T, im qemu.Image, gitHub string) *machines {
 	t.Helper()
-	e, err := qemu.New(t.Context(), qemu.Options{Image: im, GitHub: gitHub, Accel: accel(), Dir: shortDir(t)})
+	dir := shortDir(t)
+	e, err := qemu.New(t.Context(), qemu.Options{Image: im, GitHub: gitHub, Accel: accel(), Dir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +42,7 @@ func newMachines(t *testing.T, im qemu.Image, gitHub string) *machines {
 			t.Error(err)
 		}
 	})
-	return &machines{t, e, make(chan int, 10)}
+	return &machines{t, e, make(chan int, 10), dir}
 }
 
 // boot clones and starts a VM.
@@ -263,7 +265,7 @@ func TestEngineNoticesPowerOffAndLeavesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := &machines{t, e, make(chan int, 10)}
+	m := &machines{t, e, make(chan int, 10), dir}
 	m.boot(201, map[string]string{"agent": "enabled=1"})
 	m.ask(201, "guest-ping", nil)
 	if err := m.Shutdown(t.Context(), 201); err != nil { // by the agent

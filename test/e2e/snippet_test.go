@@ -34,7 +34,7 @@ while [ ! -e /tmp/go ]; do sleep 1; done`})
 	w := watch(t, dir)
 	env := c.environment(1)
 	m := runMayfly(t, buildMayfly(t), env, "--config", snippetConfig(t, dir))
-	guest := &machines{t, c.machine, nil}
+	guest := &machines{t, c.machine, nil, c.dir}
 	jobIs(t, guest, c.pve.Info().Template, c.gh, "in_progress")
 	wantNoIdentityInGuest(guest, c.fleet()[0].VMID, w.identity())
 	guest.sh(c.fleet()[0].VMID, "touch /tmp/go", "")

@@ -74,7 +74,7 @@ func (m *machine) runOnce(args []string, stdin string) outcome {
 			*map[string]*time.Duration{"--linger": &d.linger, "--max-wait": &d.maxWait, "--max-life": &d.maxLife}[option] = time.Duration(seconds) * time.Second
 			continue
 		case "--version":
-			return outcome{out: "run-once 1 (contract 1)\n"}
+			return outcome{out: "run-once 2 (contract 2)\n"}
 		case "--help":
 			return outcome{out: "usage: run-once.sh [OPTION…] --jit NAME | --token URL LABELS NAME | URL TOKEN LABELS NAME | --probe | --version | --help\n"}
 		case "--probe":
@@ -126,7 +126,7 @@ func (m *machine) probe() outcome {
 		Route         bool   `json:"route"`
 		DNS           bool   `json:"dns"`
 		Listener      bool   `json:"listener"`
-	}{1, state, m.once.name, m.g.opts.RunnerVersion, strings.TrimSpace(image), m.once.jobStarted, true, true, true})
+	}{2, state, m.once.name, m.g.opts.RunnerVersion, strings.TrimSpace(image), m.once.jobStarted, true, true, true})
 	if err != nil {
 		return complain(1, err.Error())
 	}

@@ -63,7 +63,7 @@ func TestRunOnceKeepsItsContract(t *testing.T) {
 		code  int
 		words string
 	}{
-		{name: "version", args: []string{"--version"}, words: "run-once 1 (contract 1)"},
+		{name: "version", args: []string{"--version"}, words: "run-once 2 (contract 2)"},
 		{name: "help", args: []string{"--help"}, words: "--jit NAME"},
 		{name: "nothing", code: 2},
 		{name: "unknown option", args: []string{"--dance"}, code: 2, words: "--dance"},
