@@ -124,6 +124,15 @@ func TestRecordedValuesArriveUnchanged(t *testing.T) {
 				})
 			}
 			want = orEmpty(all)
+		case []proxmox.Node:
+			var all []proxmox.Node
+			for _, o := range objects(t, data) {
+				x := resourceOf(t, o)
+				all = append(all, proxmox.Node{
+					Name: x.Node, Status: x.Status, MaxCPU: int(x.MaxCPU), MaxMem: x.MaxMem, Mem: x.Mem, Uptime: x.Uptime,
+				})
+			}
+			want = orEmpty(all)
 		case []proxmox.Task:
 			var all []proxmox.Task
 			for _, o := range objects(t, data) {
@@ -204,6 +213,10 @@ func TestRecordedValuesArriveUnchanged(t *testing.T) {
 		case string:
 			want = object(data.(map[string]any)).text("content")
 		case int:
+			if id, ok := data.(string); ok { // nextid's
+				want = int(object{"id": id}.number(t, "id"))
+				break
+			}
 			want = int(object(data.(map[string]any)).number(t, "pid"))
 		case bool:
 			want = true
@@ -219,7 +232,7 @@ func TestRecordedValuesArriveUnchanged(t *testing.T) {
 			t.Errorf("%s (-recorded +client):\n%s", r.Name, diff)
 		}
 	}
-	if len(seen) != 16 {
+	if len(seen) != 17 {
 		t.Errorf("only these types were compared: %v", slices.Sorted(maps.Keys(seen)))
 	}
 }

@@ -45,6 +45,11 @@ var phrases = []phrase{
 		NotFound, "it is gone, or on another node: see /cluster/resources",
 	},
 	{regexp.MustCompile(`Permission check failed|nly root can`), Permission, ""},
+	{
+		// pve-common Tools.pm, download_file_from_url.
+		regexp.MustCompile(`^refusing to override existing file|^checksum mismatch: got .* aborting$`), Exists,
+		"a file of that name is there: delete it, or give the checksum that it has",
+	},
 }
 
 // atOnce are texts that mean something only as an immediate answer.
@@ -66,7 +71,7 @@ var atOnce = []phrase{
 			`^Only root can pass|^you can't |^can't upload to storage type`), BadParameter, "",
 	},
 	{
-		regexp.MustCompile(`^storage '[^']*' does not support '[^']*' content`), BadParameter,
+		regexp.MustCompile(`^storage '[^']*' (?:does not support '[^']*' content|is not configured for content-type)`), BadParameter,
 		"let the storage take that content: pvesm set STORAGE --content …, or another storage",
 	},
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"mayfly/internal/proxmox"
+	"mayfly/internal/runner"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -56,8 +57,8 @@ func recordings(t *testing.T) []recording {
 		}
 		list = append(list, r)
 	}
-	if err := lines.Err(); err != nil || len(list) != 1005 {
-		t.Fatalf("%d recordings, %v; want 1005", len(list), err)
+	if err := lines.Err(); err != nil || len(list) != 1053 {
+		t.Fatalf("%d recordings, %v; want 1053", len(list), err)
 	}
 	return list
 }
@@ -91,8 +92,13 @@ func (r recording) play(ctx context.Context, t *testing.T, c *proxmox.Client) (a
 	case "/cluster/resources":
 		return c.Resources(ctx)
 	case "/cluster/nextid":
+		if !params.Has("vmid") {
+			return c.NextID(ctx)
+		}
 		id, _ := strconv.Atoi(params.Get("vmid"))
 		return c.VMIDFree(ctx, id)
+	case "/nodes":
+		return c.Nodes(ctx)
 	case "/cluster/options":
 		return c.AllowedTags(ctx)
 	case "/access/permissions":
@@ -123,6 +129,9 @@ func (r recording) play(ctx context.Context, t *testing.T, c *proxmox.Client) (a
 		return c.TaskLog(ctx, unescape(t, id), 0, 0)
 	}
 	if id == "" {
+		if r.Method == http.MethodPost {
+			return c.CreateVM(ctx, node, proxmox.NewVM{VMID: 101, Pool: r.form(t).Get("pool")})
+		}
 		return c.NodeVMs(ctx, node)
 	}
 	vmid, err := strconv.Atoi(id)
@@ -149,6 +158,10 @@ func (r recording) play(ctx context.Context, t *testing.T, c *proxmox.Client) (a
 			NewID: newID, Name: form.Get("name"), Description: form.Get("description"), Pool: form.Get("pool"),
 			Target: form.Get("target"), Storage: form.Get("storage"), Full: form.Get("full") == "1",
 		})
+	case "POST template":
+		return c.MakeTemplate(ctx, node, vmid)
+	case "PUT resize":
+		return c.Resize(ctx, node, vmid, form.Get("disk"), runner.GiB)
 	case "POST status/start":
 		return c.Start(ctx, node, vmid)
 	case "POST status/stop":

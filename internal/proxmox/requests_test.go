@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"mayfly/internal/proxmox"
+	"mayfly/internal/runner"
 )
 
 // TestCallsSendWhatProxmoxAccepts pins each call's request: parameters in the query of GET and DELETE, in the body
@@ -94,6 +95,64 @@ func TestCallsSendWhatProxmoxAccepts(t *testing.T) {
 		{
 			name: "delete", reply: done, request: "DELETE /api2/json/nodes/pve1/qemu/201",
 			call: func(ctx context.Context, c *proxmox.Client) error { _, err := c.Delete(ctx, "pve1", 201); return err },
+		},
+		{
+			name: "create", reply: done, request: "POST /api2/json/nodes/pve1/qemu",
+			form: url.Values{"vmid": {"201"}, "pool": {"ci"}, "scsi0": {"fast:0,import-from=local:import/x.qcow2"}, "memory": {"2048"}},
+			call: func(ctx context.Context, c *proxmox.Client) error {
+				_, err := c.CreateVM(ctx, "pve1", proxmox.NewVM{VMID: 201, Pool: "ci", Options: map[string]string{
+					"scsi0": "fast:0,import-from=local:import/x.qcow2", "memory": "2048",
+				}})
+				return err
+			},
+		},
+		{
+			name: "resize", reply: done, request: "PUT /api2/json/nodes/pve1/qemu/201/resize",
+			form: url.Values{"disk": {"scsi0"}, "size": {"20481M"}},
+			call: func(ctx context.Context, c *proxmox.Client) error {
+				_, err := c.Resize(ctx, "pve1", 201, "scsi0", 20*runner.GiB+1)
+				return err
+			},
+		},
+		{
+			name: "template", reply: done, request: "POST /api2/json/nodes/pve1/qemu/201/template", form: url.Values{},
+			call: func(ctx context.Context, c *proxmox.Client) error {
+				_, err := c.MakeTemplate(ctx, "pve1", 201)
+				return err
+			},
+		},
+		{
+			name: "next VMID", reply: `{"data":"105"}`, request: "GET /api2/json/cluster/nextid",
+			call: func(ctx context.Context, c *proxmox.Client) error {
+				id, err := c.NextID(ctx)
+				if err == nil && id != 105 {
+					err = errors.New("it isn't 105")
+				}
+				return err
+			},
+		},
+		{
+			name: "download", reply: done, request: "POST /api2/json/nodes/pve1/storage/local/download-url",
+			form: url.Values{
+				"content": {"import"}, "filename": {"x.qcow2"}, "url": {"https://images.example/x.qcow2"},
+				"checksum": {"abc"}, "checksum-algorithm": {"sha512"},
+			},
+			call: func(ctx context.Context, c *proxmox.Client) error {
+				_, err := c.DownloadURL(ctx, "pve1", proxmox.Download{
+					Storage: "local", Content: "import", Name: "x.qcow2", URL: "https://images.example/x.qcow2", Checksum: "abc", Algorithm: "sha512",
+				})
+				return err
+			},
+		},
+		{
+			name: "download unchecked", reply: done, request: "POST /api2/json/nodes/pve1/storage/local/download-url",
+			form: url.Values{"content": {"iso"}, "filename": {"x.iso"}, "url": {"https://pve.example/x"}, "verify-certificates": {"0"}},
+			call: func(ctx context.Context, c *proxmox.Client) error {
+				_, err := c.DownloadURL(ctx, "pve1", proxmox.Download{
+					Storage: "local", Content: "iso", Name: "x.iso", URL: "https://pve.example/x", AnyCertificate: true,
+				})
+				return err
+			},
 		},
 		{
 			name: "list ISO images", reply: `{"data":[]}`, request: "GET /api2/json/nodes/pve1/storage/local/content?content=iso",

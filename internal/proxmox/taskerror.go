@@ -82,6 +82,9 @@ var causes = []phrase{
 	{regexp.MustCompile(`(?i)cannot allocate memory|cannot set up guest memory`), TaskFailed, "the node has too little free memory: free some, or give the VM less"},
 	{regexp.MustCompile(`(?i)no space left|insufficient free space|out of space|not enough space`), TaskFailed, "the storage is full: free space there"},
 	{regexp.MustCompile(`Failed to get "write" lock`), TaskFailed, "another process, or another node, has its disk open"},
+	{regexp.MustCompile(`^checksum mismatch: got`), TaskFailed, "the file isn't the one that the checksum is of"},
+	{regexp.MustCompile(`ERROR 404: `), TaskFailed, "check the URL"},
+	{regexp.MustCompile(`^download failed: `), TaskFailed, "the node fetches it by itself: check its way to that server, its DNS and the datacenter's HTTP proxy"},
 	{regexp.MustCompile(`VM quit/powerdown failed - got timeout`), TaskFailed, "the guest didn't power off: stop it"},
 }
 

@@ -114,6 +114,18 @@ func TestCauseOfAFailedTaskComesFromItsLog(t *testing.T) {
 		{name: "no word", exit: "", kind: proxmox.TaskFailed, want: "no exit status"},
 		{name: "a volume isn't the VM", exit: "volume 'local:150/vm-150-disk-0.qcow2' does not exist", kind: proxmox.TaskFailed},
 		{name: "a clone that began isn't unavailable", exit: "clone failed: unable to open file '/etc/pve/nodes/pve1/qemu-server/130.conf.tmp.7' - Permission denied", kind: proxmox.TaskFailed},
+		{
+			name: "nobody serves the image", upid: "UPID:pve1:00004812:0007DA4D:6B04FAF6:download:x.qcow2:ci@pve!runner:",
+			exit: "download failed: command 'wget --progress=dot:giga -O /var/lib/vz/import/x.qcow2.tmp_dwnl.7 http://127.0.0.1:9/x' failed: exit code 4",
+			log:  []string{"downloading http://127.0.0.1:9/x to /var/lib/vz/import/x.qcow2", "Connecting to 127.0.0.1:9... failed: Connection refused."},
+			kind: proxmox.TaskFailed, want: "failed: Connection refused.; the node fetches it by itself",
+		},
+		{
+			name: "another image than promised", exit: "checksum mismatch: got 'aa' != expect 'bb'",
+			kind: proxmox.TaskFailed, want: "isn't the one that the checksum is of",
+		},
+		{name: "another image is there", exit: "checksum mismatch: got 'aa' != expect 'bb', aborting", kind: proxmox.Exists, want: "delete it"},
+		{name: "a file is there", exit: "refusing to override existing file '/var/lib/vz/import/x.qcow2'", kind: proxmox.Exists},
 		{name: "locked", exit: "VM is locked (backup)", kind: proxmox.Locked},
 		{name: "template locked", exit: "can't lock file '/var/lock/qemu-server/lock-9000.conf' - got timeout", kind: proxmox.Busy},
 		{name: "storage lock", exit: "cfs-lock 'storage-shr' error: got lock request timeout", kind: proxmox.TaskFailed, want: "look what it has left"},
