@@ -28,7 +28,7 @@ demo: build ## serve a few jobs on stand-ins of Proxmox VE and GitHub, then a su
 	bin/mayfly demo --once
 
 test: ## all tests but those with virtual machines, with the race detector
-	@scripts/need.sh go certs cc git
+	@scripts/need.sh go certs cc git jq python3
 	CGO_ENABLED=1 go test -race -timeout $(TEST_TIMEOUT) ./...
 
 e2e: ## jobs in real virtual machines; builds the guests first

@@ -38,6 +38,9 @@ root=${MAYFLY_ROOT:-}
 runner_dir=$root/opt/actions-runner
 run=$root/run/mayfly
 self=$runner_dir/run-once.sh
+# The job-started hook and what it goes by, which it reads as the runner's user: not in $run.
+hook=$runner_dir/job-started.sh
+policy=$root/run/mayfly-policy
 log=$run/listener.log
 # The guest agent's own PATH may lack the sbin folders.
 PATH=${PATH:-/usr/bin:/bin}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
@@ -70,6 +73,8 @@ usage: run-once.sh [OPTION…] --jit NAME                  JIT configuration on 
        run-once.sh --probe | --version | --help
 options: --user USER (RUNNER_USER, runner)   --linger SECONDS (20)
          --max-wait SECONDS (86400)          --max-life SECONDS (518400)
+         --pool NAME                         --repository OWNER/REPO[,...]   (which jobs job-started.sh lets run;
+         --events EVENT[,...]                --forks allow|deny               what is absent or empty allows all)
 END
 }
 
@@ -78,9 +83,10 @@ main() {
   linger=$default_linger
   max_wait=$default_max_wait
   max_life=$default_max_life
+  pool='' repositories='' events='' forks=allow
   while [ $# -gt 0 ]; do
     case $1 in
-      --user | --linger | --max-wait | --max-life)
+      --user | --linger | --max-wait | --max-life | --pool | --repository | --events | --forks)
         [ $# -ge 2 ] || die 2 "$1: want a value"
         set_option "$1" "$2"
         shift 2
@@ -121,6 +127,12 @@ main() {
 set_option() {
   case $1 in
     --user) user=$2 ;;
+    --pool) [ -z "$2" ] || check_word pool "$2"; pool=$2 ;;
+    --repository) check_list "$1" "$2" '[A-Za-z0-9._-]+/[A-Za-z0-9._-]+' OWNER/REPO; repositories=$2 ;;
+    --events) check_list "$1" "$2" '[a-z_]+' 'an event such as push'; events=$2 ;;
+    --forks)
+      case $2 in '' | allow) forks=allow ;; deny) forks=deny ;; *) die 2 "$1 $2: want allow or deny" ;; esac
+      ;;
     *)
       case $2 in '' | *[!0-9]* | ?????????*) die 2 "$1 $2: want seconds" ;; esac
       case $1 in
@@ -138,6 +150,15 @@ check_word() {
     '' | -* | *[!A-Za-z0-9._-]*) die 2 "$1 '$2': want letters, digits, '.', '_' and '-'" ;;
   esac
   [ ${#2} -le 64 ] || die 2 "$1 '$2': want at most 64 characters"
+}
+
+# check_list OPTION LIST FORM WORDS refuses a list whose entries aren't all of a form (an extended regular expression).
+# Nothing at all is a list, too.
+check_list() {
+  [ -n "$2" ] || return 0
+  if [ "$(printf '%s' "$2" | wc -l)" -ne 0 ] || ! printf '%s\n' "$2" | grep -Eqx "$3(,$3)*"; then
+    die 2 "$1 '$2': want $4, with commas between several"
+  fi
 }
 
 # ---- what the guest is like
@@ -236,6 +257,26 @@ check_image() {
     die 2 "user $user is root; name an unprivileged one, or set RUNNER_ALLOW_RUNASROOT"
   fi
   in_memory /run/mayfly || die 4 'image: /run is no tmpfs, so the identity would reach a disk; mount one there'
+  check_hook
+}
+
+# check_hook ends with 4 when there is a policy that this image wouldn't enforce.
+check_hook() {
+  if [ -z "$repositories$events" ] && [ "$forks" = allow ]; then return; fi
+  [ -r "$hook" ] || die 4 "image: no $hook, so it can't keep the pool's policy (pools[].jobs); rebuild the template"
+  # The listener takes .env over its environment (actions/runner Program.cs).
+  for file in "$runner_dir/.env" "$root/etc/environment"; do
+    if [ -r "$file" ] && grep -q '^\(export \)\{0,1\}ACTIONS_RUNNER_HOOK_JOB_STARTED=' "$file"; then
+      die 4 "image: $file names another job-started hook in place of $hook, which keeps the pool's policy (pools[].jobs); take that out"
+    fi
+  done
+}
+
+# write_policy says to job-started.sh which jobs may run. Anybody may read it, root alone write.
+write_policy() {
+  [ -r "$hook" ] || return 0
+  printf 'pool=%s\nrepositories=%s\nevents=%s\nforks=%s\n' "$pool" "$repositories" "$events" "$forks" >"$policy.new" &&
+    chmod 644 "$policy.new" && mv "$policy.new" "$policy"
 }
 
 find_user() {
@@ -311,11 +352,12 @@ deliver() {
   fi
   words=$(keep_in_memory 2>&1) || die 4 "image: can't keep the runner's identity in memory: $words; it needs overlayfs, and no swap on a disk"
   [ -z "$words" ] || echo "$words" >&2
+  write_policy || die 4 "image: can't write $policy"
   echo "$2" >"$run/runner"
   mv "$incoming" "$run/identity"
   echo "$hash" >"$run/identity.sha256.new" && mv "$run/identity.sha256.new" "$run/identity.sha256"
   if ! words=$(hand_over "$@" 2>&1); then
-    rm -f "$run/identity" "$run/identity.sha256" "$run/runner"
+    rm -f "$run/identity" "$run/identity.sha256" "$run/runner" "$policy"
     die 4 "hand the listener over: ${words:-no reason given}"
   fi
   : >"$run/handed-over"
@@ -487,6 +529,11 @@ job_environment() {
   # (actions/runner Program.cs).
   ACTIONS_RUNNER_RETURN_VERSION_DEPRECATED_EXIT_CODE=1
   export ACTIONS_RUNNER_RETURN_VERSION_DEPRECATED_EXIT_CODE
+  # An image without the policy's hook, or with one of its own and no policy to keep, is left as it is.
+  if [ -r "$policy" ] && [ -r "$hook" ] && [ -z "${ACTIONS_RUNNER_HOOK_JOB_STARTED:-}" ]; then
+    ACTIONS_RUNNER_HOOK_JOB_STARTED=$hook
+    export ACTIONS_RUNNER_HOOK_JOB_STARTED
+  fi
 }
 
 # watch, beside the listener, forgets the identity once a job has started and keeps the deadlines. It counts its own
