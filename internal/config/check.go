@@ -71,7 +71,7 @@ func (l *loader) checkValue(k key) {
 		case k.path == "handoff" && v == "iso":
 			l.problem(from, k.path, fmt.Sprintf("%q is for a later version", v), k.wantOneOf())
 		case hasForm && !f.matches(v) && strings.Contains(v, "://") && strings.Contains(v, "@"):
-			l.problem(from, k.path, "a user or a password in an address", f.want) // which are not repeated
+			l.problem(from, k.path, "credentials in an address", f.want) // which are not repeated
 		case hasForm && !f.matches(v):
 			l.problem(from, k.path, fmt.Sprintf("%q is not such a value", v), f.want)
 		case k.tag("oneof") != "" && !slices.Contains(among(k.tag("oneof")), v):
