@@ -2,7 +2,7 @@
 // needs at run time into the binary.
 package runners
 
-import _ "embed"
+import "embed"
 
 // UserDataTemplate is ubuntu-2204/cloud-init/runner-user-data.pkrtpl: cloud-init user-data with the variables
 // ${repo_url}, ${registration_token}, ${runner_labels}, ${runner_name}, ${runner_user} and ${jit_config}. It serves
@@ -10,3 +10,8 @@ import _ "embed"
 //
 //go:embed ubuntu-2204/cloud-init/runner-user-data.pkrtpl
 var UserDataTemplate string
+
+// Common is the folder common: run-once.sh, and the scripts that make a runner image of a root file system.
+//
+//go:embed common/*.sh
+var Common embed.FS

@@ -21,6 +21,7 @@ func commands() []func(*app) *cobra.Command {
 	return []func(*app) *cobra.Command{
 		newRunCommand,
 		newDemoCommand,
+		newImageCommand,
 		newSimCommand,
 		newConfigCommand,
 		newVersionCommand,

@@ -75,6 +75,10 @@ func (a *app) serve(ctx context.Context, c *config.Config, drain bool) error {
 	if err != nil {
 		return usageError{err}
 	}
+	keepImages, err := a.imageKeeper(c, both)
+	if err != nil {
+		return err
+	}
 	l, err := listenWeb(ctx, c.Web.Listen)
 	if err != nil {
 		return err
@@ -100,6 +104,12 @@ func (a *app) serve(ctx context.Context, c *config.Config, drain bool) error {
 		h.run(ctx, told)
 		return nil
 	})
+	if keepImages != nil {
+		group.Go(func() error {
+			keepImages(ctx, told)
+			return nil
+		})
+	}
 	if unverified(c) {
 		group.Go(func() error {
 			offerFingerprint(ctx, c.Proxmox.Endpoints, a.logger)

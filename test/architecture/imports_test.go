@@ -13,14 +13,15 @@ var mayImport = map[string][]string{
 	"cmd/mayfly": {"internal/cli"},
 
 	"internal/cli": {
-		"internal/cloudinit", "internal/config", "internal/demand", "internal/fleet", "internal/github", "internal/handoff", "internal/proxmox",
-		"internal/runner", "internal/sim/gh", "internal/sim/pve", "internal/sim/pve/qemu", "internal/sim/world", "internal/web", "runners",
+		"internal/cloudinit", "internal/config", "internal/demand", "internal/fleet", "internal/github", "internal/handoff", "internal/image",
+		"internal/proxmox", "internal/runner", "internal/sim/gh", "internal/sim/pve", "internal/sim/pve/qemu", "internal/sim/world", "internal/web", "runners",
 	},
 	"internal/config": {"internal/cloudinit", "internal/runner", "runners"},
 
 	"internal/web":       {"internal/fleet", "internal/runner"},
 	"internal/fleet":     {"internal/cloudinit", "internal/demand", "internal/github", "internal/handoff", "internal/proxmox", "internal/runner"},
 	"internal/demand":    {"internal/github", "internal/runner"},
+	"internal/image":     {"internal/cloudinit", "internal/handoff", "internal/proxmox", "internal/runner"},
 	"internal/handoff":   {"internal/cloudinit", "internal/proxmox", "internal/runner"},
 	"internal/cloudinit": {"internal/runner"},
 	"internal/github":    {"internal/runner"},

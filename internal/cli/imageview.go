@@ -1,0 +1,172 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/term"
+
+	"mayfly/internal/image"
+	"mayfly/internal/runner"
+)
+
+// buildView shows a build: on a terminal a line for each node that is written anew while it goes on, and one that stays
+// for each stage that is over; elsewhere a line for each stage; with --log-format json log lines.
+type buildView struct {
+	w      io.Writer
+	width  func() int // 0 when w is no terminal
+	log    func(image.Event)
+	cancel context.CancelFunc
+	ticker sync.WaitGroup
+
+	mu    sync.Mutex
+	order []string
+	now   map[string]image.Event // by node
+	drawn int                    // lines of the live block
+	said  map[string]time.Time   // when a node's text was last written, elsewhere
+}
+
+// liveEvery is how often elapsed times move on; sayEvery is how often elsewhere a stage's progress is told.
+const (
+	liveEvery = 500 * time.Millisecond
+	sayEvery  = 15 * time.Second
+)
+
+func (a *app) newBuildView(ctx context.Context) *buildView {
+	v := &buildView{w: a.stderr, now: map[string]image.Event{}, said: map[string]time.Time{}, width: func() int { return 0 }, cancel: func() {}}
+	if a.flags.logFormat == "json" {
+		v.log = logBuild(a.logger)
+		return v
+	}
+	f := terminal(a.stderr, a.env)
+	if f == nil {
+		return v
+	}
+	v.width = func() int {
+		if w, _, err := term.GetSize(int(f.Fd())); err == nil && w > 20 {
+			return w
+		}
+		return 80
+	}
+	ctx, v.cancel = context.WithCancel(context.WithoutCancel(ctx)) // it shows the clean-up, too
+	v.ticker.Go(func() {
+		tick := time.NewTicker(liveEvery)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+				v.mu.Lock()
+				v.draw(time.Now())
+				v.mu.Unlock()
+			}
+		}
+	})
+	return v
+}
+
+// logBuild writes stages as log lines.
+func logBuild(log *slog.Logger) func(image.Event) {
+	return func(e image.Event) {
+		if !e.New {
+			return
+		}
+		level, keys := slog.LevelInfo, []any{"image", e.Image, "version", e.Version, "node", e.Node, "step", string(e.Stage)}
+		if e.Stage == image.StageFailed {
+			level, keys = slog.LevelError, append(keys, "reason", e.Text)
+		}
+		log.Log(context.Background(), level, "image build", keys...)
+	}
+}
+
+// event takes one.
+func (v *buildView) event(e image.Event) {
+	if v.log != nil {
+		v.log(e)
+		return
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	before, known := v.now[e.Node]
+	if !known {
+		v.order = append(v.order, e.Node)
+	}
+	if v.width() == 0 {
+		if e.New || time.Since(v.said[e.Node]) >= sayEvery {
+			v.said[e.Node] = time.Now()
+			fmt.Fprintln(v.w, strings.TrimRight(buildLine(e, 0, time.Now()), " "))
+		}
+		v.now[e.Node] = e
+		return
+	}
+	v.erase()
+	if known && e.New && before.Stage != e.Stage {
+		fmt.Fprintln(v.w, clip(buildLine(before, len("✓"), time.Now()), v.width()))
+	}
+	v.now[e.Node] = e
+	v.draw(time.Now())
+}
+
+// end leaves what was shown as it is; the next image begins below.
+func (v *buildView) end() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.width() > 0 && len(v.order) > 0 {
+		v.draw(time.Now())
+	}
+	v.drawn, v.order, v.now = 0, nil, map[string]image.Event{}
+}
+
+// close ends what the view has started.
+func (v *buildView) close() {
+	v.cancel()
+	v.ticker.Wait()
+}
+
+func (v *buildView) erase() {
+	if v.drawn > 0 {
+		fmt.Fprintf(v.w, "\x1b[%dA\x1b[J", v.drawn)
+		v.drawn = 0
+	}
+}
+
+func (v *buildView) draw(now time.Time) {
+	v.erase()
+	for _, node := range v.order {
+		fmt.Fprintln(v.w, clip(buildLine(v.now[node], 0, now), v.width()))
+		v.drawn++
+	}
+}
+
+// buildLine is one event for people: where, which stage, how long, how much, what. Of a stage that is over it leaves out
+// what only moved.
+func buildLine(e image.Event, over int, now time.Time) string {
+	where := e.Node
+	if where == "" {
+		where = e.Image
+	}
+	line := fmt.Sprintf("%-12s  %-9s  %6s", where, e.Stage, now.Sub(e.Began).Round(time.Second))
+	switch {
+	case e.Total > 0 && over == 0 && e.Done < e.Total:
+		line += fmt.Sprintf("  %s of %s (%d%%)", runner.Bytes(e.Done), runner.Bytes(e.Total), e.Done*100/e.Total)
+	case e.Done > 0:
+		line += "  " + runner.Bytes(e.Done).String()
+	case e.Text != "" && over == 0:
+		line += "  " + e.Text
+	}
+	return line
+}
+
+func clip(line string, width int) string {
+	runes := []rune(line)
+	if len(runes) < width {
+		return line
+	}
+	return string(runes[:width-2]) + "…"
+}
