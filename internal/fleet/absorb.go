@@ -137,6 +137,7 @@ func (l *ledger) absorbEnds(q queue, open map[int64]bool) {
 func (e *entry) sawRegistration(r runner.Registration, at time.Time) {
 	e.registration = r.ID
 	e.missingSince, e.dropped = time.Time{}, false
+	e.offline = !r.Online && !r.Busy && !e.online.IsZero()
 	if (r.Online || r.Busy) && e.online.IsZero() {
 		e.online = at
 	}

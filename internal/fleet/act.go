@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"mayfly/internal/github"
+	"mayfly/internal/handoff"
 	"mayfly/internal/proxmox"
 	"mayfly/internal/runner"
 )
@@ -28,6 +29,8 @@ func (c *Controller) do(ctx context.Context, a action, now time.Time) {
 	case StepClone:
 		a.name = runner.NewName(a.pool.NamePrefix)
 		c.ledger.runners[a.vmid] = &entry{vmid: a.vmid, name: a.name, pool: a.pool.Name, node: a.node, template: a.template.id, created: now}
+		c.ledger.tries(a.template.id, now)
+		c.sayTemplate(a)
 		c.start(ctx, a, c.spec.Timing.Clone, now, c.clone)
 	case StepFollow:
 		if a.task.destroys {
@@ -48,6 +51,8 @@ func (c *Controller) do(ctx context.Context, a action, now time.Time) {
 	case StepRegister:
 		c.ledger.runners[a.vmid].minting = true
 		c.start(ctx, a, c.spec.Timing.Deliver, now, c.register)
+	case StepAsk:
+		c.start(ctx, a, probeTimeout, now, c.ask)
 	case StepInspect:
 		c.start(ctx, a, probeTimeout, now, c.inspect)
 	case StepDestroy:
@@ -135,6 +140,9 @@ func (c *Controller) giveUp(err error) outcome {
 		e.tries, e.notUntil = 0, time.Time{}
 		c.log.Error("runner failed", "runner", e.name, "vmid", e.vmid, "node", e.node, "pool", e.pool, "reason", err)
 		c.hold(e, e.failed, now)
+		if errors.Is(err, handoff.ErrImage) {
+			c.blame(e, faultUnfit, "its guests can't become runners ("+e.failed+")", now)
+		}
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"mayfly/internal/handoff"
 	"mayfly/internal/proxmox"
+	"mayfly/internal/runner"
 )
 
 // probeTimeout bounds one question to a guest: the agent's 3 s, the command, and a busy host.
@@ -50,11 +51,20 @@ func (c *Controller) probe(ctx context.Context, a action) outcome {
 			e.notUntil = now.Add(c.spec.Timing.ProbeRetry)
 		}
 	}
-	return done(func(e *entry, now time.Time) { c.guestAnswered(e, a, g, now) })
+	result, over := runner.Result{}, false
+	if g.State == handoff.Done { // found so after a restart
+		result, over, err = c.handoff.Result(ctx, handoff.VM{Node: a.node, VMID: a.vmid})
+	}
+	return done(func(e *entry, now time.Time) {
+		c.guestAnswered(e, a, g, now)
+		if err == nil && over {
+			c.tookResult(e, result, now)
+		}
+	})
 }
 
 func (c *Controller) guestAnswered(e *entry, a action, g handoff.Guest, now time.Time) {
-	e.ready = now
+	e.ready, e.runnerVersion = now, g.RunnerVersion
 	switch {
 	case g.State == handoff.Done:
 		e.delivered, e.finished = now, now
@@ -73,5 +83,5 @@ func (c *Controller) guestAnswered(e *entry, a action, g handoff.Guest, now time
 			c.ledger.bootTimes[a.pool.Base()] = usual
 		}
 	}
-	delete(c.ledger.backoff, e.pool)
+	c.recovered(e.pool)
 }

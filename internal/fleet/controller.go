@@ -65,6 +65,7 @@ type Controller struct {
 	startedAt   time.Time
 	states      map[int]Event
 	saidOnce    map[string]bool
+	aged        map[int]int    // how many days old releases were when that was last said, by template
 	followed    map[string]int // the template that runners are made from, by runner.Pool.Base
 	fatal       error
 	proxmox     health
@@ -250,7 +251,7 @@ func (c *Controller) tookSupply(o supply, now time.Time) {
 	c.seen = o
 	c.ledger.absorbSupply(c.spec, o)
 	c.sayWay(o)
-	c.sayImages(o)
+	c.absorbTemplates(o)
 	c.quarantineLocked(o, now)
 	c.disownEdited(o, now)
 	c.watchHalted(o, now)

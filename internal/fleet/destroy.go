@@ -40,7 +40,7 @@ func (c *Controller) destroy(ctx context.Context, a action) outcome {
 	if err := c.destroyVM(ctx, a); err != nil {
 		return c.indebted(a, held, c.stuck(err))
 	}
-	return c.indebted(a, held, c.gone())
+	return c.indebted(a, held, c.spent(a, held))
 }
 
 // kept is the outcome of GitHub's refusal: a job has just landed on the runner, so it has its identity and works.

@@ -13,9 +13,6 @@ import (
 	"mayfly/internal/runner"
 )
 
-// oldestContract is the oldest run-once contract (docs/run-once.md) that runners may keep.
-const oldestContract = 1
-
 // image finds what a pool that follows an image is cloned from: of the node's templates with the tags of an image and
 // of a promoted one, and a marker that names the image, the newest version, and behind it the older ones. The list of
 // resources shows tags live, so a promotion counts from the next look on; only candidates have their config read.
@@ -76,8 +73,8 @@ func (s Spec) refusal(name string, t template) string {
 		return fmt.Sprintf("VM %d is tagged %s, but holds image %q", t.id, runner.TagPromoted, i.Name)
 	case i.Installation != s.Installation:
 		return fmt.Sprintf("VM %d is of installation %q, not %q", t.id, i.Installation, s.Installation)
-	case i.Contract < oldestContract:
-		return fmt.Sprintf("VM %d, version %s, keeps run-once contract %d, and this Mayfly needs %d or newer", t.id, i.Version, i.Contract, oldestContract)
+	case i.Contract < handoff.OldestContract:
+		return fmt.Sprintf("VM %d, version %s, keeps run-once contract %d, and this Mayfly needs %d or newer", t.id, i.Version, i.Contract, handoff.OldestContract)
 	case i.Contract > handoff.Contract:
 		return fmt.Sprintf("VM %d, version %s, was built by a newer Mayfly (run-once contract %d, this one speaks up to %d): update this one", t.id, i.Version, i.Contract, handoff.Contract)
 	}
@@ -101,17 +98,15 @@ func (g *gatherer) noImage(name string, refused, elsewhere, waiting []string) st
 	return fmt.Sprintf("%s as far as this token sees; run: mayfly image build %s", text, name)
 }
 
-// sayImages tells which version of an image runners are made from, when that changes.
-func (c *Controller) sayImages(o supply) {
-	for _, base := range sortedKeys(o.templates) {
-		t := o.templates[base]
-		if t.image.Name == "" || c.followed[base] == t.id {
-			continue
-		}
-		c.followed[base] = t.id
-		c.log.Info("template chosen", "template", t.cfg.Name, "vmid", t.id, "image", t.image.Name, "version", t.image.Version,
-			"runner_version", t.image.RunnerVersion)
+// sayTemplate tells which version of an image runners are made from, when that changes.
+func (c *Controller) sayTemplate(a action) {
+	t, base := a.template, a.pool.Base()
+	if t.image.Name == "" || c.followed[base] == t.id {
+		return
 	}
+	c.followed[base] = t.id
+	c.log.Info("template chosen", "pool", a.pool.Name, "template", t.cfg.Name, "vmid", t.id, "node", a.node,
+		"image", t.image.Name, "version", t.image.Version, "runner_version", t.image.RunnerVersion)
 }
 
 // sameTags reports whether two lists hold the same tags.

@@ -29,8 +29,7 @@ func (c *Controller) inspect(ctx context.Context, a action) outcome {
 	}
 	if err == nil && over {
 		return done(func(e *entry, now time.Time) {
-			e.result, e.finished = result, now
-			c.log.Info("job done", "runner", e.name, "vmid", e.vmid, "pool", e.pool, "job", e.job, "result", result.Outcome)
+			c.tookResult(e, result, now)
 		})
 	}
 	registration, look := c.gh.Runner(ctx, a.target, a.registration)

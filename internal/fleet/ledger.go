@@ -9,7 +9,7 @@ import (
 // ledger is all that is kept between passes. Only the goroutine of Controller.Run touches it.
 //
 // Losing it (a restart) costs: an identity minted but not delivered is thrown away with its VM; a VMID's rest and a
-// pool's back-off start anew; a job's reason is logged again. Runners and jobs are found again by observing.
+// pool's back-off start anew; a template that was found at fault is cloned a few times more; a job's reason is logged again. Runners and jobs are found again by observing.
 type ledger struct {
 	runners map[int]*entry // by VMID: every VM of ours, from the moment its clone is asked for until it is gone
 	// lastUsed is when a VM last had a VMID.
@@ -22,6 +22,8 @@ type ledger struct {
 	turn map[string]time.Time
 	// backoff is a pool's wait after failures.
 	backoff map[string]backoff
+	// circuits is what is known against templates, by VMID.
+	circuits map[int]circuit
 	// orphans is since when a registration with our kind of name is seen without a VM.
 	orphans map[int64]orphan
 	// removals are registrations that GitHub still called busy when their VM was gone already.
@@ -57,20 +59,22 @@ type entry struct {
 	finished   time.Time // the guest said that its listener ended
 	stopped    time.Time // seen powered off after it was started
 
-	registration int64         // GitHub's id, once minted or seen
-	target       runner.Target // where the registration was seen
-	minting      bool          // an identity was asked for, so that a registration may exist
-	job          int64
-	result       runner.Result
-	adopted      bool      // found after a restart
-	probed       bool      // asked since then whether it is ready
-	ending       bool      // found by the task that destroys it
-	guestBusy    bool      // the guest, asked because the registration was missing, still works
-	missingSince time.Time // its registration was missing from the list since then
-	dropped      bool      // and a look-up by id says so too
-	missingVM    time.Time // it was missing from Proxmox's list since then
-	halted       time.Time // Proxmox shows that its processors stand still since then
-	jobOver      time.Time // its job was missing from GitHub's list of open jobs since then
+	registration  int64         // GitHub's id, once minted or seen
+	target        runner.Target // where the registration was seen
+	minting       bool          // an identity was asked for, so that a registration may exist
+	offline       bool          // it was online, and the last list says that it isn't
+	runnerVersion string        // as its guest tells it
+	job           int64
+	result        runner.Result
+	adopted       bool      // found after a restart
+	probed        bool      // asked since then whether it is ready
+	ending        bool      // found by the task that destroys it
+	guestBusy     bool      // the guest, asked because the registration was missing, still works
+	missingSince  time.Time // its registration was missing from the list since then
+	dropped       bool      // and a look-up by id says so too
+	missingVM     time.Time // it was missing from Proxmox's list since then
+	halted        time.Time // Proxmox shows that its processors stand still since then
+	jobOver       time.Time // its job was missing from GitHub's list of open jobs since then
 
 	failed   string    // why it must go; "" while all is well
 	notUntil time.Time // no next step before (a failed step's back-off, a probe's time)
@@ -102,6 +106,7 @@ type backoff struct {
 	since    time.Time
 	until    time.Time
 	why      string
+	late     bool // runners failed after they had their identity
 }
 
 // orphan is a registration with our kind of name, offline and without a VM.
@@ -127,6 +132,7 @@ func newLedger() *ledger {
 		quarantined: map[int]Quarantine{},
 		turn:        map[string]time.Time{},
 		backoff:     map[string]backoff{},
+		circuits:    map[int]circuit{},
 		orphans:     map[int64]orphan{},
 		removals:    map[int64]removal{},
 		bootTimes:   map[string]time.Duration{},

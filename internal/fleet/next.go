@@ -97,6 +97,8 @@ func (p *planner) mustGo(e *entry) (why string, force bool) {
 		return "its pool is no longer configured", false
 	case drain != "":
 		return drain, false
+	case p.forlorn(e) != "":
+		return p.forlorn(e), false
 	case !e.finished.IsZero():
 		return p.after(e.finished.Add(t.Linger), "its listener ended but it did not power off"), true
 	case !e.busy.IsZero():
@@ -230,15 +232,21 @@ func (p *planner) plannedIdentities(pool string) int {
 	return n
 }
 
-// watch follows a runner that has its identity. When its registration is missing, the guest is asked: it knows best
-// whether its job is over.
+// watch follows a runner that has its identity. When GitHub misses it, or doesn't see it online, the guest is asked: it
+// knows best whether its job, or its listener, is over.
 func (p *planner) watch(e *entry) {
-	if e.missingSince.IsZero() || !e.finished.IsZero() { // finished: it has said all, and lingers
+	if !e.finished.IsZero() { // it has said all, and lingers
 		return
 	}
 	pool, _ := p.s.Pool(e.pool)
 	t := p.o.supply.baseOf(e, pool)
-	p.act(e, action{step: StepInspect, why: "its registration is gone", agentOff: t.id != 0 && !t.cfg.AgentEnabled})
+	agentOff := t.id != 0 && !t.cfg.AgentEnabled
+	switch {
+	case !e.missingSince.IsZero():
+		p.act(e, action{step: StepInspect, why: "its registration is gone", agentOff: agentOff})
+	case e.silent() && !agentOff && p.after(e.delivered.Add(askAfter), "GitHub doesn't see it online") != "":
+		p.act(e, action{step: StepAsk, why: "GitHub doesn't see it online"})
+	}
 }
 
 func (l *ledger) isQuarantined(vmid int) bool {

@@ -24,6 +24,7 @@ const (
 	StepStart     Step = "start"
 	StepProbe     Step = "probe"
 	StepRegister  Step = "register"
+	StepAsk       Step = "ask"
 	StepInspect   Step = "inspect"
 	StepDestroy   Step = "destroy"
 	StepRemove    Step = "remove_registration"
@@ -108,6 +109,7 @@ type planner struct {
 	alive  map[string]int
 	taken  map[int]bool
 	wanted map[string]int // waiting jobs of each pool
+	tried  map[int]bool   // templates that a clone is planned of
 }
 
 func (p *planner) sorted() []*entry {
@@ -123,7 +125,7 @@ func (p *planner) sorted() []*entry {
 
 func (p *planner) count() {
 	p.byPool, p.alive, p.wanted = map[string][]*entry{}, map[string]int{}, map[string]int{}
-	p.probes, p.taken = map[string]bool{}, map[int]bool{}
+	p.probes, p.taken, p.tried = map[string]bool{}, map[int]bool{}, map[int]bool{}
 	for id := range p.o.supply.taken {
 		p.taken[id] = true
 	}
@@ -263,8 +265,12 @@ func (p *planner) held(j runner.Job, pool runner.Pool) (Reason, bool) {
 	if age := p.now.Sub(p.o.supply.at); age > p.s.Timing.Stale {
 		return Reason{WaitProxmox, fmt.Sprintf("Proxmox was last read %s ago", age.Round(time.Second))}, true
 	}
-	if t, ok := p.o.supply.base(pool); !ok || t.problem != "" {
+	t, ok := choose(pool, p.o.supply, l, p.now)
+	if !ok || t.problem != "" {
 		return Reason{cmp.Or(t.code, WaitTemplate), cmp.Or(t.problem, fmt.Sprintf("template %q isn't known yet", pool.Base()))}, true
+	}
+	if r, barred := p.barred(t); barred {
+		return r, true
 	}
 	if p.alive[pool.Name] >= pool.Max {
 		return Reason{WaitPoolMax, fmt.Sprintf("pool %s is at its max of %d", pool.Name, pool.Max)}, true
@@ -309,7 +315,8 @@ func (p *planner) clone(pool runner.Pool) Reason {
 	p.total++
 	p.alive[pool.Name]++
 	p.tasks++
-	base, _ := p.o.supply.base(pool)
+	base, _ := choose(pool, p.o.supply, p.o.ledger, p.now)
+	p.tried[base.id] = true
 	p.d.actions = append(p.d.actions, action{step: StepClone, vmid: vmid, pool: pool, node: p.s.Node, template: base, why: "a job waits"})
 	return Reason{WaitRunner, "a runner is being made for it"}
 }

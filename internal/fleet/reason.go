@@ -20,6 +20,10 @@ const (
 	WaitTemplate Code = "template_missing"
 	// WaitNoTemplate: the pool follows an image, and no version of it is promoted on the node.
 	WaitNoTemplate Code = "no_template"
+	// WaitDeprecated: GitHub refuses the release of the Actions runner in the pool's template.
+	WaitDeprecated Code = "runner_deprecated"
+	// WaitUnfit: the template's guests can't become runners.
+	WaitUnfit Code = "image_unusable"
 	// WaitProxmox: Proxmox doesn't answer or refuses us.
 	WaitProxmox Code = "proxmox_unreachable"
 	// WaitGitHub and WaitGitHubLimit: GitHub doesn't answer, refuses us, or told us to wait.

@@ -20,7 +20,7 @@ func (c *Controller) register(ctx context.Context, a action) outcome {
 	}
 	apply := done(func(e *entry, now time.Time) {
 		e.delivered = now
-		delete(c.ledger.backoff, e.pool)
+		c.recovered(e.pool)
 	})
 	if err := c.deliver(ctx, a, id); err != nil {
 		apply = c.giveUp(fmt.Errorf("runner %s: %w", a.name, err))
@@ -106,6 +106,8 @@ type registered struct {
 	target runner.Target
 	id     int64
 	busy   bool // GitHub refused because of a job
+	// removed says that it was there and is no more.
+	removed bool
 }
 
 // deregister makes sure that no job can land on the runner any more, and returns what is in the way of that. A
@@ -129,7 +131,9 @@ func (c *Controller) deregister(ctx context.Context, a action) (registered, erro
 func (c *Controller) removeHeld(ctx context.Context, r registered) (registered, error) {
 	err := c.gh.RemoveRunner(ctx, r.target, r.id)
 	switch {
-	case err == nil, errors.Is(err, github.NotFound):
+	case err == nil:
+		return registered{removed: true}, nil
+	case errors.Is(err, github.NotFound):
 		return registered{}, nil
 	case errors.Is(err, github.Busy):
 		r.busy = true

@@ -92,7 +92,7 @@ func (c *Controller) seed(ctx context.Context, a action) outcome {
 	}
 	apply := done(func(e *entry, now time.Time) {
 		e.seeded = now
-		delete(c.ledger.backoff, e.pool)
+		c.recovered(e.pool)
 	})
 	if err := c.plant(ctx, a, cfg, id); err != nil {
 		apply = c.giveUp(fmt.Errorf("runner %s: %w", a.name, err))

@@ -26,7 +26,9 @@ type RunnerStatus struct {
 	State   runner.State `json:"state"`
 	Created time.Time    `json:"created"`
 	Job     int64        `json:"job,omitempty"`
-	Reason  string       `json:"reason,omitempty"`
+	// Template is the VMID that its VM was cloned from, where that is known.
+	Template int    `json:"template,omitempty"`
+	Reason   string `json:"reason,omitempty"`
 }
 
 // WaitingStatus is one waiting job for people.
@@ -52,8 +54,10 @@ type UnclaimedStatus struct {
 type Status struct {
 	At time.Time `json:"at"`
 	// Ready is whether new jobs can be served; Reasons says why not.
-	Ready      bool              `json:"ready"`
-	Reasons    []string          `json:"reasons"`
+	Ready   bool     `json:"ready"`
+	Reasons []string `json:"reasons"`
+	// Warnings says what will keep new jobs from being served if nobody does anything.
+	Warnings   []string          `json:"warnings"`
 	Proxmox    Health            `json:"proxmox"`
 	GitHub     Health            `json:"github"`
 	Runners    []RunnerStatus    `json:"runners"`
@@ -103,6 +107,9 @@ func (c *Controller) note(e *entry, at time.Time) {
 		Reason: e.failed,
 	}
 	c.states[e.vmid] = ev
+	if state == runner.Busy {
+		c.proved(e)
+	}
 	c.log.Info("runner", "runner", e.name, "vmid", e.vmid, "node", e.node, "pool", e.pool, "state", state)
 	c.events(ev)
 }
@@ -136,7 +143,7 @@ func (c *Controller) publish(d decision, now time.Time) {
 		e := c.ledger.runners[id]
 		s.Runners = append(s.Runners, RunnerStatus{
 			Name: e.name, VMID: e.vmid, Node: e.node, Pool: e.pool, State: e.state(), Created: e.created, Job: e.job,
-			Reason: e.lastWord,
+			Template: e.template, Reason: e.lastWord,
 		})
 	}
 	for _, id := range sortedKeys(c.seen.vms) {
@@ -150,6 +157,7 @@ func (c *Controller) publish(d decision, now time.Time) {
 	s.Waiting = c.explain(d.waiting, now)
 	s.Reasons = c.unready(s)
 	s.Ready = len(s.Reasons) == 0
+	s.Warnings = c.releases(now)
 	c.status.Store(s)
 }
 
@@ -192,6 +200,10 @@ func (c *Controller) unready(s *Status) []string {
 		}
 	}
 	for _, pool := range c.spec.Pools {
+		t, _ := choose(pool, c.seen, c.ledger, s.At)
+		if r, barred := c.ledger.circuits[t.id].bars(t); barred {
+			reasons = append(reasons, r.Text)
+		}
 		if b := c.ledger.backoff[pool.Name]; b.failures > 0 && b.until.After(s.At) {
 			reasons = append(reasons, fmt.Sprintf("pool %s: %s", pool.Name, b.why))
 		}

@@ -26,6 +26,10 @@ const (
 	DiesInJob
 	// HangsAfterJob completes its job, but its listener never ends (actions/actions-runner-controller#4603).
 	HangsAfterJob
+	// Unfit answers, but can't become a runner: its image lacks what run-once.sh needs.
+	Unfit
+	// GivesUp takes its identity, and its listener ends with an error before it has had a job.
+	GivesUp
 )
 
 // String names the behaviour.
@@ -43,6 +47,10 @@ func (b Behaviour) String() string {
 		return "dies in job"
 	case HangsAfterJob:
 		return "hangs after job"
+	case Unfit:
+		return "unfit"
+	case GivesUp:
+		return "gives up"
 	}
 	return "behaviour " + strconv.Itoa(int(b))
 }

@@ -31,6 +31,8 @@ type GuestOptions struct {
 	Image map[string]string
 	// RunnerVersion is what the listener says it is; "" is "2.335.1".
 	RunnerVersion string
+	// VersionOf chooses it for each machine, asked at each use; nil is RunnerVersion always. It must not block.
+	VersionOf func(pve.Machine) string
 	// Behave chooses how a machine behaves, asked at each start; nil is [Normal] always.
 	Behave func(pve.Machine) Behaviour
 	// Logger takes one line for each change in a guest's life at debug; nil discards.
@@ -69,6 +71,9 @@ func NewGuests(o GuestOptions) *Guests {
 	}
 	if o.RunnerVersion == "" {
 		o.RunnerVersion = defaultRunnerVersion
+	}
+	if o.VersionOf == nil {
+		o.VersionOf = func(pve.Machine) string { return o.RunnerVersion }
 	}
 	if o.Behave == nil {
 		o.Behave = func(pve.Machine) Behaviour { return Normal }

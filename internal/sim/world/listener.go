@@ -48,6 +48,9 @@ func (l *listening) run(ctx context.Context) (int, runnerproto.Result) {
 		<-idle.Done() // as a listener that tries again and again to open its session
 		return waited(ctx), ""
 	}
+	if l.m.behaviour == GivesUp {
+		return exitTerminated, ""
+	}
 	if code, ok := l.open(idle); !ok {
 		if idle.Err() != nil {
 			code = waited(ctx)
@@ -97,7 +100,7 @@ func waited(ctx context.Context) int {
 // open opens the session; where that is hopeless it gives an exit code.
 func (l *listening) open(ctx context.Context) (int, bool) {
 	for conflicts := time.Duration(0); ; {
-		err := l.client.Open(ctx, l.m.hostname(), l.m.g.opts.RunnerVersion)
+		err := l.client.Open(ctx, l.m.hostname(), l.m.g.opts.VersionOf(l.m.Machine))
 		switch {
 		case err == nil:
 			return exitOK, true

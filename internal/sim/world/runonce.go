@@ -126,7 +126,7 @@ func (m *machine) probe() outcome {
 		Route         bool   `json:"route"`
 		DNS           bool   `json:"dns"`
 		Listener      bool   `json:"listener"`
-	}{2, state, m.once.name, m.g.opts.RunnerVersion, strings.TrimSpace(image), m.once.jobStarted, true, true, true})
+	}{2, state, m.once.name, m.g.opts.VersionOf(m.Machine), strings.TrimSpace(image), m.once.jobStarted, true, true, true})
 	if err != nil {
 		return complain(1, err.Error())
 	}
@@ -141,7 +141,7 @@ func (m *machine) deliver(d delivery, stdin string) outcome {
 		return complain(onceUsage, "not a runner name: "+d.name)
 	case d.secret == "":
 		return complain(onceUsage, "no identity on standard input")
-	case !m.disk.exists(listenerPath):
+	case m.behaviour == Unfit || !m.disk.exists(listenerPath):
 		return complain(onceImage, "no "+listenerPath)
 	case !m.hasUser(d.user):
 		return complain(onceImage, "no user "+d.user)

@@ -1,0 +1,91 @@
+package fleet
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"mayfly/internal/handoff"
+	"mayfly/internal/runner"
+)
+
+const (
+	// askAfter is when a guest that GitHub doesn't show online is first asked how its listener fares, and askAgain how
+	// often from then on. A guest whose listener ended lingers for 20 s (docs/run-once.md), so it is asked twice in that
+	// time at least.
+	askAfter = 8 * time.Second
+	askAgain = 8 * time.Second
+)
+
+// outcomeDeprecated is a guest's word for a release of the Actions runner that GitHub refuses.
+const outcomeDeprecated = "deprecated"
+
+// silent reports whether GitHub shows no sign of the runner, which has its identity.
+func (e *entry) silent() bool {
+	return e.busy.IsZero() && (e.online.IsZero() && e.seeded.IsZero() || !e.online.IsZero() && e.offline)
+}
+
+// ask reads what the guest says of its listener: one that ended without a job tells why only while the guest lingers.
+func (c *Controller) ask(ctx context.Context, a action) outcome {
+	result, over, err := c.handoff.Result(ctx, handoff.VM{Node: a.node, VMID: a.vmid})
+	if err != nil || !over {
+		return func(e *entry, now time.Time) { e.notUntil = now.Add(askAgain) }
+	}
+	return done(func(e *entry, now time.Time) { c.tookResult(e, result, now) })
+}
+
+// tookResult notes what a guest said of its one job, and draws the lesson where there was none.
+func (c *Controller) tookResult(e *entry, result runner.Result, now time.Time) {
+	e.result, e.finished = result, now
+	if result.JobStarted || !e.busy.IsZero() {
+		c.log.Info("job done", "runner", e.name, "vmid", e.vmid, "pool", e.pool, "job", e.job, "result", result.Outcome)
+		c.proved(e)
+		return
+	}
+	c.log.Warn("runner had no job", "runner", e.name, "vmid", e.vmid, "pool", e.pool, "result", result.Outcome, "exit_code", result.ExitCode)
+	if result.Outcome == outcomeDeprecated {
+		version := "its Actions runner"
+		if e.runnerVersion != "" {
+			version = "its Actions runner " + e.runnerVersion
+		}
+		c.blame(e, faultDeprecated, "GitHub refuses "+version+" as deprecated", now)
+		return
+	}
+	c.holdLate(e, fmt.Sprintf("runner %s ended without a job (%s, exit code %d)", e.name, result.Outcome, result.ExitCode), now)
+}
+
+// proved notes that a runner got a job: whatever its pool waited for, or its template was blamed for, is over.
+func (c *Controller) proved(e *entry) {
+	c.clear(e)
+	if c.ledger.backoff[e.pool].late {
+		delete(c.ledger.backoff, e.pool)
+	}
+}
+
+// holdLate makes a pool wait after a runner that had its identity ended without a job. That the next one gets as far as
+// this one did shows nothing, so only a job ends the row of failures.
+func (c *Controller) holdLate(e *entry, why string, now time.Time) {
+	c.hold(e, why, now)
+	b := c.ledger.backoff[e.pool]
+	b.late = true
+	c.ledger.backoff[e.pool] = b
+}
+
+// recovered ends a pool's row of failures when a runner got further than those.
+func (c *Controller) recovered(pool string) {
+	if !c.ledger.backoff[pool].late {
+		delete(c.ledger.backoff, pool)
+	}
+}
+
+// spent is the end of a runner that powered itself off. When its registration was still there it never had a job,
+// because GitHub removes that with the job of an ephemeral runner.
+func (c *Controller) spent(a action, held registered) outcome {
+	return func(e *entry, now time.Time) {
+		hadNone := held.removed && a.stopped && !e.delivered.IsZero() && e.busy.IsZero() && e.job == 0 && e.finished.IsZero()
+		if hadNone && e.failed == "" {
+			c.holdLate(e, fmt.Sprintf("runner %s powered off without having had a job", e.name), now)
+		}
+		c.forget(e, now)
+	}
+}
