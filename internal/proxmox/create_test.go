@@ -27,6 +27,7 @@ func TestProgressIsReadFromTheLastLineThatTells(t *testing.T) {
 			"create full clone of drive (local:import/disk.qcow2)", "transferred 0.0 B of 2.0 GiB (0.00%)",
 			"transferred 1.5 GiB of 2.0 GiB (75.12%)",
 		}, 75, true},
+		{"wget's last full row", []string{" 65536K ........ ........ ........ ........100% 45.1M=2.2s"}, 100, true},
 		{"a file called 50%", []string{"Saving to: 'x 50%'"}, 0, false},
 	} {
 		if got, ok := proxmox.Progress(tc.lines); got != tc.want || ok != tc.ok {

@@ -8,7 +8,7 @@ import (
 
 var (
 	// wget --progress=dot:giga: " 65536K ........ ........ ........ ........ 12% 45.1M 9s".
-	wgetRow = regexp.MustCompile(`^\s*\d+K[ .,]*\s(\d{1,3})%`)
+	wgetRow = regexp.MustCompile(`^\s*\d+K[ .,]*?(\d{1,3})%`)
 	// qemu-img convert -p, as Proxmox prints it: "transferred 1.2 GiB of 8.0 GiB (15.00%)".
 	copyRow = regexp.MustCompile(`^transferred .*\((\d{1,3})(?:\.\d+)?%\)`)
 )

@@ -57,7 +57,8 @@ func (c capture) body() string {
 		return c.Request + strings.Repeat(c.Request[len(c.Request)-1:], n)
 	}
 	if strings.HasPrefix(c.Header["Content-Type"], "multipart/") && !strings.Contains(c.Request, "\r\n") {
-		return strings.ReplaceAll(c.Request, "\n", "\r\n")
+		// The one byte of an image's header that isn't text was lost.
+		return strings.NewReplacer("\n", "\r\n", "QFI\ufffd", "QFI\xfb").Replace(c.Request)
 	}
 	return c.Request
 }

@@ -56,6 +56,7 @@ var situations = []struct {
 	{re(`config-pending-running`), "run; PUT /nodes/pve1/qemu/101/config cores=1"},
 	{re(`config-put-cdrom|poolscoped-config-cdrom|config-put-running-cdrom`), "iso seed-100.iso; iso seed-101.iso; iso seed-130.iso"},
 	{re(`config-put-cloudinit-second`), "PUT /nodes/pve1/qemu/102/config ide0=local-lvm:cloudinit"},
+	{re(`create-import-from`), "as upload-import-qcow2; later"},
 	{re(`delete-protected`), "PUT /nodes/pve1/qemu/102/config protection=1"},
 	{re(`delete-running|template-running|reset|reboot-timeout|start-running`), "run"},
 	{re(`delete-template-.*`), "POST /nodes/pve1/qemu/9000/clone newid=101"},

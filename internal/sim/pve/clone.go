@@ -218,7 +218,7 @@ func (s *Server) runClone(ctx context.Context, w *worker, c *cloning) error {
 		s.mu.Unlock() // another node has it: the cluster file system refuses the file
 		return failf("close (rename) atomic file '/etc/pve/nodes/%s/qemu-server/%d.conf' failed: File exists", c.node.name, c.newid)
 	}
-	v := &vm{id: c.newid, node: c.node.name, source: c.source, conf: map[string]string{
+	v := &vm{id: c.newid, node: c.node.name, source: c.source, image: plan.source.image, conf: map[string]string{
 		"lock": "clone", "description": " qmclone temporary file",
 	}}
 	s.enrol(v, c.auth.id)

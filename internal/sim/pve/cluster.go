@@ -51,7 +51,8 @@ type vm struct {
 	pending map[string]string // changes that wait for a stop
 	pendDel map[string]bool
 	pool    string
-	source  int // the VMID it was cloned from
+	source  int    // the VMID it was cloned from
+	image   string // the image that its disk, or that of what it was cloned from, was made of
 
 	running   bool
 	suspended bool

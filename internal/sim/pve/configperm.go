@@ -169,6 +169,14 @@ func (s *Server) mayUseStorage(t *token, conf map[string]string, vmid int) *apiE
 			if err := s.require(t, "/storage/"+store, "Datastore.AllocateSpace"); err != nil {
 				return err
 			}
+			if !storageByID(store).holds("images") {
+				return badParam("storage", "storage '%s' does not support vm images", store)
+			}
+			if d.fields["import-from"] != "" {
+				if err := s.mayImport(t, opt, d); err != nil {
+					return err
+				}
+			}
 		default:
 			if own := s.volumes[s.opts.Node+"/"+d.file]; own != nil && own.vmid == vmid && vmid != 0 {
 				continue // a VM's own disk

@@ -138,6 +138,9 @@ func (s *Server) deleteVolume(q *call) (any, error) {
 				return failf("base volume '%s' is still in use by linked clones", name)
 			}
 		}
+		if vol := s.volumes[key]; vol != nil {
+			s.dropFile(vol)
+		}
 		delete(s.volumes, key)
 		if err := s.removeSnippet(volid); err != nil {
 			return err

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 )
 
 // createVM is POST /nodes/{node}/qemu (API2/Qemu.pm, create_vm).
@@ -114,39 +113,28 @@ func (s *Server) runCreate(ctx context.Context, w *worker, v *vm, ch *change, po
 		return s.abandon(v, err)
 	}
 	s.lock()
-	defer s.mu.Unlock()
 	if _, ok := ch.set["tags"]; ok {
 		// On the VM itself, which is in no pool yet: what a pool grants doesn't count (recorded).
 		if err := s.mayTag(ch.auth, v.id); err != nil {
 			s.forget(v, "")
+			s.mu.Unlock()
 			return failf("unable to create VM %d - %s", v.id, taskText(err))
 		}
 	}
-	conf := map[string]string{}
-	for _, opt := range slices.Sorted(maps.Keys(ch.set)) {
-		value := ch.set[opt]
-		if isDrive(opt) {
-			var aerr *apiError
-			if value, aerr = s.plugDrive(v, opt, value); aerr != nil {
-				s.freeVolumes(&vm{id: v.id, node: v.node, conf: conf})
-				s.forget(v, "")
-				return failf("unable to create VM %d - %s", v.id, aerr.msg)
-			}
-			if newDiskForm.MatchString(parseDrive(opt, ch.set[opt]).file) {
-				s.logLocked(w, fmt.Sprintf("%s: successfully created disk '%s'", opt, value))
-			}
-		}
-		if value != "" {
-			conf[opt] = value
-		}
+	s.mu.Unlock()
+	conf, err := s.createDisks(ctx, w, v, ch)
+	if err != nil {
+		return s.abandonDisks(ctx, v, err)
 	}
+	s.lock()
+	defer s.mu.Unlock()
 	if conf["smbios1"] == "" {
 		conf["smbios1"] = "uuid=" + s.randomUUID()
 	}
 	if conf["vmgenid"] == "" {
 		conf["vmgenid"] = s.randomUUID()
 	}
-	conf["meta"] = fmt.Sprintf("creation-qemu=%s,ctime=%d", qemuVersion, time.Now().Unix())
+	conf["meta"] = created()
 	if conf["boot"] == "" {
 		conf["boot"] = defaultBoot(conf)
 	}
@@ -166,6 +154,20 @@ func (s *Server) abandon(v *vm, err error) error {
 	defer s.mu.Unlock()
 	s.forget(v, "")
 	return err
+}
+
+// abandonDisks removes a VM whose disks couldn't be made.
+func (s *Server) abandonDisks(ctx context.Context, v *vm, err error) error {
+	if killed(s.ctx, err) {
+		return err // a killed worker cleans up nothing
+	}
+	if gone := s.opts.Engine.Destroy(s.ctx, v.id); gone != nil {
+		s.opts.Logger.Debug("disks of failed creation not removed", "vmid", v.id, "reason", gone)
+	}
+	if ctx.Err() != nil {
+		err = errInterrupted
+	}
+	return s.abandon(v, failf("unable to create VM %d - %s", v.id, taskText(err)))
 }
 
 // qemuVersion is that of Proxmox VE 9.2.

@@ -25,6 +25,11 @@ func (s *Server) checkDrives(ch *change) *apiError {
 		if strings.HasPrefix(d.fields["import-from"], "/") {
 			return failf("Only root can pass arbitrary filesystem paths. at /usr/share/perl5/PVE/Storage.pm line 651.")
 		}
+		if d.fields["import-from"] != "" {
+			if m := newDiskForm.FindStringSubmatch(d.file); m == nil || m[2] != "0" {
+				return badParam(opt, "'import-from' requires special syntax - use <storage ID>:0,import-from=<source>")
+			}
+		}
 		if strings.HasPrefix(name, "iso/") && !d.cdrom() {
 			return badParam(opt, "explicit 'media=cdrom' is required for iso images")
 		}
@@ -84,6 +89,10 @@ func (s *Server) plugDrive(v *vm, opt, value string) (string, *apiError) {
 		if !st.holds("images") {
 			return "", failf("storage '%s' does not support content-type 'images'", store)
 		}
+		if fields["import-from"] != "" {
+			return "", failf("cannot import from '%s' - the stand-in imports when a VM is made, not later", fields["import-from"])
+		}
+		delete(fields, "format")
 		gib, err := strconv.ParseFloat(newDiskForm.FindStringSubmatch(d.file)[2], 64)
 		if err != nil {
 			return "", failf("unable to parse size of '%s'", d.file)

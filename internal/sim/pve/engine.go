@@ -39,7 +39,10 @@ type Machine struct {
 	VMID int
 	// Template is the VMID that the machine was cloned from; 0 when it was created.
 	Template int
-	Name     string
+	// Image is the volume of content "import" that the disk of the machine, or of the template that it was cloned from,
+	// was made of; "" for none.
+	Image string
+	Name  string
 	// Config is the VM's whole configuration, a copy.
 	Config map[string]string
 	// Cores is cores times sockets.

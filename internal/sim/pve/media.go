@@ -1,7 +1,6 @@
 package pve
 
 import (
-	"bytes"
 	"context"
 	"maps"
 	"slices"
@@ -37,7 +36,7 @@ func (s *Server) medium(v *vm, opt, value string) (image []byte, ok bool) {
 		return nil, false
 	}
 	if vol := s.volumes[v.node+"/"+d.file]; vol != nil && vol.content == "iso" {
-		return bytes.Clone(vol.data), true
+		return vol.file.read(), true
 	}
 	return nil, true
 }

@@ -2,6 +2,7 @@ package pve
 
 import (
 	"log/slog"
+	"net/http"
 	"slices"
 )
 
@@ -28,6 +29,11 @@ type Options struct {
 	// SnippetsDir is the folder of this machine behind local:snippets/, which all nodes see; "" is an empty one. Snippets
 	// are read from it, and deleted in it, when Proxmox would.
 	SnippetsDir string
+	// Dir is the folder of this machine to make the server's folder in, for files over 1 MiB that are uploaded or
+	// downloaded; "" is the system's for temporary files. Close removes the server's.
+	Dir string
+	// Web carries what download-url fetches; nil is this machine's network, of which only loopback answers.
+	Web http.RoundTripper
 	// CloudInitDrive gives the templates a cloud-init drive, ide2, which their clones have, too.
 	CloudInitDrive bool
 	// TemplateAgentOff leaves the guest agent's option out of the templates.

@@ -152,7 +152,7 @@ func (s *Server) machine(v *vm) (Machine, uint64) {
 	v.starts++
 	boot := v.starts
 	return Machine{
-		VMID: v.id, Template: v.source, Name: v.name(), Config: maps.Clone(v.conf), Cores: v.cores(), Memory: v.memory(),
+		VMID: v.id, Template: v.source, Image: v.image, Name: v.name(), Config: maps.Clone(v.conf), Cores: v.cores(), Memory: v.memory(),
 		MAC: v.mac(), CloudInit: v.cloudInit, Media: s.media(v), Exited: func() { s.machineExited(v, boot) },
 	}, boot
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -27,7 +28,8 @@ type Server struct {
 
 	identity identity // the TLS certificate, made when first needed
 
-	mu sync.Mutex // guards everything below; never held over a wait
+	mu  sync.Mutex // guards everything below; never held over a wait
+	dir string     // where big files lie; "" until there is one
 	cluster
 }
 
@@ -45,11 +47,20 @@ func New(opts Options) *Server {
 	return s
 }
 
-// Close breaks all connections, ends the workers and waits for them. Machines of the engine are the engine's to end.
+// Close breaks all connections, ends the workers and waits for them, and removes all files. Machines of the engine are the engine's to end.
 func (s *Server) Close() {
 	s.cancel()
 	s.wire.Close()
 	s.workers.Wait()
+	s.mu.Lock()
+	dir := s.dir
+	s.mu.Unlock()
+	if dir == "" {
+		return
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		s.opts.Logger.Warn("files of the stand-in not removed", "reason", err)
+	}
 }
 
 // Serve answers on l over TLS with the server's self-signed certificate, until Close or until l fails; it closes l.

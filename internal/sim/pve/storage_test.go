@@ -168,7 +168,7 @@ func TestDrivesAreMadeFoundAndRefused(t *testing.T) {
 		put("500 volume 'local:iso/nosuch.iso' does not exist", "ide2=local:iso/nosuch.iso,media=cdrom")
 		put("500 storage 'nosuch' does not exist", "scsi1=nosuch:4")
 		put("200 OK", "scsi1=local-lvm:4")
-		put("500 storage 'local' does not support content-type 'images'", "scsi2=local:4")
+		put("400 Parameter verification failed.", "scsi2=local:4")
 		put("200 OK", "ide0=local-lvm:cloudinit")
 		put("500 ide1 - cloud-init drive is already attached at 'ide0'", "ide1=local-lvm:cloudinit")
 		put("200 OK", "ide2=none,media=cdrom")

@@ -120,6 +120,7 @@ func (s *Server) storageRoutes() map[string]handler {
 		"GET " + base + "/{storage}/content/{volume}":    s.getVolume,
 		"DELETE " + base + "/{storage}/content/{volume}": s.deleteVolume,
 		"POST " + base + "/{storage}/upload":             s.upload,
+		"POST " + base + "/{storage}/download-url":       s.downloadURL,
 	}
 }
 

@@ -2,11 +2,12 @@ package pve
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"slices"
 	"strconv"
 	"strings"
+
+	"mayfly/internal/runner"
 )
 
 // makeTemplate is POST template.
@@ -98,53 +99,74 @@ func (s *Server) resizeDisk(q *call) (any, error) {
 			return err
 		}
 		s.lock()
+		bytes, aerr := s.resizable(w, vmid, disk, size, digest)
+		s.mu.Unlock()
+		if aerr != nil {
+			return aerr
+		}
+		if maker, ok := s.opts.Engine.(DiskMaker); ok {
+			if err := maker.Resize(ctx, vmid, disk, bytes); err != nil {
+				return err
+			}
+		}
+		s.lock()
 		defer s.mu.Unlock()
-		return asError(s.resize(w, vmid, disk, size, digest))
+		return asError(s.resize(w, vmid, disk, bytes))
 	}), nil
 }
 
-func (s *Server) resize(w *worker, vmid int, disk, size, digest string) *apiError {
+// resizable is what a resize finds out before it begins: the size that the disk will have.
+func (s *Server) resizable(w *worker, vmid int, disk, size, digest string) (runner.Bytes, *apiError) {
 	v, err := s.vmOn(w.node.name, vmid)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	if digest != "" && digest != v.digest() {
-		return failf("checksum mismatch (file change by other user?)")
+		return 0, failf("checksum mismatch (file change by other user?)")
 	}
 	if err := v.checkLock(); err != nil {
-		return err
+		return 0, err
 	}
 	value, ok := v.conf[disk]
 	if !ok {
-		return failf("disk '%s' does not exist", disk)
+		return 0, failf("disk '%s' does not exist", disk)
 	}
 	d := parseDrive(disk, value)
 	switch {
 	case d.storage() == "":
-		return failf("disk '%s' has no associated volume", disk)
+		return 0, failf("disk '%s' has no associated volume", disk)
 	case d.cdrom():
-		return failf("you can't resize a cdrom")
+		return 0, failf("you can't resize a cdrom")
 	}
 	if err := s.require(w.auth, "/storage/"+d.storage(), "Datastore.AllocateSpace"); err != nil {
-		return err
+		return 0, err
 	}
 	rest, more := strings.CutPrefix(size, "+")
 	bytes, ok := parseSize(rest)
 	if !ok {
-		return failf("internal error") // the schema's pattern admits nothing else
+		return 0, failf("internal error") // the schema's pattern admits nothing else
 	}
 	if more {
 		bytes += d.size()
 	}
 	if bytes < d.size() {
-		return failf("shrinking disks is not supported")
+		return 0, failf("shrinking disks is not supported")
 	}
-	d.fields["size"] = printSize(bytes)
+	return bytes, nil
+}
+
+// resize writes down the new size; the caller still holds the lock file under which it was found out.
+func (s *Server) resize(w *worker, vmid int, disk string, size runner.Bytes) *apiError {
+	v, err := s.vmOn(w.node.name, vmid)
+	if err != nil {
+		return err
+	}
+	d := parseDrive(disk, v.conf[disk])
+	d.fields["size"] = printSize(size)
 	delete(d.fields, "file")
 	v.conf[disk] = d.file + "," + printProps(d.fields)
 	if vol := s.volumes[v.node+"/"+d.file]; vol != nil {
-		vol.size = bytes
+		vol.size = size
 	}
-	s.logLocked(w, fmt.Sprintf("update VM %d: resize --disk %s --size %s", vmid, disk, size))
 	return nil
 }

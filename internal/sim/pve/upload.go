@@ -1,7 +1,6 @@
 package pve
 
 import (
-	"bytes"
 	"context"
 	"crypto/md5"  //nolint:gosec // one of the algorithms that Proxmox offers
 	"crypto/sha1" //nolint:gosec // likewise
@@ -14,22 +13,18 @@ import (
 	"io"
 	"mime/multipart"
 	"net/http"
-	"path"
 	"regexp"
 	"slices"
 	"strings"
-	"time"
-
-	"mayfly/internal/runner"
 )
 
 // maxUpload bounds an upload here; Proxmox has no limit but its disk.
-const maxUpload = 256 << 20
+const maxUpload = 16 << 30
 
 // uploadedFile is the file of an upload, before it is put in place.
 type uploadedFile struct {
 	name string
-	data []byte
+	file *file
 }
 
 // uploadBoundary is the one form of Content-Type that the server reads: no quotes around the boundary.
@@ -64,41 +59,31 @@ func (s *Server) readUpload(r *http.Request, ctype string, q *call) error {
 		if name != "filename" && !slices.Contains([]string{"content", "checksum", "checksum-algorithm"}, name) {
 			return uploadBroken()
 		}
-		data, err := io.ReadAll(part)
-		if err != nil {
-			return fmt.Errorf("read upload: %w", err)
-		}
 		if name != "filename" {
+			data, err := io.ReadAll(io.LimitReader(part, maxBody))
+			if err != nil {
+				return fmt.Errorf("read upload: %w", err)
+			}
 			q.params[name] = strings.TrimSpace(string(data))
 			continue
 		}
 		if part.FileName() == "" {
 			return uploadBroken()
 		}
+		f, err := s.newFile(part, nil)
+		if err != nil {
+			return fmt.Errorf("read upload: %w", err)
+		}
 		q.params["filename"] = part.FileName()
-		q.upload = &uploadedFile{name: part.FileName(), data: data}
+		q.upload = &uploadedFile{name: part.FileName(), file: f}
 		return nil
 	}
 }
-
-// uploadKinds are the contents that can be uploaded: their folders and the names that are accepted (pve-storage
-// Storage.pm: ISO_EXT_RE_0, VZTMPL_EXT_RE_1, IMPORT_EXT_RE_1).
-var uploadKinds = map[string]struct {
-	dir string
-	ext *regexp.Regexp
-}{
-	"iso":    {"template/iso", regexp.MustCompile(`\.(?i:iso|img)$`)},
-	"vztmpl": {"template/cache", regexp.MustCompile(`\.tar(\.(gz|xz|zst|bz2))?$`)},
-	"import": {"import", regexp.MustCompile(`\.(ova|qcow2|raw|vmdk)$`)},
-}
-
-var notInFileName = regexp.MustCompile(`[^a-zA-Z0-9_.-]`)
 
 // upload is POST upload: the checks, then a task that moves the file to its place, over whatever is there.
 func (s *Server) upload(q *call) (any, error) {
 	st := storageByID(q.params.str("storage"))
 	content := q.params.str("content")
-	kind := uploadKinds[content]
 	switch {
 	case st == nil:
 		return nil, failf("storage '%s' does not exist", q.params.str("storage"))
@@ -107,43 +92,66 @@ func (s *Server) upload(q *call) (any, error) {
 	case q.upload == nil:
 		return nil, uploadBroken()
 	}
-	name := notInFileName.ReplaceAllString(path.Base(q.upload.name), "_")
-	if !kind.ext.MatchString(name) {
-		return nil, badParam("filename", "wrong file extension")
+	name, err := contentFileName(content, q.upload.name)
+	if err != nil {
+		return nil, err
 	}
 	if !st.holds(content) {
 		return nil, failf("storage '%s' does not support '%s' content", st.id, content)
 	}
-	sum, algorithm := strings.ToLower(q.params.str("checksum")), q.params.str("checksum-algorithm")
-	data, node := q.upload.data, q.node.name
-	return s.fork(node, "imgcopy", "", q.token, func(ctx context.Context, w *worker) error {
-		tmp := "/var/tmp/pveupload-" + hexOf(md5.New(), data) //nolint:gosec // a name
-		w.say("starting file import from: " + tmp)
-		if sum != "" {
-			got := hexOf(hasher(algorithm), data)
-			if got != sum {
-				w.say("calculating checksum...")
-				return failf("checksum mismatch: got '%s' != expect '%s'", got, sum)
-			}
-			w.say("calculating checksum...OK, checksum verified")
+	up := &upload{
+		file: q.upload.file, node: q.node.name, storage: st, content: content, name: name,
+		sum: strings.ToLower(q.params.str("checksum")), algorithm: q.params.str("checksum-algorithm"),
+	}
+	s.lock()
+	up.tmp = fmt.Sprintf("/var/tmp/pveupload-%016x%016x", s.random(), s.random())
+	s.mu.Unlock()
+	return s.fork(q.node.name, "imgcopy", "", q.token, func(ctx context.Context, w *worker) error {
+		err := s.runUpload(ctx, w, up)
+		if err != nil && !killed(s.ctx, err) {
+			return errors.Join(err, up.file.remove())
 		}
-		target := "/var/lib/vz/" + kind.dir + "/" + name
-		w.say("target node: " + node)
-		w.say("target file: " + target)
-		w.say(fmt.Sprintf("file size is: %d", len(data)))
-		w.say("command: cp -- " + tmp + " " + target)
-		if err := pause(ctx, s.opts.Timing.Config); err != nil {
+		return err
+	}), nil
+}
+
+// upload is a file on its way from /var/tmp to a storage.
+type upload struct {
+	file           *file
+	node, tmp      string
+	storage        *storage
+	content, name  string
+	sum, algorithm string // the checksum that was promised
+}
+
+// runUpload is the imgcopy worker.
+func (s *Server) runUpload(ctx context.Context, w *worker, up *upload) error {
+	w.say("starting file import from: " + up.tmp)
+	if up.sum != "" {
+		got, err := up.file.sum(up.algorithm)
+		if err != nil {
 			return err
 		}
-		s.lock()
-		s.volumes[node+"/"+st.id+":"+content+"/"+name] = &volume{
-			content: content, format: fileFormat(content, name), size: runner.Bytes(len(data)), used: runner.Bytes(len(data)),
-			ctime: time.Now(), data: bytes.Clone(data),
+		if got != up.sum {
+			w.say("calculating checksum...")
+			return failf("checksum mismatch: got '%s' != expect '%s'", got, up.sum)
 		}
-		s.mu.Unlock()
-		w.say("finished file import successfully")
-		return nil
-	}), nil
+		w.say("calculating checksum...OK, checksum verified")
+	}
+	if err := checkContent(up.file, up.content, up.name, up.tmp); err != nil {
+		return err
+	}
+	target := up.storage.path(up.content + "/" + up.name)
+	w.say("target node: " + up.node)
+	w.say("target file: " + target)
+	w.say(fmt.Sprintf("file size is: %d", up.file.size))
+	w.say("command: cp -- " + up.tmp + " " + target)
+	if err := pause(ctx, s.opts.Timing.Config); err != nil {
+		return err
+	}
+	s.placeFile(up.node, up.storage, up.content, up.name, up.file)
+	w.say("finished file import successfully")
+	return nil
 }
 
 // hasher is one of the algorithms that the schema admits.
@@ -163,24 +171,16 @@ func hasher(algorithm string) hash.Hash {
 	return sha256.New()
 }
 
-func hexOf(h hash.Hash, data []byte) string {
-	_, _ = h.Write(data) // a hash takes everything
-	return hex.EncodeToString(h.Sum(nil))
-}
-
-// fileFormat is what lists call the format of a file.
-func fileFormat(content, name string) string {
-	switch content {
-	case "iso":
-		return "iso"
-	case "vztmpl":
-		ext := strings.TrimPrefix(path.Ext(name), ".")
-		if ext == "tar" {
-			return "tar"
-		}
-		return "t" + ext
-	case "snippets":
-		return "snippet"
+// sum is a checksum of the file, in hexadecimal.
+func (f *file) sum(algorithm string) (string, error) {
+	in, err := f.open()
+	if err != nil {
+		return "", fmt.Errorf("read file: %w", err)
 	}
-	return strings.TrimPrefix(path.Ext(name), ".")
+	defer func() { _ = in.Close() }()
+	h := hasher(algorithm)
+	if _, err := io.Copy(h, in); err != nil {
+		return "", fmt.Errorf("read file: %w", err)
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
 }

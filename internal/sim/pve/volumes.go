@@ -20,7 +20,7 @@ type volume struct {
 	used    runner.Bytes // what it takes
 	parent  string       // the base volume that a linked clone builds on, a volid
 	ctime   time.Time
-	data    []byte // of an uploaded file
+	file    *file // what was uploaded or downloaded; nil for one that is only a size
 }
 
 // populateStorage puts on each node's storage what an administrator would have: an installer image and a container
