@@ -25,6 +25,7 @@ func fleetSpec(c *config.Config) fleet.Spec {
 		Pools:        c.Pools,
 		PollInterval: c.PollInterval,
 		Way:          fleet.Way(c.Handoff),
+		Storage:      c.Proxmox.Storage,
 		WebURL:       c.GitHub.WebURL(),
 		Timing:       fleet.DefaultTiming(),
 	}
@@ -62,16 +63,16 @@ func (c clients) close() {
 	c.gh.Close()
 }
 
-// newController puts the clients, a poll of the pools' targets and the hand-offs under a controller. seeder is nil where
+// newController puts the clients, a poll of the pools' targets and the hand-offs under a controller. seeders is nil where
 // the configuration needs none.
-func newController(spec fleet.Spec, c clients, exec handoff.AgentOptions, seeder fleet.Seeder, log *slog.Logger, events func(fleet.Event)) (*fleet.Controller, error) {
+func newController(spec fleet.Spec, c clients, exec handoff.AgentOptions, seeders map[fleet.Way]fleet.Seeder, log *slog.Logger, events func(fleet.Event)) (*fleet.Controller, error) {
 	return fleet.New(fleet.Options{
 		Spec:    spec,
 		Proxmox: c.pve,
 		GitHub:  c.gh,
 		Demand:  demand.NewPoll(c.gh, spec.Targets(), log),
 		Handoff: handoff.NewAgent(c.pve, exec),
-		Seeder:  seeder,
+		Seeders: seeders,
 		Logger:  log,
 		Version: currentVersion().Version,
 		Events:  events,

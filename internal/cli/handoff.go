@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"mayfly/internal/cloudinit"
@@ -12,10 +13,10 @@ import (
 	"mayfly/internal/proxmox"
 )
 
-// newSeeder makes the snippet hand-off where the configuration may need it, and looks at its folder; nil where it
-// doesn't.
-func newSeeder(c *config.Config) (fleet.Seeder, error) {
-	if c.Handoff == config.HandoffAgent || c.SnippetsDir == "" && c.Handoff == config.HandoffAuto {
+// newSeeders makes the hand-offs that the configuration may need and that give a VM its identity before it starts. It
+// looks at the folder of snippets, and at nothing else.
+func newSeeders(c *config.Config, pve *proxmox.Client, log *slog.Logger) (map[fleet.Way]fleet.Seeder, error) {
+	if c.Handoff == config.HandoffAgent {
 		return nil, nil
 	}
 	text, from, err := c.UserData()
@@ -26,16 +27,28 @@ func newSeeder(c *config.Config) (fleet.Seeder, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := handoff.NewSnippet(handoff.SnippetOptions{
-		Dir: c.SnippetsDir, Storage: c.Proxmox.Storage, Installation: c.Installation, Template: template,
-	})
-	if err != nil {
-		return nil, err
+	seeders := map[fleet.Way]fleet.Seeder{}
+	if c.Handoff != config.HandoffSnippet {
+		seeders[fleet.WayISO], err = handoff.NewISO(pve, handoff.ISOOptions{
+			Storage: c.Proxmox.Storage, Node: c.Proxmox.Node, Installation: c.Installation, Template: template, Logger: log,
+		})
+		if err != nil {
+			return nil, err
+		}
 	}
-	if err := s.Check(); err != nil {
-		return nil, err
+	if c.Handoff == config.HandoffSnippet || c.Handoff == config.HandoffAuto && c.SnippetsDir != "" {
+		s, err := handoff.NewSnippet(handoff.SnippetOptions{
+			Dir: c.SnippetsDir, Storage: c.Proxmox.Storage, Installation: c.Installation, Template: template,
+		})
+		if err != nil {
+			return nil, err
+		}
+		if err := s.Check(); err != nil {
+			return nil, err
+		}
+		seeders[fleet.WaySnippet] = s
 	}
-	return s, nil
+	return seeders, nil
 }
 
 // storagePatience bounds the look at the snippet storage at the start: where Proxmox doesn't answer, run goes on and
@@ -44,8 +57,8 @@ const storagePatience = 5 * time.Second
 
 // checkSnippetStorage asks Proxmox whether the storage takes snippets. A token that may not look leaves the question
 // open; only an answer that says no is an error.
-func checkSnippetStorage(ctx context.Context, c *config.Config, s fleet.Seeder, pve *proxmox.Client) error {
-	snippets, ok := s.(*handoff.Snippet)
+func checkSnippetStorage(ctx context.Context, c *config.Config, seeders map[fleet.Way]fleet.Seeder, pve *proxmox.Client) error {
+	snippets, ok := seeders[fleet.WaySnippet].(*handoff.Snippet)
 	if !ok {
 		return nil
 	}

@@ -63,15 +63,15 @@ func (a *app) serve(ctx context.Context, c *config.Config, drain bool) error {
 		return err
 	}
 	defer both.close()
-	seeder, err := newSeeder(c)
+	seeders, err := newSeeders(c, both.pve, a.logger)
 	if err != nil {
 		return err
 	}
-	if err := checkSnippetStorage(ctx, c, seeder, both.pve); err != nil {
+	if err := checkSnippetStorage(ctx, c, seeders, both.pve); err != nil {
 		return err
 	}
 	spec := fleetSpec(c)
-	controller, err := newController(spec, both, handoff.AgentOptions{}, seeder, a.logger, nil)
+	controller, err := newController(spec, both, handoff.AgentOptions{}, seeders, a.logger, nil)
 	if err != nil {
 		return usageError{err}
 	}

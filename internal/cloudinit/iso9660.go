@@ -94,7 +94,7 @@ func (d *isoNode) add(name string, data []byte) error {
 	parts := strings.Split(name, "/")
 	switch {
 	case !fs.ValidPath(name) || name == ".":
-		return errors.New("want a path like a/b, without . and ..")
+		return errors.New("want a path like a/b, without dots alone between its slashes")
 	case len(parts) > maxISODepth+1:
 		return fmt.Errorf("more than %d folders deep", maxISODepth)
 	case int64(len(data)) > math.MaxUint32:

@@ -112,7 +112,7 @@ func TestSeedsThatNoGuestCouldReadAreRefused(t *testing.T) {
 		"one of NoCloud's own":          {MetaData: metaData, Files: map[string][]byte{"network-config": nil}},
 		"one of NoCloud's own ":         {MetaData: metaData, Files: map[string][]byte{"user-data": nil}},
 		"want a path like a/b":          {MetaData: metaData, Files: map[string][]byte{"../x": nil}},
-		"want a path like a/b, without": {MetaData: metaData, Files: map[string][]byte{"/x": nil}},
+		"want a path like a/b, without dots": {MetaData: metaData, Files: map[string][]byte{"/x": nil}},
 		"a file and a folder":           {MetaData: metaData, Files: map[string][]byte{"x": nil, "x/y": nil}},
 		"more than 7 folders":           {MetaData: metaData, Files: map[string][]byte{"1/2/3/4/5/6/7/8/x": nil}},
 		"at most 100 bytes":             {MetaData: metaData, Files: map[string][]byte{strings.Repeat("x", 101): nil}},

@@ -68,8 +68,6 @@ func (l *loader) checkValue(k key) {
 			l.tokenID(k, v, f)
 		case k.path == "proxmox.fingerprint" && !f.matches(v):
 			l.fingerprint(k, v, f)
-		case k.path == "handoff" && v == "iso":
-			l.problem(from, k.path, fmt.Sprintf("%q is for a later version", v), k.wantOneOf())
 		case hasForm && !f.matches(v) && strings.Contains(v, "://") && strings.Contains(v, "@"):
 			l.problem(from, k.path, "credentials in an address", f.want) // which are not repeated
 		case hasForm && !f.matches(v):

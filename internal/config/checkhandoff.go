@@ -13,7 +13,7 @@ import (
 // handoffsInUse are the hand-offs that the configured one may come to: auto chooses for each template.
 func (l *loader) handoffsInUse() []string {
 	if l.file.Handoff == HandoffAuto {
-		return []string{HandoffAgent, HandoffSnippet}
+		return []string{HandoffAgent, HandoffISO, HandoffSnippet}
 	}
 	return []string{l.file.Handoff}
 }
@@ -33,13 +33,15 @@ func (l *loader) checkHandoff() {
 		}
 	}
 	const dir = "snippets_dir"
+	if l.file.Handoff == HandoffAgent || l.bad(dir) || l.bad("user_data_template") {
+		return
+	}
 	switch {
-	case !slices.Contains(inUse, HandoffSnippet) || l.bad(dir) || l.bad("user_data_template"):
-	case l.file.SnippetsDir != "":
+	case l.file.SnippetsDir != "" || slices.Contains(inUse, HandoffISO):
 		l.checkUserData()
 	case l.file.Handoff == HandoffSnippet:
 		l.problem(l.origins["handoff"], dir, "not set, nor is SNIPPETS_DIR, and no Proxmox VE version takes snippets over its API",
-			fmt.Sprintf("want the snippets folder of storage %s, mounted on this machine; or handoff: agent, which needs none", l.file.Proxmox.Storage))
+			fmt.Sprintf("want the snippets folder of storage %s, mounted on this machine; or handoff: agent or iso, which need none", l.file.Proxmox.Storage))
 	}
 }
 

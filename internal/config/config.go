@@ -13,7 +13,9 @@ const (
 	HandoffAgent = "agent"
 	// HandoffSnippet gives it in cloud-init user-data, a snippet that the VM's config names.
 	HandoffSnippet = "snippet"
-	// HandoffAuto is HandoffAgent where a template's agent is on, else HandoffSnippet.
+	// HandoffISO gives it on a NoCloud medium that is uploaded for the VM.
+	HandoffISO = "iso"
+	// HandoffAuto is the first of HandoffAgent, HandoffISO and HandoffSnippet that template, cluster and token allow.
 	HandoffAuto = "auto"
 )
 
@@ -29,7 +31,7 @@ type Config struct {
 	// MaxRunners caps the VMs of all pools together.
 	MaxRunners   int
 	PollInterval time.Duration
-	// Handoff is one of HandoffAgent, HandoffSnippet and HandoffAuto.
+	// Handoff is one of HandoffAgent, HandoffISO, HandoffSnippet and HandoffAuto.
 	Handoff string
 	Pools   []runner.Pool
 	Image   Image

@@ -37,10 +37,11 @@ type File struct {
 	MaxRunners int `yaml:"max_runners" env:"MAX_TOTAL_RUNNERS" default:"1" min:"1" max:"10000"`
 	// How often GitHub is asked for queued jobs.
 	PollInterval Duration `yaml:"poll_interval" env:"POLL_INTERVAL" default:"15s" min:"1s" max:"10m"`
-	// How a VM gets its runner identity. agent: by the QEMU guest agent, once the VM is up; nothing secret is ever on a disk. snippet: in
-	// cloud-init user-data, written to snippets_dir before the VM starts and removed when it has. auto: agent where the template's guest
-	// agent is on, snippet elsewhere.
-	Handoff string `yaml:"handoff" default:"agent" oneof:"agent snippet auto"`
+	// How a VM gets its runner identity. agent: by the QEMU guest agent, once the VM is up; nothing secret is ever on a disk. iso: in
+	// cloud-init user-data on a CD-ROM image, uploaded to proxmox.storage before the VM starts, ejected and deleted when its guest has read
+	// it. snippet: in cloud-init user-data, written to snippets_dir before the VM starts and removed when it has. auto: the first of these
+	// three that the template, the cluster and the token allow; the log says which and why.
+	Handoff string `yaml:"handoff" env:"RUNNER_HANDOFF" default:"agent" oneof:"agent iso snippet auto"`
 	// Where the snippet hand-off writes user-data: the snippets folder of a storage that Proxmox and this machine share.
 	SnippetsDir string `yaml:"snippets_dir" env:"SNIPPETS_DIR" form:"path" handoff:"snippet"`
 	// The cloud-init user-data that the iso and snippet hand-offs fill in. The shipped one is inside the binary, too, for when the

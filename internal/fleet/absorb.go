@@ -67,7 +67,7 @@ func poolOfTemplate(s Spec, o supply, id string) string {
 func (l *ledger) adopt(v vm, at time.Time) {
 	e := &entry{
 		vmid: v.id, node: v.node, name: v.marker.Runner, pool: v.marker.Pool, template: v.marker.Template, created: v.marker.Created,
-		cloned: v.marker.Created, configured: v.marker.Created, adopted: true,
+		cloned: v.marker.Created, configured: v.marker.Created, adopted: true, medium: true,
 	}
 	switch {
 	case v.status == "running":

@@ -28,7 +28,7 @@ func (c *Controller) do(ctx context.Context, a action, now time.Time) {
 		return
 	case StepClone:
 		a.name = runner.NewName(a.pool.NamePrefix)
-		c.ledger.runners[a.vmid] = &entry{vmid: a.vmid, name: a.name, pool: a.pool.Name, node: a.node, template: a.template.id, created: now}
+		c.ledger.runners[a.vmid] = &entry{vmid: a.vmid, name: a.name, pool: a.pool.Name, node: a.node, template: a.template.id, created: now, way: a.template.way}
 		c.ledger.tries(a.template.id, now)
 		c.sayTemplate(a)
 		c.start(ctx, a, c.spec.Timing.Clone, now, c.clone)
@@ -46,8 +46,11 @@ func (c *Controller) do(ctx context.Context, a action, now time.Time) {
 	case StepProbe:
 		c.start(ctx, a, probeTimeout, now, c.probe)
 	case StepSeed:
-		c.ledger.runners[a.vmid].minting = true
+		e := c.ledger.runners[a.vmid]
+		e.minting, e.way, e.medium = true, a.way, c.seeders[a.way].Lasts()
 		c.start(ctx, a, c.spec.Timing.Deliver, now, c.seed)
+	case StepEject:
+		c.start(ctx, a, c.spec.Timing.Configure, now, c.eject)
 	case StepRegister:
 		c.ledger.runners[a.vmid].minting = true
 		c.start(ctx, a, c.spec.Timing.Deliver, now, c.register)

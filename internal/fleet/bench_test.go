@@ -30,12 +30,13 @@ import (
 // bench is a controller with its real clients between the two stand-ins, in virtual time: everything is made inside
 // a synctest bubble.
 type bench struct {
-	t      *testing.T
-	gh     *gh.Server
-	pve    *pve.Server
-	guests *world.Guests
-	spec   fleet.Spec
-	seeder fleet.Seeder
+	t       *testing.T
+	gh      *gh.Server
+	pve     *pve.Server
+	guests  *world.Guests
+	spec    fleet.Spec
+	seeders func(*proxmox.Client, *slog.Logger) map[fleet.Way]fleet.Seeder
+	secret  string // of the token that the controller has
 
 	// toGitHub and toProxmox are what the controller's requests go through.
 	toGitHub, toProxmox *link
@@ -48,12 +49,13 @@ type bench struct {
 
 // setup is what a test changes about its bench.
 type setup struct {
-	gh     gh.Options
-	pve    pve.Options
-	guests world.GuestOptions
-	spec   fleet.Spec
-	token  string // GitHub's, instead of the good one
-	seeder fleet.Seeder
+	gh      gh.Options
+	pve     pve.Options
+	guests  world.GuestOptions
+	spec    fleet.Spec
+	token   string // GitHub's, instead of the good one
+	as      string // the id of one of pve.Tokens, instead of the fleet's token
+	seeders func(*proxmox.Client, *slog.Logger) map[fleet.Way]fleet.Seeder
 }
 
 func newBench(t *testing.T, change func(*setup)) *bench {
@@ -75,7 +77,7 @@ func newBench(t *testing.T, change func(*setup)) *bench {
 	if change != nil {
 		change(&s)
 	}
-	b := &bench{t: t, spec: s.spec, seeder: s.seeder, log: &safeBuffer{}}
+	b := &bench{t: t, spec: s.spec, seeders: s.seeders, log: &safeBuffer{}}
 	b.gh = gh.New(s.gh)
 	s.guests.Transport = b.gh.RoundTripper()
 	b.guests = world.NewGuests(s.guests)
@@ -84,7 +86,12 @@ func newBench(t *testing.T, change func(*setup)) *bench {
 	if b.spec.Node == "" {
 		b.spec.Node = b.pve.Info().Node
 	}
-	b.spec.Token = b.pve.Info().TokenID
+	b.spec.Token, b.secret = b.pve.Info().TokenID, b.pve.Info().TokenSecret
+	for _, other := range s.pve.Tokens {
+		if other.ID == s.as {
+			b.spec.Token, b.secret = other.ID, other.Secret
+		}
+	}
 	b.toGitHub, b.toProxmox = &link{next: b.gh.RoundTripper()}, &link{next: b.pve.RoundTripper()}
 	t.Cleanup(func() {
 		b.halt()
@@ -102,12 +109,11 @@ func newBench(t *testing.T, change func(*setup)) *bench {
 // start gives life to a new controller; an older one must have been halted.
 func (b *bench) start(token string) {
 	b.t.Helper()
-	info := b.pve.Info()
 	if token == "" {
 		token = b.gh.Info().Token
 	}
 	pveClient, err := proxmox.New(proxmox.Options{
-		Endpoints: []string{"https://pve1:8006"}, TokenID: info.TokenID, TokenSecret: runner.NewSecret(info.TokenSecret),
+		Endpoints: []string{"https://pve1:8006"}, TokenID: b.spec.Token, TokenSecret: runner.NewSecret(b.secret),
 		Transport: b.toProxmox,
 	})
 	if err != nil {
@@ -120,9 +126,13 @@ func (b *bench) start(token string) {
 		b.t.Fatal(err)
 	}
 	logger := slog.New(slog.NewTextHandler(b.log, &slog.HandlerOptions{Level: slog.LevelInfo}))
+	var seeders map[fleet.Way]fleet.Seeder
+	if b.seeders != nil {
+		seeders = b.seeders(pveClient, logger)
+	}
 	b.controller, err = fleet.New(fleet.Options{
 		Spec: b.spec, Proxmox: pveClient, GitHub: ghClient, Demand: demand.NewPoll(ghClient, b.spec.Targets(), nil),
-		Handoff: handoff.NewAgent(pveClient, handoff.AgentOptions{}), Seeder: b.seeder, Logger: logger, Version: "test",
+		Handoff: handoff.NewAgent(pveClient, handoff.AgentOptions{}), Seeders: seeders, Logger: logger, Version: "test",
 	})
 	if err != nil {
 		b.t.Fatal(err)

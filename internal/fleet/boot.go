@@ -18,8 +18,8 @@ const probeTimeout = 45 * time.Second
 // running", which is what we want.
 func (c *Controller) boot(ctx context.Context, a action) outcome {
 	err := c.order(ctx, a, "qmstart", c.pve.Start)
-	if a.seeded && !errors.Is(err, proxmox.MaybeHappened) {
-		c.reap(a.name) // the start task has ended: nobody reads it any more
+	if s := c.seeders[a.way]; a.seeded && s != nil && !s.Lasts() && !errors.Is(err, proxmox.MaybeHappened) {
+		c.reap(ctx, a) // the start task has ended: nobody reads it any more
 	}
 	if err == nil || errors.Is(err, proxmox.Exists) {
 		return done(func(e *entry, now time.Time) {

@@ -21,8 +21,8 @@ type Options struct {
 	GitHub  GitHub
 	Demand  demand.Source
 	Handoff Handoff
-	// Seeder is needed for WaySnippet, and used by WayAuto where it is there.
-	Seeder Seeder
+	// Seeders are needed for WayISO and WaySnippet, each its own; WayAuto uses those that are there.
+	Seeders map[Way]Seeder
 	// Logger gets one line per state change at info; nil discards.
 	Logger *slog.Logger
 	// Version goes into every marker.
@@ -37,7 +37,7 @@ type Controller struct {
 	pve     Proxmox
 	gh      GitHub
 	handoff Handoff
-	seeder  Seeder // nil where no way needs it
+	seeders map[Way]Seeder
 	log     *slog.Logger
 	version string
 	events  func(Event)
@@ -88,8 +88,11 @@ func New(o Options) (*Controller, error) {
 	if o.Spec.Way == "" {
 		o.Spec.Way = WayAgent
 	}
-	if o.Spec.Way == WaySnippet && o.Seeder == nil {
-		return nil, errSeeder
+	if _, seeds := o.Spec.seeds(template{}); seeds && o.Seeders[o.Spec.Way] == nil {
+		return nil, fmt.Errorf("fleet: the %s hand-off needs a seeder", o.Spec.Way)
+	}
+	for _, s := range o.Seeders {
+		o.Spec.lasting = o.Spec.lasting || s.Lasts()
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -102,11 +105,11 @@ func New(o Options) (*Controller, error) {
 		o.Spec.PollInterval = 15 * time.Second
 	}
 	c := &Controller{
-		spec: o.Spec, pve: o.Proxmox, gh: o.GitHub, handoff: o.Handoff, seeder: o.Seeder, log: o.Logger, version: o.Version, events: o.Events,
+		spec: o.Spec, pve: o.Proxmox, gh: o.GitHub, handoff: o.Handoff, seeders: o.Seeders, log: o.Logger, version: o.Version, events: o.Events,
 		inbox: make(chan message, inboxSize), wake: make(chan struct{}, 1),
 		tasks: newTaskWatch(o.Proxmox, o.Spec.Timing.TaskPoll),
 		gather: gatherer{
-			spec: o.Spec, pve: o.Proxmox, gh: o.GitHub, source: o.Demand, seeder: o.Seeder,
+			spec: o.Spec, pve: o.Proxmox, gh: o.GitHub, source: o.Demand, seeders: o.Seeders,
 			configs: map[int]cachedConfig{},
 		},
 		ledger: newLedger(), states: map[int]Event{}, saidOnce: map[string]bool{}, followed: map[string]int{},
@@ -264,6 +267,9 @@ func (c *Controller) tookSupply(o supply, now time.Time) {
 			c.fatal = errors.New(t.problem)
 			return
 		}
+	}
+	if c.spec.Way == WayISO && o.means.iso != "" {
+		c.fatal = fmt.Errorf("start: handoff iso: %s", o.means.iso)
 	}
 }
 

@@ -36,7 +36,8 @@ func (c *Controller) destroy(ctx context.Context, a action) outcome {
 	case held.busy && !a.force:
 		return c.kept(held)
 	}
-	c.reap(a.name)
+	c.noteMedium(cfg, a)
+	c.reap(ctx, a)
 	if err := c.destroyVM(ctx, a); err != nil {
 		return c.indebted(a, held, c.stuck(err))
 	}

@@ -33,7 +33,8 @@ type gatherer struct {
 	pve     Proxmox
 	gh      GitHub
 	source  demand.Source
-	seeder  Seeder // nil where there is none
+	seeders map[Way]Seeder
+	means   means
 	configs map[int]cachedConfig
 }
 
@@ -78,6 +79,8 @@ func (g *gatherer) supply(ctx context.Context, since time.Time, hidden []int) su
 		o.vms[r.VMID] = g.vm(ctx, r, status, o.at)
 	}
 	maps.DeleteFunc(g.configs, func(id int, _ cachedConfig) bool { return !listed[id] })
+	g.lookMeans(ctx, o.at)
+	o.means = g.means
 	for _, p := range g.spec.Pools {
 		if _, done := o.templates[p.Base()]; done {
 			continue
@@ -240,7 +243,7 @@ func (g *gatherer) readTemplate(ctx context.Context, found proxmox.Resource, nam
 	case found.Lock != "":
 		t.problem = fmt.Sprintf("template %q (VM %d) is locked (%s); it is used again when the lock goes", name, t.id, found.Lock)
 	default:
-		t.problem = g.spec.handoffProblem(name, t, g.seeder)
+		t.way, t.why, t.problem = g.spec.choose(name, t, g.seeders, g.means)
 	}
 	return t
 }

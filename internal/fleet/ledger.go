@@ -51,6 +51,8 @@ type entry struct {
 	cloned     time.Time
 	configured time.Time
 	seeded     time.Time // its identity waits in its user-data
+	way        Way       // by which it gets its identity, as chosen when it was cloned
+	medium     bool      // there may be a medium with its identity
 	started    time.Time
 	ready      time.Time
 	delivered  time.Time
@@ -75,6 +77,9 @@ type entry struct {
 	missingVM     time.Time // it was missing from Proxmox's list since then
 	halted        time.Time // Proxmox shows that its processors stand still since then
 	jobOver       time.Time // its job was missing from GitHub's list of open jobs since then
+
+	ejectTries int       // failures to take the medium away, in a row
+	ejectAfter time.Time // no next try before
 
 	failed   string    // why it must go; "" while all is well
 	notUntil time.Time // no next step before (a failed step's back-off, a probe's time)

@@ -75,7 +75,7 @@ func (b *bench) asked(method, pattern string) int {
 	}
 	for _, r := range b.pve.State().Requests {
 		// Whose a request is that was answered for Proxmox isn't known; the administrator's aren't harmed here.
-		count(r.Token == b.pve.Info().TokenID || r.Token == "" && r.Fault != "", r.Method, r.Path)
+		count(r.Token == b.spec.Token || r.Token == "" && r.Fault != "", r.Method, r.Path)
 	}
 	for _, r := range b.gh.State().Requests {
 		count(r.Login == "mayfly-dispatcher" || r.Login == "" && r.Fault != "", r.Method, r.Path)

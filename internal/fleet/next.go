@@ -43,8 +43,10 @@ func (p *planner) nextStep(e *entry) {
 	switch {
 	case e.configured.IsZero():
 		p.act(e, action{step: StepConfigure, why: "its clone is complete"})
-	case e.started.IsZero() && e.seeded.IsZero() && p.seedsEntry(e):
+	case e.started.IsZero() && e.seeded.IsZero() && p.mustSeed(e):
 		p.mint(e, StepSeed, "a job waits and its VM can start")
+	case p.mustEject(e):
+		p.act(e, action{step: StepEject, why: "its guest has read its user-data"})
 	case e.started.IsZero():
 		p.act(e, action{step: StepStart, why: "it is configured", seeded: !e.seeded.IsZero()})
 	case e.ready.IsZero():
@@ -66,6 +68,10 @@ func (p *planner) act(e *entry, a action) {
 	a.pool, _ = p.s.Pool(e.pool)
 	a.inPool = p.o.supply.vms[e.vmid].inPool
 	a.registration, a.target = e.registration, e.target
+	a.way, a.medium = e.way, e.medium
+	if a.step == StepSeed {
+		a.way, _ = p.seedsEntry(e)
+	}
 	if a.target == (runner.Target{}) {
 		a.target = a.pool.Target
 	}
@@ -192,10 +198,20 @@ func (p *planner) probe(e *entry) {
 	p.act(e, action{step: StepProbe, why: "it has had time to boot"})
 }
 
-// seedsEntry reports whether the runner gets its identity before it starts.
-func (p *planner) seedsEntry(e *entry) bool {
+// mustSeed reports whether the runner gets its identity before it starts.
+func (p *planner) mustSeed(e *entry) bool {
+	_, seeds := p.seedsEntry(e)
+	return seeds
+}
+
+// seedsEntry is the way that was chosen when the runner was cloned, or, where that isn't known any more, its template's.
+func (p *planner) seedsEntry(e *entry) (Way, bool) {
+	if e.way != "" {
+		return e.way, e.way.seeds()
+	}
 	pool, known := p.s.Pool(e.pool)
-	return known && p.s.seeds(p.o.supply.baseOf(e, pool))
+	way, seeds := p.s.seeds(p.o.supply.baseOf(e, pool))
+	return way, known && seeds
 }
 
 // mint gives a runner an identity when there is a job for it: minted late, an identity doesn't age unused.

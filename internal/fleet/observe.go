@@ -19,6 +19,7 @@ type supply struct {
 	// free are those of the asked-for VMIDs that are free.
 	free      map[int]bool
 	templates map[string]template
+	means     means
 	// tasks are clones and destroys that run, where they were looked for.
 	tasks []ownTask
 	// unsure says that a clone runs of which it isn't known yet where to.
@@ -49,7 +50,9 @@ type template struct {
 	id      int
 	cfg     proxmox.VMConfig
 	problem string // why nothing can be cloned from it now
-	code    Code   // of the problem; "" is WaitTemplate
+	way     Way    // how its runners get their identity; "" while none works
+	why     string
+	code    Code // of the problem; "" is WaitTemplate
 	// image is what Mayfly built it from; zero for a template of somebody else's making.
 	image runner.Image
 	// older are the other promoted versions of the image that a pool follows, the newest first.

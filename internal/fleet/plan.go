@@ -25,6 +25,7 @@ const (
 	StepProbe     Step = "probe"
 	StepRegister  Step = "register"
 	StepAsk       Step = "ask"
+	StepEject     Step = "eject" // the user-data that its guest has read
 	StepInspect   Step = "inspect"
 	StepDestroy   Step = "destroy"
 	StepRemove    Step = "remove_registration"
@@ -51,8 +52,10 @@ type action struct {
 	// in the targets of lookIn.
 	registration int64
 	lookIn       []runner.Target
-	// seeded says that an identity waits in the VM's user-data.
+	// seeded says that an identity waits in the VM's user-data, put there by way; medium that it may be on one that lasts.
 	seeded bool
+	way    Way
+	medium bool
 	// agentOff says that the guest can't be asked: the template's guest agent is off.
 	agentOff bool
 	// noTags and noMAC leave those alone: the token may not set them, as an earlier refusal told.

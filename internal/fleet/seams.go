@@ -39,8 +39,15 @@ type Tasks interface {
 	TaskError(ctx context.Context, upid proxmox.UPID, exit string) error
 }
 
+// Rights tells what the token may, and what the storages take.
+type Rights interface {
+	Permissions(ctx context.Context) (map[string]map[string]bool, error)
+	Storages(ctx context.Context, node string) ([]proxmox.Storage, error)
+}
+
 // Proxmox is all that the controller asks of a Proxmox client.
 type Proxmox interface {
+	Rights
 	Inventory
 	Maker
 	Power
@@ -74,12 +81,16 @@ type Handoff interface {
 	Result(ctx context.Context, vm handoff.VM) (runner.Result, bool, error)
 }
 
-// Seeder gets identities into guests before they start, in their user-data; handoff.Snippet is one.
+// Seeder gets identities into guests before they start, in their user-data; handoff.Snippet and handoff.ISO are two.
 type Seeder interface {
 	Needs() cloudinit.Needs
 	// CheckVM refuses the config of a template, or of a VM, in which user-data would be ignored.
 	CheckVM(config map[string]string) error
-	Prepare(ctx context.Context, g handoff.SnippetGuest, id handoff.SnippetIdentity) (map[string]string, error)
-	Clear(name string) error
-	Sweep(keep func(runner string) bool, olderThan time.Duration) ([]string, error)
+	Prepare(ctx context.Context, g handoff.SeedGuest, id handoff.SeedIdentity) (map[string]string, error)
+	// Lasts reports whether the user-data has to stay until the guest has read it, else until its VM runs.
+	Lasts() bool
+	// Eject gives the config options that take it out of a running VM, none where it isn't in one.
+	Eject(config map[string]string, name string) map[string]string
+	Clear(ctx context.Context, name string) error
+	Sweep(ctx context.Context, keep func(runner string) bool, olderThan time.Duration) ([]string, error)
 }

@@ -1,6 +1,7 @@
 package fleet_test
 
 import (
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"mayfly/internal/cloudinit"
 	"mayfly/internal/fleet"
 	"mayfly/internal/handoff"
+	"mayfly/internal/proxmox"
 	"mayfly/internal/sim/gh"
 	"mayfly/internal/sim/pve"
 	"mayfly/runners"
@@ -32,7 +34,10 @@ func bySnippet(t *testing.T, dir, text string, change func(*setup)) *bench {
 		t.Fatal(err)
 	}
 	return newBench(t, func(s *setup) {
-		s.spec.Way, s.spec.WebURL, s.seeder = fleet.WaySnippet, "https://github.example", seeder
+		s.spec.Way, s.spec.WebURL = fleet.WaySnippet, "https://github.example"
+		s.seeders = func(*proxmox.Client, *slog.Logger) map[fleet.Way]fleet.Seeder {
+			return map[fleet.Way]fleet.Seeder{fleet.WaySnippet: seeder}
+		}
 		s.pve.SnippetsDir, s.pve.CloudInitDrive = dir, true
 		if change != nil {
 			change(s)

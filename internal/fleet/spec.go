@@ -34,9 +34,13 @@ type Spec struct {
 	PollInterval time.Duration // how often GitHub is read
 	// Way is how identities get into guests; "" is WayAgent.
 	Way Way
+	// Storage is where WayISO uploads to.
+	Storage string
 	// WebURL is where GitHub's repositories are for people, "https://github.com"; config.sh registers there.
 	WebURL string
 	Timing Timing
+
+	lasting bool // there is a seeder whose user-data lasts
 }
 
 // Pool returns the pool of that name.

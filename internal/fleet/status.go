@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -42,6 +43,13 @@ type WaitingStatus struct {
 	Reason Reason    `json:"reason"`
 }
 
+// HandoffStatus is the way by which a template's runners get their identity, and why that one.
+type HandoffStatus struct {
+	Template string `json:"template"`
+	Handoff  Way    `json:"handoff,omitempty"` // "" while none works
+	Reason   string `json:"reason"`
+}
+
 // UnclaimedStatus is a VM in our range that isn't provably ours.
 type UnclaimedStatus struct {
 	VMID int    `json:"vmid"`
@@ -58,6 +66,7 @@ type Status struct {
 	Reasons []string `json:"reasons"`
 	// Warnings says what will keep new jobs from being served if nobody does anything.
 	Warnings   []string          `json:"warnings"`
+	Handoffs   []HandoffStatus   `json:"handoffs"`
 	Proxmox    Health            `json:"proxmox"`
 	GitHub     Health            `json:"github"`
 	Runners    []RunnerStatus    `json:"runners"`
@@ -137,7 +146,7 @@ func (c *Controller) lost(pool string, at time.Time) {
 func (c *Controller) publish(d decision, now time.Time) {
 	s := &Status{
 		At: now, Proxmox: c.proxmox.status(), GitHub: c.github.status(), Runners: []RunnerStatus{},
-		Waiting: []WaitingStatus{}, Unclaimed: []UnclaimedStatus{}, Quarantine: []Quarantine{}, Reasons: []string{},
+		Handoffs: []HandoffStatus{}, Waiting: []WaitingStatus{}, Unclaimed: []UnclaimedStatus{}, Quarantine: []Quarantine{}, Reasons: []string{},
 	}
 	for _, id := range sortedKeys(c.ledger.runners) {
 		e := c.ledger.runners[id]
@@ -149,6 +158,11 @@ func (c *Controller) publish(d decision, now time.Time) {
 	for _, id := range sortedKeys(c.seen.vms) {
 		if v := c.seen.vms[id]; v.unclaimed != "" && c.ledger.runners[id] == nil {
 			s.Unclaimed = append(s.Unclaimed, UnclaimedStatus{VMID: id, Node: v.node, Name: v.name, Why: v.unclaimed})
+		}
+	}
+	for _, name := range sortedKeys(c.seen.templates) {
+		if t := c.seen.templates[name]; t.way != "" || t.problem != "" {
+			s.Handoffs = append(s.Handoffs, HandoffStatus{Template: name, Handoff: t.way, Reason: cmp.Or(t.problem, t.why)})
 		}
 	}
 	for _, id := range sortedKeys(c.ledger.quarantined) {

@@ -81,27 +81,15 @@ func (s *Snippet) fileName(name string) string {
 // Needs tells which identity to mint.
 func (s *Snippet) Needs() cloudinit.Needs { return s.opts.Template.Needs() }
 
-// SnippetIdentity is an identity that may be a registration token in place of a JIT config. With a token there is no
-// RegistrationID yet: the guest registers itself, under Name.
-type SnippetIdentity struct {
-	runner.Identity
-	RegistrationToken runner.Secret
-}
+// Lasts reports that the user-data need not stay until the guest has read it: Proxmox has copied it when the VM runs.
+func (s *Snippet) Lasts() bool { return false }
 
-// SnippetGuest is what the user-data says beside the identity.
-type SnippetGuest struct {
-	VM      VM
-	User    string   // who runs the job
-	RepoURL string   // where config.sh registers
-	Labels  []string // the runner's, with self-hosted
-	// Config is the VM's config as read (proxmox.VMConfig.Values): it must have a cloud-init drive, and what its cicustom
-	// says beside user is kept.
-	Config map[string]string
-}
+// Eject gives nothing to do: the copy in the cloud-init drive stays as long as the VM.
+func (s *Snippet) Eject(map[string]string, string) map[string]string { return nil }
 
 // Prepare writes the user-data of a VM that hasn't been started yet, and returns the config options to set before the
 // start. They hold no secret. Doing it again replaces the file: a name is good for one VM, and nobody has read it.
-func (s *Snippet) Prepare(ctx context.Context, g SnippetGuest, id SnippetIdentity) (map[string]string, error) {
+func (s *Snippet) Prepare(ctx context.Context, g SeedGuest, id SeedIdentity) (map[string]string, error) {
 	set, err := s.prepare(ctx, g, id)
 	if err != nil {
 		return nil, fmt.Errorf("write user-data of %s for VM %d: %w", id.Name, g.VM.VMID, err)
@@ -109,7 +97,7 @@ func (s *Snippet) Prepare(ctx context.Context, g SnippetGuest, id SnippetIdentit
 	return set, nil
 }
 
-func (s *Snippet) prepare(ctx context.Context, g SnippetGuest, id SnippetIdentity) (map[string]string, error) {
+func (s *Snippet) prepare(ctx context.Context, g SeedGuest, id SeedIdentity) (map[string]string, error) {
 	if err := s.CheckVM(g.Config); err != nil {
 		return nil, err
 	}
@@ -131,7 +119,7 @@ func (s *Snippet) prepare(ctx context.Context, g SnippetGuest, id SnippetIdentit
 
 // Clear removes a runner's user-data, when the start task has ended or the VM is given up. A file that isn't there is
 // fine. Nothing is overwritten first: on copying and networked file systems that would erase nothing.
-func (s *Snippet) Clear(name string) error {
+func (s *Snippet) Clear(_ context.Context, name string) error {
 	if !runner.IsName(name) {
 		return fmt.Errorf("remove user-data of %q: not a runner's name", name)
 	}

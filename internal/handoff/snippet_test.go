@@ -45,15 +45,15 @@ func snippetIn(t *testing.T, dir, installation string) *handoff.Snippet {
 	return s
 }
 
-func snippetGuest() handoff.SnippetGuest {
-	return handoff.SnippetGuest{
+func snippetGuest() handoff.SeedGuest {
+	return handoff.SeedGuest{
 		VM: handoff.VM{Node: "pve1", VMID: 205}, User: "runner", RepoURL: "https://github.com/NREL/EnergyPlus", Labels: []string{"self-hosted", "linux"},
 		Config: map[string]string{"ide2": "local-lvm:vm-205-cloudinit,media=cdrom", "scsi0": "local-lvm:vm-205-disk-0,size=20G"},
 	}
 }
 
-func snippetIdentity() handoff.SnippetIdentity {
-	return handoff.SnippetIdentity{Identity: runner.Identity{RegistrationID: 7, Name: snippetRunner, JITConfig: runner.NewSecret(snippetSecret)}}
+func snippetIdentity() handoff.SeedIdentity {
+	return handoff.SeedIdentity{Identity: runner.Identity{RegistrationID: 7, Name: snippetRunner, JITConfig: runner.NewSecret(snippetSecret)}}
 }
 
 // names lists what is in a folder, hidden files too.
@@ -107,7 +107,7 @@ func TestSnippetIsWrittenForItsOwnerAloneAndNamedInTheConfig(t *testing.T) {
 
 func TestSnippetTakesARegistrationTokenToo(t *testing.T) {
 	s, dir := newSnippet(t)
-	id := handoff.SnippetIdentity{Identity: runner.Identity{Name: snippetRunner}, RegistrationToken: runner.NewSecret("AABBCC")}
+	id := handoff.SeedIdentity{Identity: runner.Identity{Name: snippetRunner}, RegistrationToken: runner.NewSecret("AABBCC")}
 	if _, err := s.Prepare(t.Context(), snippetGuest(), id); err != nil {
 		t.Fatal(err)
 	}
@@ -140,7 +140,7 @@ func TestPreparingAgainReplacesAndClearingTwiceIsFine(t *testing.T) {
 	s, dir := newSnippet(t)
 	again := snippetIdentity()
 	again.JITConfig = runner.NewSecret("c2Vjb25k")
-	for _, id := range []handoff.SnippetIdentity{snippetIdentity(), again} {
+	for _, id := range []handoff.SeedIdentity{snippetIdentity(), again} {
 		if _, err := s.Prepare(t.Context(), snippetGuest(), id); err != nil {
 			t.Fatal(err)
 		}
@@ -150,7 +150,7 @@ func TestPreparingAgainReplacesAndClearingTwiceIsFine(t *testing.T) {
 		t.Errorf("%v:\n%s", err, text)
 	}
 	for range 2 {
-		if err := s.Clear(snippetRunner); err != nil {
+		if err := s.Clear(t.Context(), snippetRunner); err != nil {
 			t.Error(err)
 		}
 	}
@@ -166,11 +166,11 @@ func TestClearTouchesNothingButTheRunnersFile(t *testing.T) {
 		put(t, dir, name, 0)
 	}
 	for _, name := range []string{"", ".", "../x", "user", "*", snippetFile, "ep-0123456789/../../x"} {
-		if err := s.Clear(name); err == nil {
+		if err := s.Clear(t.Context(), name); err == nil {
 			t.Errorf("%q is taken for a runner", name)
 		}
 	}
-	if err := s.Clear(snippetRunner); err != nil {
+	if err := s.Clear(t.Context(), snippetRunner); err != nil {
 		t.Error(err)
 	}
 	if diff := cmp.Diff(others, names(t, dir)); diff != "" {
@@ -183,18 +183,18 @@ func TestASnippetThatCantBeWrittenLeavesNothingAndShowsNoSecret(t *testing.T) {
 	cancel()
 	for name, c := range map[string]struct {
 		ctx    context.Context
-		guest  func(g *handoff.SnippetGuest)
-		id     func(id *handoff.SnippetIdentity)
+		guest  func(g *handoff.SeedGuest)
+		id     func(id *handoff.SeedIdentity)
 		damage func(t *testing.T, dir string)
 		want   string
 	}{
 		"cancelled":          {ctx: cancelled, want: context.Canceled.Error()},
-		"no drive":           {guest: func(g *handoff.SnippetGuest) { delete(g.Config, "ide2") }, want: "qm set VMID --ide2 STORAGE:cloudinit"},
-		"bad user":           {guest: func(g *handoff.SnippetGuest) { g.User = "a b" }, want: `runner user "a b"`},
-		"bad name":           {id: func(id *handoff.SnippetIdentity) { id.Name = "../../etc/x" }, want: `runner name "../../etc/x"`},
-		"odd secret":         {id: func(id *handoff.SnippetIdentity) { id.JITConfig = runner.NewSecret(snippetSecret + `"`) }, want: "JIT config: holds characters"},
-		"two identities":     {id: func(id *handoff.SnippetIdentity) { id.RegistrationToken = runner.NewSecret(snippetSecret) }, want: "want one identity"},
-		"no identity":        {id: func(id *handoff.SnippetIdentity) { id.JITConfig = runner.Secret{} }, want: "want a JIT config or registration token"},
+		"no drive":           {guest: func(g *handoff.SeedGuest) { delete(g.Config, "ide2") }, want: "qm set VMID --ide2 STORAGE:cloudinit"},
+		"bad user":           {guest: func(g *handoff.SeedGuest) { g.User = "a b" }, want: `runner user "a b"`},
+		"bad name":           {id: func(id *handoff.SeedIdentity) { id.Name = "../../etc/x" }, want: `runner name "../../etc/x"`},
+		"odd secret":         {id: func(id *handoff.SeedIdentity) { id.JITConfig = runner.NewSecret(snippetSecret + `"`) }, want: "JIT config: holds characters"},
+		"two identities":     {id: func(id *handoff.SeedIdentity) { id.RegistrationToken = runner.NewSecret(snippetSecret) }, want: "want one identity"},
+		"no identity":        {id: func(id *handoff.SeedIdentity) { id.JITConfig = runner.Secret{} }, want: "want a JIT config or registration token"},
 		"folder in the way":  {damage: func(t *testing.T, dir string) { mkdir(t, filepath.Join(dir, snippetFile)) }, want: snippetFile},
 		"folder is gone":     {damage: func(t *testing.T, dir string) { must(t, os.Remove(dir)) }, want: "mount the snippets folder there"},
 		"folder is now file": {damage: func(t *testing.T, dir string) { must(t, os.Remove(dir)); must(t, os.WriteFile(dir, nil, 0o600)) }, want: "SNIPPETS_DIR"},
@@ -233,7 +233,7 @@ func TestASnippetThatCantBeWrittenLeavesNothingAndShowsNoSecret(t *testing.T) {
 	}
 }
 
-func TestSnippetIdentityIsASecretHoweverItIsPrinted(t *testing.T) {
+func TestSeedIdentityIsASecretHoweverItIsPrinted(t *testing.T) {
 	id := snippetIdentity()
 	id.RegistrationToken = runner.NewSecret(snippetSecret)
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x"} {

@@ -1,6 +1,7 @@
 package handoff
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -18,7 +19,7 @@ const minTemporaryAge = time.Minute
 // Sweep removes what a crash left: this installation's snippets whose runner keep doesn't want and that are older than
 // olderThan by the file system's clock, and temporary files. It returns the names of the files removed, in order.
 // Files of other installations and everything else in the folder stay, whatever they look like.
-func (s *Snippet) Sweep(keep func(runner string) bool, olderThan time.Duration) ([]string, error) {
+func (s *Snippet) Sweep(_ context.Context, keep func(runner string) bool, olderThan time.Duration) ([]string, error) {
 	entries, err := os.ReadDir(s.opts.Dir)
 	if err != nil {
 		return nil, fmt.Errorf("sweep SNIPPETS_DIR %s: %w; %s", s.opts.Dir, cause(err), hint(err))

@@ -57,7 +57,7 @@ func TestSweepRemovesWhatACrashLeftAndNothingElse(t *testing.T) {
 	must(t, os.Symlink("ubuntu.yaml", filepath.Join(dir, "mayfly-lab_ep-00000000ac.yaml")))
 
 	var asked []string
-	removed, err := s.Sweep(func(name string) bool {
+	removed, err := s.Sweep(t.Context(), func(name string) bool {
 		asked = append(asked, name)
 		return name == snippetRunner
 	}, time.Minute)
@@ -81,7 +81,7 @@ func TestSweepRemovesWhatACrashLeftAndNothingElse(t *testing.T) {
 		t.Errorf("left (-want +got):\n%s", diff)
 	}
 	// However young: what is no file of ours stays even so.
-	if _, err := s.Sweep(func(string) bool { return false }, 0); err != nil {
+	if _, err := s.Sweep(t.Context(), func(string) bool { return false }, 0); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"mayfly-lab_ep-00000000ab.yaml", "mayfly-lab_ep-00000000ac.yaml", "mayfly-lab_b_ep-00000000aa.yaml"} {
@@ -100,7 +100,7 @@ func TestSweepOfAFileThatWasJustWrittenDependsOnKeepAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, keep := range []bool{true, false} {
-		removed, err := s.Sweep(func(string) bool { return keep }, 0)
+		removed, err := s.Sweep(t.Context(), func(string) bool { return keep }, 0)
 		if err != nil || (len(removed) == 0) != keep || (len(names(t, dir)) == 1) != keep {
 			t.Errorf("keep %v: removed %v, %v", keep, removed, err)
 		}
@@ -109,7 +109,7 @@ func TestSweepOfAFileThatWasJustWrittenDependsOnKeepAlone(t *testing.T) {
 
 func TestSweepOfAFolderThatIsGoneSaysSo(t *testing.T) {
 	s := snippetIn(t, filepath.Join(t.TempDir(), "none"), "lab")
-	if _, err := s.Sweep(func(string) bool { return false }, 0); err == nil || !strings.Contains(err.Error(), "sweep SNIPPETS_DIR") {
+	if _, err := s.Sweep(t.Context(), func(string) bool { return false }, 0); err == nil || !strings.Contains(err.Error(), "sweep SNIPPETS_DIR") {
 		t.Error(err)
 	}
 }
@@ -130,13 +130,13 @@ func TestInstallationsThatShareAStorageNeverMeet(t *testing.T) {
 			r.Fatal(err)
 		}
 		none := func(string) bool { return false }
-		if removed, err := other.Sweep(none, 0); err != nil || len(removed) > 0 {
+		if removed, err := other.Sweep(t.Context(), none, 0); err != nil || len(removed) > 0 {
 			r.Fatalf("%s swept %v of %s: %v", theirs, removed, ours, err)
 		}
-		if err := other.Clear(id.Name); err != nil {
+		if err := other.Clear(t.Context(), id.Name); err != nil {
 			r.Fatal(err)
 		}
-		if removed, err := mine.Sweep(none, 0); err != nil || len(removed) != 1 {
+		if removed, err := mine.Sweep(t.Context(), none, 0); err != nil || len(removed) != 1 {
 			r.Fatalf("%s swept %v of its own: %v", ours, removed, err)
 		}
 	})
