@@ -31,7 +31,7 @@ are: the next start finds them. With --drain it takes no more jobs then, lets th
 left. A second signal ends it at once, which loses nothing either.
 
 What no waiting can mend ends it at the start: a wrong configuration (exit code 2), a token that Proxmox or GitHub refuses, a
-template that isn't on the node (exit code 1). A side that doesn't answer is asked again, ever more slowly; meanwhile /readyz
+template that isn't on the node (exit code 1); for an image of which no version is promoted it waits. A side that doesn't answer is asked again, ever more slowly; meanwhile /readyz
 says no and why. Once it has served, nothing of that ends it any more: it stops creating and says so.
 
 Under systemd (Type=notify) it tells when it is ready, what it does and, with WatchdogSec=, that it is alive.`,

@@ -205,7 +205,7 @@ func TemplateName(image, version string) string {
 // ParseTemplateName takes a name apart that [TemplateName] made; ok is false for any other name.
 func ParseTemplateName(name string) (image, version string, ok bool) {
 	m := templateForm.FindStringSubmatch(name)
-	if m == nil || CheckImageName(m[1]) != nil || CheckVersion(m[2]) != nil {
+	if len(m) != 3 || CheckImageName(m[1]) != nil || CheckVersion(m[2]) != nil {
 		return "", "", false
 	}
 	return m[1], m[2], true
