@@ -13,5 +13,5 @@ var UserDataTemplate string
 
 // Common is the folder common: run-once.sh, and the scripts that make a runner image of a root file system.
 //
-//go:embed common/*.sh
+//go:embed common/*.sh common/provision.d
 var Common embed.FS
