@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -44,8 +45,8 @@ at once, and then the next build cleans up.`,
 				{"runner-sha256", "image.runner_sha256", sha256},
 				{"fetch", "image.fetch", fetch},
 				{"schedule", "image.schedule", f.schedule},
-				{"keep-download", "image.keep_download", fmt.Sprint(keep)},
-				{"packages-installed", "image.packages_installed", fmt.Sprint(installed)},
+				{"keep-download", "image.keep_download", strconv.FormatBool(keep)},
+				{"packages-installed", "image.packages_installed", strconv.FormatBool(installed)},
 			} {
 				if cmd.Flags().Changed(o.flag) {
 					overrides = append(overrides, config.Override{Path: o.path, Flag: "--" + o.flag, Value: o.value})

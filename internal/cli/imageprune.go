@@ -27,7 +27,7 @@ that live stay as they are.`,
 				return err
 			}
 			defer i.close()
-			version := ""
+			var version string
 			if len(args) == 2 {
 				version = args[1]
 			} else if version, err = i.Newest(cmd.Context(), name); err != nil {

@@ -63,6 +63,9 @@ func (b *Builder) Build(ctx context.Context, r Request) (Built, error) {
 	t := &teller{r: b.report, event: Event{Image: r.Image}}
 	out, err := b.build(ctx, r, t)
 	if err != nil {
+		if why := context.Cause(ctx); why != nil && !errors.Is(err, why) {
+			err = fmt.Errorf("%w: %w", why, err) // the call that was cut off says only that
+		}
 		err = fmt.Errorf("build image %s: %w", r.Image, err)
 		t.stage(StageFailed, err.Error())
 		return out, err
@@ -101,7 +104,10 @@ func (b *Builder) build(ctx context.Context, r Request, t *teller) (Built, error
 	j := &job{b: b, request: r, source: source, version: version, created: time.Now(), nodes: nodes, taken: in.taken}
 	templates, err := j.run(ctx)
 	if err != nil {
-		return Built{}, errors.Join(err, j.cleanUp(ctx, t))
+		if left := j.cleanUp(ctx, t); left != nil {
+			err = fmt.Errorf("%w; %w", err, left)
+		}
+		return Built{}, err
 	}
 	out := Built{Image: r.Image, Version: version, Templates: templates}
 	if !r.NoPromote {
@@ -174,13 +180,13 @@ type job struct {
 
 // run builds on every node and then, when all have it, makes images of the builds.
 func (j *job) run(ctx context.Context) ([]Template, error) {
-	group, ctx := errgroup.WithContext(ctx)
+	group, together := errgroup.WithContext(ctx)
 	group.SetLimit(atOnce)
 	parts := make([]*part, len(j.nodes))
 	for i, node := range j.nodes {
 		parts[i] = j.part(node)
 		group.Go(func() error {
-			if err := parts[i].build(ctx); err != nil {
+			if err := parts[i].build(together); err != nil {
 				parts[i].tell.stage(StageFailed, err.Error())
 				return fmt.Errorf("node %s: %w", node, err)
 			}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"mayfly/internal/handoff"
@@ -52,7 +53,7 @@ func (p *part) canary(ctx context.Context) (int, error) {
 			return 0, err
 		}
 		err = p.b.do(ctx, order{
-			node: p.node, typ: "qmclone", id: fmt.Sprint(p.vmid), patience: importPatience,
+			node: p.node, typ: "qmclone", id: strconv.Itoa(p.vmid), patience: importPatience,
 			send: func(ctx context.Context) (proxmox.UPID, error) {
 				return p.b.pve.Clone(ctx, p.node, p.vmid, proxmox.CloneOptions{
 					NewID: id, Name: runner.TemplateName(p.request.Image, p.version) + "-check", Description: p.marker(id).Description(),

@@ -1,6 +1,7 @@
 package image
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"mayfly/internal/cloudinit"
 	"mayfly/internal/proxmox"
 	"mayfly/internal/runner"
 )
@@ -151,21 +153,21 @@ func (p *part) upload(ctx context.Context, content, name string, file *os.File, 
 		return fmt.Errorf("upload %s: %w", name, err)
 	}
 	p.tell.stage(StageUpload, name)
-	return p.send(ctx, proxmox.Upload{
+	return p.b.send(ctx, p.node, proxmox.Upload{
 		Storage: p.b.spec.FilesStorage, Content: content, Name: name, Body: file, Size: info.Size(),
 		Progress: func(sent int64) { progress(sent, info.Size()) },
 	})
 }
 
 // send gives one file to the storage of files.
-func (p *part) send(ctx context.Context, u proxmox.Upload) error {
-	err := p.b.do(ctx, order{
-		node: p.node, typ: "imgcopy", patience: downloadPatience,
+func (b *Builder) send(ctx context.Context, node string, u proxmox.Upload) error {
+	err := b.do(ctx, order{
+		node: node, typ: "imgcopy", patience: downloadPatience,
 		// Unlike other requests this one may take minutes, and is cut off: half a body begins nothing.
-		send: func(context.Context) (proxmox.UPID, error) { return p.b.pve.Upload(ctx, p.node, u) },
+		send: func(context.Context) (proxmox.UPID, error) { return b.pve.Upload(ctx, node, u) },
 	})
 	if err != nil {
-		return fmt.Errorf("upload %s to %s: %w", u.Name, p.node, err)
+		return fmt.Errorf("upload %s to %s: %w", u.Name, node, err)
 	}
 	return nil
 }
@@ -175,19 +177,31 @@ func (p *part) dropDownload(ctx context.Context) error {
 	if p.b.spec.KeepDownload {
 		return p.b.dropOlder(ctx, p.node, p.request.Image, p.download)
 	}
-	return p.b.drop(ctx, p.node, p.download)
+	_, err := p.b.drop(ctx, p.node, p.download)
+	return err
 }
 
-// drop deletes a file of ours.
-func (b *Builder) drop(ctx context.Context, node, volume string) error {
-	err := b.do(ctx, order{
+// drop deletes a file of ours. Where the token may not, left is true: a seed is then replaced by an empty medium, as the
+// hand-off by ISO does, and the vendor's image, which is no secret, stays.
+func (b *Builder) drop(ctx context.Context, node, volume string) (left bool, err error) {
+	err = b.do(ctx, order{
 		node: node, typ: "imgdel",
 		send: func(ctx context.Context) (proxmox.UPID, error) { return b.pve.DeleteVolume(ctx, node, volume) },
 	})
-	if err != nil {
-		return fmt.Errorf("delete %s on %s: %w", volume, node, err)
+	if errors.Is(err, proxmox.Permission) {
+		b.log.Warn("file of an image build stays", "node", node, "volume", volume, "reason", err)
+		if _, name, _ := strings.Cut(volume, ":iso/"); name != "" {
+			empty := cloudinit.EmptyISO()
+			return true, b.send(ctx, node, proxmox.Upload{
+				Storage: b.spec.FilesStorage, Content: "iso", Name: name, Body: bytes.NewReader(empty), Size: int64(len(empty)),
+			})
+		}
+		return true, nil
 	}
-	return nil
+	if err != nil {
+		return false, fmt.Errorf("delete %s on %s: %w", volume, node, err)
+	}
+	return false, nil
 }
 
 // dropOlder deletes the files that were kept for the image before this one.
@@ -198,7 +212,7 @@ func (b *Builder) dropOlder(ctx context.Context, node, image, but string) error 
 	}
 	for _, v := range kept {
 		if of, ok := b.keptOf(v.Name()); ok && of == image && v.ID != but {
-			if err := b.drop(ctx, node, v.ID); err != nil {
+			if _, err := b.drop(ctx, node, v.ID); err != nil {
 				return err
 			}
 		}

@@ -33,6 +33,10 @@ func (b *Builder) localFile(ctx context.Context, s Source, t *teller) (*os.File,
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("download %s: %w", s.URL, err)
 	}
+	if err := b.fetching.Acquire(ctx, 1); err != nil {
+		return nil, fmt.Errorf("download %s: %w", s.URL, context.Cause(ctx))
+	}
+	defer b.fetching.Release(1)
 	path := filepath.Join(dir, s.Checksum.Algorithm+"-"+s.Checksum.Hex+downloadEnd)
 	if f, err := os.Open(path); err == nil {
 		if b.verify(f, s.Checksum) == nil {
@@ -41,8 +45,6 @@ func (b *Builder) localFile(ctx context.Context, s Source, t *teller) (*os.File,
 		}
 		_ = f.Close()
 	}
-	b.fetching.Lock()
-	defer b.fetching.Unlock()
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("download %s: %w", s.URL, err)

@@ -7,8 +7,9 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
-	"sync"
 	"time"
+
+	"golang.org/x/sync/semaphore"
 
 	"mayfly/internal/proxmox"
 	"mayfly/internal/runner"
@@ -97,7 +98,7 @@ type Builder struct {
 	report  *reporter
 	log     *slog.Logger
 	// fetching lets one download go on at a time: nodes want the same file.
-	fetching sync.Mutex
+	fetching *semaphore.Weighted
 	// resumeAfter is resumeAfter; tests shorten it.
 	resumeAfter time.Duration
 }
@@ -107,7 +108,10 @@ func New(o Options) (*Builder, error) {
 	if err := o.Spec.check(); err != nil {
 		return nil, err
 	}
-	b := &Builder{spec: o.Spec, pve: o.Proxmox, scripts: o.Scripts, http: o.HTTP, cache: o.CacheDir, report: &reporter{to: o.Progress}, log: o.Logger, resumeAfter: resumeAfter}
+	b := &Builder{
+		spec: o.Spec, pve: o.Proxmox, scripts: o.Scripts, http: o.HTTP, cache: o.CacheDir, report: &reporter{to: o.Progress}, log: o.Logger,
+		fetching: semaphore.NewWeighted(1), resumeAfter: resumeAfter,
+	}
 	if b.http == nil {
 		b.http = http.DefaultClient
 	}

@@ -50,8 +50,7 @@ func (w *watch) run(ctx context.Context) error {
 		st, err := p.b.pve.VMStatus(ctx, p.node, p.vmid)
 		switch {
 		case err == nil && st.Status == "stopped":
-			// Without an agent nobody has heard how it ended: the check tells.
-			return nil
+			return nil // without an agent nobody has heard how it ended: the check tells
 		case err == nil:
 			if err := w.listen(ctx); err != nil {
 				return err
@@ -75,7 +74,7 @@ func (w *watch) listen(ctx context.Context) error {
 	text, err := p.b.pve.AgentFileRead(ctx, p.node, p.vmid, progressFile)
 	if err != nil {
 		w.asked = time.Now()
-		return nil
+		return nil //nolint:nilerr // it may not be there yet
 	}
 	w.heard = true
 	w.lines = lastLines(text, quoteLines)
@@ -84,13 +83,13 @@ func (w *watch) listen(ctx context.Context) error {
 	}
 	text, err = p.b.pve.AgentFileRead(ctx, p.node, p.vmid, resultFile)
 	if err != nil {
-		return nil
+		return nil //nolint:nilerr // they have not ended yet
 	}
 	var result struct {
 		ExitCode int `json:"exit_code"`
 	}
-	if json.Unmarshal([]byte(text), &result) != nil {
-		return nil
+	if err := json.Unmarshal([]byte(text), &result); err != nil {
+		return fmt.Errorf("provision VM %d: %s holds %q: %w", p.vmid, resultFile, text, err)
 	}
 	if result.ExitCode != 0 {
 		return fmt.Errorf("provision VM %d: the scripts ended with %d%s", p.vmid, result.ExitCode, w.words())

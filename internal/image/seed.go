@@ -43,7 +43,7 @@ func (p *part) bringSeed(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return p.send(ctx, proxmox.Upload{
+	return p.b.send(ctx, p.node, proxmox.Upload{
 		Storage: p.b.spec.FilesStorage, Content: "iso", Name: name, Body: bytes.NewReader(image), Size: int64(len(image)),
 	})
 }
@@ -100,5 +100,6 @@ func (p *part) dropSeed(ctx context.Context) error {
 	if err := p.b.set(ctx, p.node, p.vmid, nil, []string{seedSlot}); err != nil {
 		return fmt.Errorf("take the seed out of VM %d: %w", p.vmid, err)
 	}
-	return p.b.drop(ctx, p.node, p.seed)
+	_, err := p.b.drop(ctx, p.node, p.seed)
+	return err
 }

@@ -10,10 +10,13 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"golang.org/x/sync/semaphore"
 )
 
 func TestChecksumsAreReadWithAndWithoutTheirAlgorithm(t *testing.T) {
@@ -59,10 +62,10 @@ func server(t *testing.T, files map[string]string, cut int, cuts int) (*httptest
 			from := 0
 			if _, err := fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-", &from); err == nil {
 				w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", from, len(text)-1, len(text)))
-				w.Header().Set("Content-Length", fmt.Sprint(len(text)-from))
+				w.Header().Set("Content-Length", strconv.Itoa(len(text)-from))
 				w.WriteHeader(http.StatusPartialContent)
 			} else {
-				w.Header().Set("Content-Length", fmt.Sprint(len(text)))
+				w.Header().Set("Content-Length", strconv.Itoa(len(text)))
 			}
 			_, _ = io.WriteString(w, text[from:from+cut])
 			panic(http.ErrAbortHandler)
@@ -108,7 +111,7 @@ func TestADownloadThatBreaksOffIsTakenUpAgain(t *testing.T) {
 	h := sha512.Sum512([]byte(text))
 	src := Source{URL: s.URL + "/d.qcow2", Checksum: Checksum{"sha512", hex.EncodeToString(h[:])}}
 	var last Event
-	b := &Builder{http: s.Client(), cache: t.TempDir(), resumeAfter: time.Millisecond, report: &reporter{to: func(e Event) { last = e }}}
+	b := &Builder{http: s.Client(), cache: t.TempDir(), resumeAfter: time.Millisecond, fetching: semaphore.NewWeighted(1), report: &reporter{to: func(e Event) { last = e }}}
 	f, err := b.localFile(t.Context(), src, &teller{r: b.report})
 	if err != nil {
 		t.Fatal(err)
@@ -129,7 +132,7 @@ func TestADownloadThatBreaksOffIsTakenUpAgain(t *testing.T) {
 
 func TestAFileWithAnotherChecksumIsRefusedAndForgotten(t *testing.T) {
 	s, _ := server(t, map[string]string{"/d.qcow2": "not what was promised"}, 0, 0)
-	b := &Builder{http: s.Client(), cache: t.TempDir(), resumeAfter: time.Millisecond, report: &reporter{}}
+	b := &Builder{http: s.Client(), cache: t.TempDir(), resumeAfter: time.Millisecond, fetching: semaphore.NewWeighted(1), report: &reporter{}}
 	src := Source{URL: s.URL + "/d.qcow2", Checksum: Checksum{"sha256", hex.EncodeToString(sum256("promised"))}}
 	for range 2 { // the second time nothing of the first is taken for a beginning
 		if f, err := b.localFile(t.Context(), src, &teller{r: b.report}); err == nil || !strings.Contains(err.Error(), "not sha256:") {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -244,8 +245,9 @@ func (b *Builder) endTasks(ctx context.Context, d build, node string, vmids []in
 		}
 		busy = true
 		switch t.Type {
-		case "qmcreate", "qmclone", "download":
-			// These clean up after themselves when they are stopped.
+		case "qmclone", "download":
+			// These clean up after themselves when they are stopped. A creation that is stopped at its very beginning
+			// leaves a VM with "lock: create", which no token can remove: its end is waited for.
 			if err := b.pve.StopTask(ctx, t.UPID); err != nil {
 				return true, err
 			}
@@ -265,7 +267,7 @@ func (b *Builder) isOf(t proxmox.Task, d build, node string, vmids []int) bool {
 	case "imgcopy", "imgdel":
 		return vmids != nil
 	}
-	return slices.ContainsFunc(vmids, func(id int) bool { return t.ID == fmt.Sprint(id) })
+	return slices.ContainsFunc(vmids, func(id int) bool { return t.ID == strconv.Itoa(id) })
 }
 
 // destroy destroys a VM of ours, looked at right before.
@@ -304,10 +306,11 @@ func (b *Builder) dropFiles(ctx context.Context, node string, of func(image, ver
 			if !ours || !of(image, version) {
 				continue
 			}
-			found = true
-			if err := b.drop(ctx, node, f.ID); err != nil {
-				return found, err
+			left, err := b.drop(ctx, node, f.ID)
+			if err != nil {
+				return true, err
 			}
+			found = found || !left
 		}
 	}
 	return found, nil
