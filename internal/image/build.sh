@@ -33,14 +33,12 @@ mkdir -p "$state" "$work"
 chmod 0700 "$state" "$work"
 : >"$state/log"
 
-# The follower ends with its file.
-: >"$state/going"
 (
-	while [ -e "$state/going" ]; do
+	while :; do
 		publish "$state/progress"
 		sleep 2
 	done
-) &
+) </dev/null >/dev/null 2>&1 &
 follower=$!
 
 code=0
@@ -52,8 +50,8 @@ fi
 cd /
 umount "$seed" 2>/dev/null
 rm -rf "$work"
-rm -f "$state/going"
-wait "$follower"
+kill "$follower"
+wait "$follower" 2>/dev/null
 publish "$state/progress"
 printf '{"exit_code":%d}\n' "$code" >"$state/result.json.new"
 mv -f "$state/result.json.new" "$state/result.json"
