@@ -31,9 +31,14 @@ func (f *File) config() *Config {
 	}
 	for _, p := range f.Pools {
 		target, _ := runner.ParseTarget(p.Target) // checked
+		jobs := runner.Policy{Events: slices.Clone(p.Jobs.Events), DenyForks: p.Jobs.Forks == forksDeny}
+		for _, r := range p.Jobs.Repositories {
+			t, _ := runner.ParseTarget(r) // checked
+			jobs.Repositories = append(jobs.Repositories, t)
+		}
 		c.Pools = append(c.Pools, runner.Pool{
 			Name: p.Name, Target: target, Labels: slices.Clone(p.Labels), AcceptUnlabeled: p.AcceptUnlabeled,
-			GroupID: int64(p.RunnerGroupID), NamePrefix: p.NamePrefix, Template: p.Template, Image: p.Image, Max: p.Max,
+			GroupID: int64(p.RunnerGroupID), NamePrefix: p.NamePrefix, Jobs: jobs, Template: p.Template, Image: p.Image, Max: p.Max,
 			RunnerUser: p.RunnerUser, Cores: p.Cores, Memory: runner.Bytes(p.Memory), FullClone: p.FullClone, Storage: p.Storage,
 			BootTimeout: time.Duration(p.BootTimeout), IdleTimeout: time.Duration(p.IdleTimeout), MaxJobDuration: time.Duration(p.MaxJobDuration),
 		})
@@ -64,9 +69,16 @@ func fileOf(c *Config) *File {
 		SnippetsDir:      c.SnippetsDir,
 	}
 	for _, p := range c.Pools {
+		jobs := FileJobs{Events: p.Jobs.Events, Forks: forksAllow}
+		if p.Jobs.DenyForks {
+			jobs.Forks = forksDeny
+		}
+		for _, t := range p.Jobs.Repositories {
+			jobs.Repositories = append(jobs.Repositories, t.String())
+		}
 		f.Pools = append(f.Pools, FilePool{
 			Name: p.Name, Target: p.Target.String(), Labels: p.Labels, AcceptUnlabeled: p.AcceptUnlabeled,
-			RunnerGroupID: int(p.GroupID), NamePrefix: p.NamePrefix, Template: p.Template, Image: p.Image, Max: p.Max,
+			RunnerGroupID: int(p.GroupID), NamePrefix: p.NamePrefix, Jobs: jobs, Template: p.Template, Image: p.Image, Max: p.Max,
 			RunnerUser: p.RunnerUser, Cores: p.Cores, Memory: Size(p.Memory), FullClone: p.FullClone, Storage: p.Storage,
 			BootTimeout: Duration(p.BootTimeout), IdleTimeout: Duration(p.IdleTimeout), MaxJobDuration: Duration(p.MaxJobDuration),
 		})

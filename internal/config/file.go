@@ -122,6 +122,8 @@ type FilePool struct {
 	Template string `yaml:"template" env:"TEMPLATE_NAME" form:"vm" derived:"ubuntu-2204-runner-template, unless image is set"`
 	// An image that Mayfly builds (mayfly image build), instead of a template: the pool follows its promoted version.
 	Image string `yaml:"image" env:"TEMPLATE_IMAGE" form:"image"`
+	// Which jobs may run on it. No VM is made for others, and one that lands on a runner all the same ends before its first step.
+	Jobs FileJobs `yaml:"jobs"`
 	// How many VMs the pool may have at once.
 	Max int `yaml:"max" min:"1" max:"10000" derived:"max_runners"`
 	// The unprivileged user in the VM that runs the job.
@@ -140,6 +142,17 @@ type FilePool struct {
 	IdleTimeout Duration `yaml:"idle_timeout" default:"10m" min:"10s" max:"24h"`
 	// How long a VM may live with its job. GitHub's own limit is 5 days.
 	MaxJobDuration Duration `yaml:"max_job_duration" default:"6h" min:"1m" max:"120h"`
+}
+
+// FileJobs is the key "jobs" of a pool.
+type FileJobs struct {
+	// The repositories whose jobs may run; the target must be one of them.
+	Repositories []string `yaml:"repositories" form:"target" derived:"the target"`
+	// The events that may start a job, as GitHub names them, for example push.
+	Events []string `yaml:"events" env:"RUNNER_EVENTS" form:"event" derived:"any"`
+	// Whether jobs may run whose code is a fork's: anybody can open a pull request in a public repository, and it brings its own
+	// workflow. See docs/security.md before you allow it.
+	Forks string `yaml:"forks" env:"RUNNER_FORKS" default:"deny" oneof:"deny allow"`
 }
 
 // FileWeb is the key "web".

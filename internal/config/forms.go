@@ -41,6 +41,7 @@ func formOf(name string) (form, bool) {
 		"package":        {`^[a-z0-9][a-z0-9+.-]+(:[a-z0-9]+)?(=[A-Za-z0-9.+~:-]+)?$`, "want the name of a Debian package, for example libssl-dev"},
 		"pool":           {`^[a-z0-9_][a-z0-9_.-]{0,62}$`, "want 1 to 63 lower-case letters, digits, '_', '-' and '.'"},
 		"target":         {`^[A-Za-z0-9._-]{1,100}/[A-Za-z0-9._-]{1,100}$`, "want OWNER/REPO, for example NREL/EnergyPlus"},
+		"event":          {`^[a-z]+(_[a-z]+)*$`, "want a GitHub event, for example push or pull_request"},
 		"label":          {`^[^,\s]{1,256}$`, "want 1 to 256 characters without comma or white space"},
 		"vm":             {`^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$`, "want a VM template's name, for example ubuntu-2204-runner-template"},
 		"user":           {`^[a-z_][a-z0-9_-]{0,31}$`, "want the name of an unprivileged user, for example runner"},

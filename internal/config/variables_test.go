@@ -53,6 +53,7 @@ func defaults() *config.Config {
 		Pools: []runner.Pool{{
 			Name: "energyplus", Target: runner.Target{Owner: "NREL", Repo: "EnergyPlus"},
 			Labels: []string{"energyplus", "linux", "x64", "ubuntu-22.04"}, GroupID: 1, NamePrefix: "energyplus-runner",
+			Jobs:     runner.Policy{Repositories: []runner.Target{{Owner: "NREL", Repo: "EnergyPlus"}}, DenyForks: true},
 			Template: "ubuntu-2204-runner-template", Max: 1, RunnerUser: "runner",
 			BootTimeout: 5 * time.Minute, IdleTimeout: 10 * time.Minute, MaxJobDuration: 6 * time.Hour,
 		}},
@@ -112,6 +113,8 @@ func TestEachVariableDoesWhatTheOlderDispatcherMeant(t *testing.T) {
 			c.GitHub.APIURL = "https://api.octo.ghe.com"
 		}},
 		{"RUNNER_LABELS", " a, B ,,c", func(c *config.Config) { c.Pools[0].Labels = []string{"a", "B", "c"} }},
+		{"RUNNER_FORKS", "allow", func(c *config.Config) { c.Pools[0].Jobs.DenyForks = false }},
+		{"RUNNER_EVENTS", "push, schedule", func(c *config.Config) { c.Pools[0].Jobs.Events = []string{"push", "schedule"} }},
 		{"RUNNER_USER", "ci", func(c *config.Config) { c.Pools[0].RunnerUser = "ci" }},
 		{"POLL_INTERVAL", "30", func(c *config.Config) { c.PollInterval = 30 * time.Second }},
 		{"POLL_INTERVAL", "1m30s", func(c *config.Config) { c.PollInterval = 90 * time.Second }},
@@ -124,6 +127,7 @@ func TestEachVariableDoesWhatTheOlderDispatcherMeant(t *testing.T) {
 		t.Run(tc.name+"="+tc.value, func(t *testing.T) {
 			want := defaults()
 			tc.change(want)
+			want.Pools[0].Jobs.Repositories = []runner.Target{want.Pools[0].Target}
 			vars := required()
 			vars[tc.name] = tc.value
 			got, origins, err := config.Load(config.LoadOptions{Env: environ(vars)})

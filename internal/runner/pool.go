@@ -22,6 +22,8 @@ type Pool struct {
 	GroupID int64
 	// NamePrefix begins every runner's name.
 	NamePrefix string
+	// Jobs says which jobs may run on it.
+	Jobs Policy
 	// Template is the name of the Proxmox VM template; "" where the pool follows an image.
 	Template string
 	// Image is the name of an image that Mayfly builds ("debian-12"): the pool's runners are cloned from its promoted

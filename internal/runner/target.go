@@ -30,5 +30,8 @@ func (t Target) Valid() bool {
 	return targetPart.MatchString(t.Owner) && targetPart.MatchString(t.Repo) && t.Repo != "." && t.Repo != ".."
 }
 
+// Is reports whether both name one repository: GitHub takes no notice of case.
+func (t Target) Is(other Target) bool { return strings.EqualFold(t.String(), other.String()) }
+
 // String returns "OWNER/REPO".
 func (t Target) String() string { return t.Owner + "/" + t.Repo }
