@@ -83,6 +83,7 @@ type jobsBody struct {
 	Event      string            `json:"event"`
 	Branch     string            `json:"branch"`
 	Actor      string            `json:"actor"`
+	Head       string            `json:"head"`
 	Status     string            `json:"status"`
 }
 
@@ -108,7 +109,7 @@ func (s *Server) jobsDoor(c *call) reply {
 	ids, err := s.addJobs(JobSpec{
 		Count: b.Count, PerRun: b.PerRun, Labels: b.Labels, Steps: b.Steps, Duration: time.Duration(b.DurationMS) * time.Millisecond,
 		Fail: b.Fail, Env: b.Env, Repository: b.Repository, Name: b.Name, Workflow: b.Workflow, Event: b.Event, Branch: b.Branch,
-		Actor: b.Actor, Status: b.Status,
+		Actor: b.Actor, Head: b.Head, Status: b.Status,
 	})
 	if err != nil {
 		return shut(http.StatusBadRequest, err)

@@ -18,7 +18,7 @@ func TestJobsAreQueuedCancelledAndReleasedByDoor(t *testing.T) {
 		t.Fatalf("%+v", out)
 	}
 	spec := b.s.world.jobs[out.IDs[1]].spec
-	if spec.name != "test (2)" || len(spec.steps) != 2 || spec.steps[0].Run != "echo a" || spec.steps[1] != (StepSpec{"b", "echo b"}) || spec.duration != 1500*time.Millisecond {
+	if spec.name != "test (2)" || len(spec.steps) != 2 || spec.steps[0].Run != "echo a" || spec.steps[1] != (StepSpec{Name: "b", Run: "echo b"}) || spec.duration != 1500*time.Millisecond {
 		t.Errorf("%+v", spec)
 	}
 	door := func(id int64, verb string) string { return fmt.Sprintf("/_sim/jobs/%d/%s", id, verb) }

@@ -29,15 +29,23 @@ type JobSpec struct {
 	// Name is the job's name ("build"); of several each gets " (N)". Workflow is "CI", Event "push", Branch "main"
 	// and Actor "octocat" when empty.
 	Name, Workflow, Event, Branch, Actor string
+	// Head is where the code is from, "OWNER/REPO": a fork, whose pull request started the run (of Event "pull_request…"), or
+	// whose run this one follows ("workflow_run"). Empty is the repository itself, [DeletedFork] a fork that is gone.
+	Head string
 	// Status is "queued" when empty; or "waiting" (for an approval), "pending" (for a concurrency group) or
 	// "requested", until [Server.Release].
 	Status string
 }
 
+// DeletedFork is the Head of a run whose fork was deleted: GitHub shows null then.
+const DeletedFork = "-"
+
 // StepSpec is one step of a job. In JSON it may also be just the script.
 type StepSpec struct {
 	Name string `json:"name"`
 	Run  string `json:"run"`
+	// If is "", "success()", "failure()", "always()", "cancelled()" or "!cancelled()": when it runs.
+	If string `json:"if"`
 }
 
 // AddJobs queues jobs and returns their ids. A spec that GitHub couldn't have made from a workflow makes it panic.
@@ -54,7 +62,10 @@ func (s *Server) addJobs(spec JobSpec) ([]int64, error) {
 		spec.Repository = s.opts.Repository
 	}
 	owner, name, ok := strings.Cut(spec.Repository, "/")
+	headOwner, headName, isRepo := strings.Cut(spec.Head, "/")
 	switch {
+	case spec.Head != "" && spec.Head != DeletedFork && (!isRepo || headOwner == "" || headName == "" || strings.Contains(headName, "/")):
+		return nil, fmt.Errorf("add jobs: head %q: want OWNER/REPO, or %q for a fork that is deleted", spec.Head, DeletedFork)
 	case !ok || owner == "" || name == "" || strings.Contains(name, "/"):
 		return nil, fmt.Errorf("add jobs: repository %q: want OWNER/REPO", spec.Repository)
 	case spec.Count < 0 || spec.PerRun < 0 || spec.PerRun > maxMatrix || spec.Duration < 0:
@@ -113,7 +124,7 @@ func (spec *JobSpec) fill() {
 func (w *world) addRun(repo *repository, spec JobSpec, now time.Time) *run {
 	r := &run{
 		id: w.id("run"), number: len(repo.runs) + 1, attempt: 1, repo: repo, event: spec.Event, branch: spec.Branch,
-		actor: spec.Actor, workflow: spec.Workflow, created: now, updated: now, attemptAt: []time.Time{now},
+		head: spec.Head, actor: spec.Actor, workflow: spec.Workflow, created: now, updated: now, attemptAt: []time.Time{now},
 	}
 	r.sha = seeded(w.opts.Seed, "sha", r.id).hex(40)
 	repo.runs = append(repo.runs, r)

@@ -108,7 +108,7 @@ func (s *Server) renderRun(c *call, r *run) runJSON {
 			ID: r.sha, TreeID: seeded(s.opts.Seed, "tree", r.id).hex(40), Message: "Change the thing", Timestamp: stamp(r.created),
 			Author: personJSON{r.actor, r.actor + "@users.noreply.github.com"}, Committer: personJSON{"GitHub", "noreply@github.com"},
 		},
-		Repository: repo, HeadRepository: repo,
+		Repository: repo, HeadRepository: s.world.headOfRun(c, r),
 	}
 	if conclusion != "" {
 		out.Conclusion = &conclusion

@@ -235,10 +235,11 @@ func (s *Server) jobMessage(c *call, j *job) *runnerproto.Message {
 		Type: runnerproto.JobRequest, JobID: j.id, RunID: j.run.id, Name: j.spec.name, Workflow: j.run.workflow,
 		Repository: j.run.repo.String(), ServerURL: c.web(), APIURL: c.web() + "/api/v3", Event: j.run.event, Actor: j.run.actor,
 		Ref: "refs/heads/" + j.run.branch, SHA: j.run.sha, Attempt: j.attempt, RunNumber: j.run.number,
-		Steps: []runnerproto.Step{}, Env: j.spec.env, DurationMS: j.spec.duration.Milliseconds(), Fail: j.spec.fail,
+		Payload: s.world.payload(c, j.run),
+		Steps:   []runnerproto.Step{}, Env: j.spec.env, DurationMS: j.spec.duration.Milliseconds(), Fail: j.spec.fail,
 	}
 	for i, st := range j.spec.steps {
-		m.Steps = append(m.Steps, runnerproto.Step{Name: st.title(i), Run: st.Run})
+		m.Steps = append(m.Steps, runnerproto.Step{Name: st.title(i), Run: st.Run, If: st.If})
 	}
 	return m
 }

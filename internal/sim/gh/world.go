@@ -47,6 +47,7 @@ type run struct {
 	repo      *repository
 	event     string
 	branch    string
+	head      string // of [JobSpec]
 	sha       string
 	actor     string
 	workflow  string

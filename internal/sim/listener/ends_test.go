@@ -69,7 +69,7 @@ func TestSignalsCancelTheJobAndSayWhy(t *testing.T) {
 		r := newRunner(t)
 		startStubborn(t, f, r)
 		r.signals <- s
-		if code := r.wait(); code != want || f.resultOf(11) != runnerproto.Cancelled {
+		if code := r.wait(); code != want || f.resultOf(11) != runnerproto.Failed {
 			t.Errorf("%v: exit code %d, want %d; told %q", s, code, want, f.resultOf(11))
 		}
 		if !strings.Contains(f.logged(), "##[error]The runner has received a shutdown signal") {

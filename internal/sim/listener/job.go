@@ -50,7 +50,8 @@ var (
 	errOver      = errors.New("the job is over")
 	errAbandoned = errors.New("the job is no longer this runner's")
 	errCancelled = errors.New("The operation was canceled.") //nolint:revive,staticcheck // the real runner's words, for the log
-	// JobRunner.cs; the job then ends as canceled.
+	// JobRunner.cs. The worker tells the server a failure (StepsRunner.cs), the listener prints that it was canceled
+	// (JobDispatcher.cs).
 	errShutdown  = errors.New("The runner has received a shutdown signal. This can happen when the runner service is stopped, or a manually started runner is canceled.") //nolint:revive,staticcheck // as above
 	errQueueLost = errors.New("The message queue loop has ended.")                                                                                                        //nolint:revive,staticcheck // as above
 )
@@ -67,6 +68,8 @@ type job struct {
 	// What follows is set before done is closed.
 	result taskResult
 	told   bool // the server knows the result
+	// shutDown says that the runner's own end stopped the job.
+	shutDown bool
 }
 
 // begin starts a job that was acquired.
@@ -99,8 +102,12 @@ func (j *job) live() {
 
 	j.log.flush(context.Background(), true)
 	if j.result != resultAbandoned {
+		told := j.result.wire()
+		if j.shutDown {
+			told = runnerproto.Failed
+		}
 		err := j.retry(context.Background(), func(ctx context.Context) error {
-			return j.client.Complete(ctx, j.msg.JobID, j.result.wire())
+			return j.client.Complete(ctx, j.msg.JobID, told)
 		})
 		j.told = err == nil
 		if err != nil {

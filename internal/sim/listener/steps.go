@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"time"
@@ -20,7 +21,8 @@ const (
 // hookGrace bounds the completed hook of a job that was cancelled (docs: five minutes from the cancellation to the end).
 const hookGrace = 5 * time.Minute
 
-// work runs hooks and steps in order: after a failure only the last hook is run.
+// work runs hooks and steps in order: after a failure, of a hook, too, those whose condition says so, and the last hook.
+// Once the runner shuts down nothing more begins, whatever its condition (StepsRunner.cs).
 func (j *job) work() taskResult {
 	w, err := j.prepare()
 	if err != nil {
@@ -30,14 +32,22 @@ func (j *job) work() taskResult {
 	defer w.cleanUp()
 	failed := !j.hook(j.ctx, w, "Set up runner", hookStarted)
 	for i, step := range j.msg.Steps {
-		if failed || j.ctx.Err() != nil {
+		if j.ctx.Err() != nil {
 			break
+		}
+		runs, known := step.Runs(failed, false)
+		if !known {
+			j.log.line("##[error]Unrecognized condition: " + step.If)
+			failed = true
+		}
+		if !runs {
+			continue
 		}
 		name := step.Name
 		if name == "" {
 			name = "Run " + strconv.Itoa(i+1)
 		}
-		failed = !j.script(j.ctx, w, name, step.Run)
+		failed = !j.script(j.ctx, w, name, step.Run) || failed
 	}
 	if !failed {
 		failed = j.msg.Fail
@@ -51,6 +61,7 @@ func (j *job) work() taskResult {
 	if cause := context.Cause(j.ctx); cause != nil {
 		j.log.line("##[error]" + cause.Error())
 		if errors.Is(cause, errShutdown) {
+			j.shutDown = true
 			return result // there is no time for hooks
 		}
 	}
@@ -69,13 +80,18 @@ func (j *job) hook(ctx context.Context, w *workspace, title, variable string) bo
 		return true
 	}
 	j.log.line("##[group]" + title)
+	// JobHookProvider.cs runs it with bash, where there is one, and -e.
 	j.log.line("A job hook has been configured by the self-hosted runner administrator: " + path)
 	j.log.line("##[endgroup]")
 	if _, err := os.Stat(path); err != nil || !filepath.IsAbs(path) {
 		j.log.line("##[error]File doesn't exist: " + path)
 		return false
 	}
-	return j.command(ctx, w, []string{"/bin/sh", "-e", path})
+	shell := "/bin/sh"
+	if bash, err := exec.LookPath("bash"); err == nil {
+		shell = bash
+	}
+	return j.command(ctx, w, []string{shell, "-e", path}, true)
 }
 
 // script runs a step: its text goes into a file, as at GitHub, and /bin/sh -e runs that.
@@ -93,17 +109,17 @@ func (j *job) script(ctx context.Context, w *workspace, title, text string) bool
 		j.log.line("##[error]" + err.Error())
 		return false
 	}
-	return j.command(ctx, w, []string{"/bin/sh", "-e", file.Name()})
+	return j.command(ctx, w, []string{"/bin/sh", "-e", file.Name()}, false)
 }
 
 // command runs a program and takes over what it left in the command files. It reports whether all went well.
-func (j *job) command(ctx context.Context, w *workspace, argv []string) bool {
+func (j *job) command(ctx context.Context, w *workspace, argv []string, hook bool) bool {
 	files, err := w.commandFiles()
 	if err != nil {
 		j.log.line("##[error]" + err.Error())
 		return false
 	}
-	code, err := j.execute(ctx, argv, w.dir, w.environment(files))
+	code, err := j.execute(ctx, argv, w.dir, w.environment(files, hook))
 	switch {
 	case ctx.Err() != nil:
 		return false

@@ -48,11 +48,11 @@ func (j *job) prepare() (*workspace, error) {
 			return nil, fmt.Errorf("prepare workspace: %w", err)
 		}
 	}
-	payload, err := json.Marshal(map[string]any{"repository": map[string]string{"full_name": j.msg.Repository, "name": repo}})
-	if err == nil {
-		err = os.WriteFile(event, payload, 0o644)
+	payload := j.msg.Payload
+	if payload == nil {
+		payload = json.RawMessage("{}")
 	}
-	if err != nil {
+	if err := os.WriteFile(event, payload, 0o644); err != nil {
 		return nil, fmt.Errorf("prepare workspace: %w", err)
 	}
 	w.env = map[string]string{
@@ -87,14 +87,17 @@ func (w *workspace) cleanUp() {
 	}
 }
 
-// environment is what a step sees: the runner's own, the workflow's, GitHub's.
-func (w *workspace) environment(files map[string]string) []string {
+// environment is what a step sees: the runner's own, the workflow's, GitHub's. A hook doesn't get the workflow's
+// (actions/runner JobHookProvider.cs, an empty environment; ScriptHandler.cs adds only the github and runner contexts).
+func (w *workspace) environment(files map[string]string, hook bool) []string {
 	env := map[string]string{}
 	for _, entry := range w.j.env {
 		name, value, _ := strings.Cut(entry, "=")
 		env[name] = value
 	}
-	maps.Copy(env, w.j.msg.Env)
+	if !hook {
+		maps.Copy(env, w.j.msg.Env)
+	}
 	maps.Copy(env, w.env)
 	maps.Copy(env, files)
 	if len(w.path) > 0 {

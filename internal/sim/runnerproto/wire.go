@@ -1,6 +1,10 @@
 package runnerproto
 
-import "time"
+import (
+	"encoding/json"
+	"strings"
+	"time"
+)
 
 // Times of the protocol. They are those of the real runner and service, as far as those are known.
 const (
@@ -43,6 +47,8 @@ type Message struct {
 	SHA       string `json:"sha,omitempty"`
 	Attempt   int    `json:"attempt,omitempty"`
 	RunNumber int    `json:"runNumber,omitempty"`
+	// Payload is the event's webhook payload: what GITHUB_EVENT_PATH holds.
+	Payload json.RawMessage `json:"payload,omitempty"`
 	// Steps are run in order; Env is in their environment.
 	Steps []Step            `json:"steps"`
 	Env   map[string]string `json:"env"`
@@ -61,10 +67,29 @@ const (
 	JobCancellation = "JobCancellation"
 )
 
-// Step is one step of a job: a shell script.
+// Step is one step of a job: a shell script, and the condition that it runs under ("" is "success()").
 type Step struct {
 	Name string `json:"name"`
 	Run  string `json:"run"`
+	If   string `json:"if,omitempty"`
+}
+
+// Runs reports whether a step runs in a job of that state (GitHub docs, "Status check functions"); known is false for a
+// condition that isn't one of them.
+func (s Step) Runs(failed, cancelled bool) (runs, known bool) {
+	switch strings.ReplaceAll(s.If, " ", "") {
+	case "", "success()":
+		return !failed && !cancelled, true
+	case "failure()":
+		return failed && !cancelled, true
+	case "cancelled()":
+		return cancelled, true
+	case "!cancelled()":
+		return !cancelled, true
+	case "always()":
+		return true, true
+	}
+	return false, false
 }
 
 // Lease is the reply to POST {base}/jobs/{id}/renew.

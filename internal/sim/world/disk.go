@@ -20,6 +20,7 @@ const (
 	runnerDir    = "/opt/actions-runner"
 	scriptPath   = runnerDir + "/run-once.sh"
 	listenerPath = runnerDir + "/bin/Runner.Listener"
+	hookPath     = runnerDir + "/job-started.sh"
 	stateDir     = "/run/mayfly"
 	identityPath = stateDir + "/identity"
 	resultPath   = stateDir + "/result.json"
@@ -35,6 +36,7 @@ func Image() map[string]string {
 		"/etc/os-release": "PRETTY_NAME=\"Ubuntu 22.04.5 LTS\"\nNAME=\"Ubuntu\"\nVERSION_ID=\"22.04\"\nID=ubuntu\n",
 		imagePath:         "ubuntu-2204-runner simulated\n",
 		scriptPath:        "#!/bin/sh\n# run by the guest, see docs/run-once.md\n",
+		hookPath:          "#!/bin/sh\n# the guest keeps the policy, see docs/run-once.md\n",
 		listenerPath:      "",
 	}
 }

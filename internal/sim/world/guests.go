@@ -31,6 +31,9 @@ type GuestOptions struct {
 	Image map[string]string
 	// RunnerVersion is what the listener says it is; "" is "2.335.1".
 	RunnerVersion string
+	// Contract is the version of the run-once contract that the guests speak; 0 is the newest. One of contract 1 knows no
+	// policy.
+	Contract int
 	// VersionOf chooses it for each machine, asked at each use; nil is RunnerVersion always. It must not block.
 	VersionOf func(pve.Machine) string
 	// Behave chooses how a machine behaves, asked at each start; nil is [Normal] always.
@@ -45,6 +48,8 @@ const (
 	defaultLinger = 20 * time.Second
 	// defaultRunnerVersion is a version that GitHub accepted at the end of 2026.
 	defaultRunnerVersion = "2.335.1"
+	// newestContract is that of runners/common/run-once.sh.
+	newestContract = 2
 )
 
 // Guests is a [pve.Engine] whose machines are simulated. Its zero value is not usable; make it with [NewGuests] and end
@@ -74,6 +79,9 @@ func NewGuests(o GuestOptions) *Guests {
 	}
 	if o.VersionOf == nil {
 		o.VersionOf = func(pve.Machine) string { return o.RunnerVersion }
+	}
+	if o.Contract == 0 {
+		o.Contract = newestContract
 	}
 	if o.Behave == nil {
 		o.Behave = func(pve.Machine) Behaviour { return Normal }

@@ -13,7 +13,14 @@ import (
 
 // do runs a job's steps one after the other, each in a shell of its own that ends at the first command that fails, and
 // then lets the time pass that the job was said to last.
-func (m *machine) do(ctx context.Context, msg runnerproto.Message, log func(string)) runnerproto.Result {
+//
+// A job that the policy forbids has no step run, whatever its condition: the hook ends the listener, and GitHub is told a
+// failure (actions/runner StepsRunner.cs, RunnerShutdownToken).
+func (m *machine) do(ctx context.Context, msg runnerproto.Message, p policy, log func(string)) runnerproto.Result {
+	if key := p.refusal(msg); key != "" {
+		log(fmt.Sprintf("##[error]Pool %s refuses this job by %s.\n", p.pool, key))
+		return runnerproto.Failed
+	}
 	repo := path.Base(msg.Repository)
 	dir := path.Join(workDir, repo, repo)
 	m.disk.mkdir(dir)
@@ -36,6 +43,17 @@ func (m *machine) do(ctx context.Context, msg runnerproto.Message, log func(stri
 	}
 	result := runnerproto.Succeeded
 	for i, step := range msg.Steps {
+		if ctx.Err() != nil {
+			break
+		}
+		runs, known := step.Runs(result == runnerproto.Failed, false)
+		if !known {
+			log("##[error]Unrecognized condition: " + step.If + "\n")
+			result = runnerproto.Failed
+		}
+		if !runs {
+			continue
+		}
 		title := step.Name
 		if title == "" {
 			title = "Run " + strings.SplitN(strings.TrimSpace(step.Run), "\n", 2)[0]
@@ -46,7 +64,6 @@ func (m *machine) do(ctx context.Context, msg runnerproto.Message, log func(stri
 			log(fmt.Sprintf("##[error]Process completed with exit code %d.\n", o.code))
 			result = runnerproto.Failed
 			m.log.Debug("step failed", "step", i+1, "code", o.code)
-			break
 		}
 	}
 	if result == runnerproto.Succeeded && msg.Duration() > 0 {

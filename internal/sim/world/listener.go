@@ -38,6 +38,7 @@ type listening struct {
 	cfg     runnerproto.Config
 	client  *runnerproto.Client
 	maxWait time.Duration
+	policy  policy
 }
 
 // run opens a session, takes one job and does it. It returns the exit code and, after a job, the job's result.
@@ -155,7 +156,7 @@ func (l *listening) work(ctx context.Context, msg runnerproto.Message) (int, run
 	var side sync.WaitGroup
 	side.Go(func() { l.heed(jobCtx, stop) })
 	side.Go(func() { l.renew(jobCtx, stop, msg.JobID) })
-	result := l.m.do(jobCtx, msg, func(text string) { _ = l.client.Log(ctx, msg.JobID, text) })
+	result := l.m.do(jobCtx, msg, l.policy, func(text string) { _ = l.client.Log(ctx, msg.JobID, text) })
 	cause := context.Cause(jobCtx)
 	lost := errors.Is(cause, runnerproto.ErrLost)
 	if cause != nil {

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -49,6 +50,7 @@ type delivery struct {
 	url                      string
 	labels                   []string
 	secret                   string
+	policy                   policy
 }
 
 // runOnce is run-once.sh as root, which is what the guest agent is.
@@ -58,11 +60,20 @@ func (m *machine) runOnce(args []string, stdin string) outcome {
 		var value string
 		option, rest := args[0], args[1:]
 		switch option {
-		case "--user", "--linger", "--max-wait", "--max-life":
+		case "--user", "--linger", "--max-wait", "--max-life", "--pool", "--repository", "--events", "--forks":
 			if len(rest) == 0 {
 				return complain(onceUsage, option+" needs a value")
 			}
 			value, args = rest[0], rest[1:]
+			if slices.Contains([]string{"--pool", "--repository", "--events", "--forks"}, option) {
+				if m.g.opts.Contract < newestContract {
+					return complain(onceUsage, "unknown option "+option)
+				}
+				if !d.policy.set(option, value) {
+					return complain(onceUsage, option+" doesn't take "+value)
+				}
+				continue
+			}
 			if option == "--user" {
 				d.user = value
 				continue
@@ -74,7 +85,7 @@ func (m *machine) runOnce(args []string, stdin string) outcome {
 			*map[string]*time.Duration{"--linger": &d.linger, "--max-wait": &d.maxWait, "--max-life": &d.maxLife}[option] = time.Duration(seconds) * time.Second
 			continue
 		case "--version":
-			return outcome{out: "run-once 2 (contract 2)\n"}
+			return outcome{out: fmt.Sprintf("run-once %[1]d (contract %[1]d)\n", m.g.opts.Contract)}
 		case "--help":
 			return outcome{out: "usage: run-once.sh [OPTION…] --jit NAME | --token URL LABELS NAME | URL TOKEN LABELS NAME | --probe | --version | --help\n"}
 		case "--probe":
@@ -126,7 +137,7 @@ func (m *machine) probe() outcome {
 		Route         bool   `json:"route"`
 		DNS           bool   `json:"dns"`
 		Listener      bool   `json:"listener"`
-	}{2, state, m.once.name, m.g.opts.VersionOf(m.Machine), strings.TrimSpace(image), m.once.jobStarted, true, true, true})
+	}{m.g.opts.Contract, state, m.once.name, m.g.opts.VersionOf(m.Machine), strings.TrimSpace(image), m.once.jobStarted, true, true, true})
 	if err != nil {
 		return complain(1, err.Error())
 	}
@@ -145,6 +156,8 @@ func (m *machine) deliver(d delivery, stdin string) outcome {
 		return complain(onceImage, "no "+listenerPath)
 	case !m.hasUser(d.user):
 		return complain(onceImage, "no user "+d.user)
+	case d.policy.restricts() && !m.disk.exists(hookPath):
+		return complain(onceImage, "no "+hookPath+" that would keep the policy")
 	}
 	digest := sha256.Sum256([]byte(d.secret))
 	sum := hex.EncodeToString(digest[:])
@@ -230,7 +243,7 @@ func (m *machine) listenAgain(ctx context.Context, d delivery) (int, runnerproto
 		return exitTerminated, ""
 	}
 	for start := 1; ; start++ {
-		l := &listening{m: m, cfg: cfg, client: runnerproto.NewClient(cfg, m.transport()), maxWait: d.maxWait}
+		l := &listening{m: m, cfg: cfg, client: runnerproto.NewClient(cfg, m.transport()), maxWait: d.maxWait, policy: d.policy}
 		code, end := l.run(ctx)
 		again := code == exitRetryable || code == exitUpdating || code == exitRunOnceUpdating
 		if !again || m.jobStarted() || start == onceMaxStarts || !sleep(ctx, onceRetryDelay) {
