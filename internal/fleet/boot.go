@@ -64,7 +64,8 @@ func (c *Controller) probe(ctx context.Context, a action) outcome {
 }
 
 func (c *Controller) guestAnswered(e *entry, a action, g handoff.Guest, now time.Time) {
-	e.ready, e.runnerVersion = now, g.RunnerVersion
+	e.ready, e.runnerVersion, e.contract = now, g.RunnerVersion, g.Contract
+	c.sayPolicy(a.pool, g)
 	switch {
 	case g.State == handoff.Done:
 		e.delivered, e.finished = now, now

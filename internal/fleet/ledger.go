@@ -66,6 +66,7 @@ type entry struct {
 	minting       bool          // an identity was asked for, so that a registration may exist
 	offline       bool          // it was online, and the last list says that it isn't
 	runnerVersion string        // as its guest tells it
+	contract      int           // the run-once contract that its guest speaks, once it was asked
 	job           int64
 	result        runner.Result
 	adopted       bool      // found after a restart

@@ -67,7 +67,7 @@ func (p *planner) act(e *entry, a action) {
 	a.vmid, a.name, a.node = e.vmid, e.name, e.node
 	a.pool, _ = p.s.Pool(e.pool)
 	a.inPool = p.o.supply.vms[e.vmid].inPool
-	a.registration, a.target = e.registration, e.target
+	a.registration, a.target, a.contract = e.registration, e.target, e.contract
 	a.way, a.medium = e.way, e.medium
 	if a.step == StepSeed {
 		a.way, _ = p.seedsEntry(e)

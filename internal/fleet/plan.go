@@ -58,6 +58,8 @@ type action struct {
 	medium bool
 	// agentOff says that the guest can't be asked: the template's guest agent is off.
 	agentOff bool
+	// contract is the version of the run-once contract that its guest speaks; 0 while it hasn't said.
+	contract int
 	// noTags and noMAC leave those alone: the token may not set them, as an earlier refusal told.
 	noTags, noMAC bool
 }
@@ -168,6 +170,10 @@ func (p *planner) serveJobs() {
 			continue
 		}
 		pool, ok := p.poolFor(j)
+		if name, r, forbidden := p.forbidden(j); !ok && forbidden {
+			p.wait(j, name, r)
+			continue
+		}
 		if !ok {
 			p.wait(j, "", Reason{WaitNoPool, p.whyNoPool(j)})
 			continue
@@ -187,12 +193,13 @@ func (p *planner) serveJobs() {
 	}
 }
 
-// poolFor returns the pool that serves the job: of those that fit, the one with the fewest labels, then by name.
+// poolFor returns the pool that serves the job: of those that fit and whose policy lets it run, the one with the fewest
+// labels, then by name.
 func (p *planner) poolFor(j runner.Job) (runner.Pool, bool) {
 	var best runner.Pool
 	found := false
 	for _, pool := range p.s.Pools {
-		if !pool.Serves(j) {
+		if rule, _ := pool.Jobs.Forbids(j); rule != "" || !pool.Serves(j) {
 			continue
 		}
 		if !found || cmp.Or(cmp.Compare(len(pool.Labels), len(best.Labels)), cmp.Compare(pool.Name, best.Name)) < 0 {

@@ -11,6 +11,11 @@ const (
 	WaitRunner Code = "runner_starting"
 	// WaitNoPool: no pool serves its labels.
 	WaitNoPool Code = "no_pool_matches"
+	// WaitPolicyRepository, WaitPolicyEvent and WaitPolicyFork: the pool's policy forbids the job (runner.Policy), so no VM
+	// is spent on it. GitHub cancels it after a day.
+	WaitPolicyRepository Code = "policy_repository"
+	WaitPolicyEvent      Code = "policy_event"
+	WaitPolicyFork       Code = "policy_fork"
 	// WaitPoolMax and WaitTotalMax: a limit of the configuration is reached.
 	WaitPoolMax  Code = "pool_at_max"
 	WaitTotalMax Code = "total_at_max"

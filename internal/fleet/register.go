@@ -34,8 +34,9 @@ func (c *Controller) register(ctx context.Context, a action) outcome {
 // deliver brings the identity into the guest, as often as the step's time allows: a second delivery of the same identity
 // changes nothing.
 func (c *Controller) deliver(ctx context.Context, a action, id runner.Identity) error {
+	order := handoff.Order{User: a.pool.RunnerUser, Pool: a.pool.Name, Policy: a.pool.Jobs, Contract: a.contract}
 	for {
-		err := c.handoff.Deliver(ctx, handoff.VM{Node: a.node, VMID: a.vmid}, a.pool.RunnerUser, id)
+		err := c.handoff.Deliver(ctx, handoff.VM{Node: a.node, VMID: a.vmid}, order, id)
 		if err == nil || !passing(err) || errors.Is(err, handoff.ErrImage) || errors.Is(err, handoff.ErrTaken) {
 			return err
 		}

@@ -77,7 +77,7 @@ type GitHub interface {
 // Handoff gets identities into guests; package handoff has the ways.
 type Handoff interface {
 	Probe(ctx context.Context, vm handoff.VM) (handoff.Guest, error)
-	Deliver(ctx context.Context, vm handoff.VM, user string, id runner.Identity) error
+	Deliver(ctx context.Context, vm handoff.VM, o handoff.Order, id runner.Identity) error
 	Result(ctx context.Context, vm handoff.VM) (runner.Result, bool, error)
 }
 

@@ -93,7 +93,8 @@ func newFake(t testing.TB) *fake {
 func (f *fake) addRun(id int64, status string, jobs ...object) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.runs = append(f.runs, with(f.run, object{"id": id, "status": status, "conclusion": nil}))
+	// In GitHub's example the two repositories differ in their ids.
+	f.runs = append(f.runs, with(f.run, object{"id": id, "status": status, "conclusion": nil, "head_repository": f.run["repository"]}))
 	for _, j := range jobs {
 		f.jobs[id] = append(f.jobs[id], with(with(f.job, object{"run_id": id, "conclusion": nil, "completed_at": nil, "runner_id": nil, "runner_name": nil, "runner_group_id": nil, "runner_group_name": nil}), j))
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	gh "github.com/google/go-github/v88/github"
@@ -36,7 +37,11 @@ func (c *Client) Jobs(ctx context.Context, t runner.Target) ([]runner.Job, error
 	if err != nil {
 		return nil, err
 	}
-	c.cache.onlyRuns(fmt.Sprintf("%srepos/%s/actions/runs/", c.wire.base, t), runs)
+	ids := make([]int64, len(runs))
+	for i, run := range runs {
+		ids[i] = run.GetID()
+	}
+	c.cache.onlyRuns(fmt.Sprintf("%srepos/%s/actions/runs/", c.wire.base, t), ids)
 	lists := make([][]runner.Job, len(runs))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(c.concurrency)
@@ -55,20 +60,18 @@ func (c *Client) Jobs(ctx context.Context, t runner.Target) ([]runner.Job, error
 	return slices.CompactFunc(jobs, func(a, b runner.Job) bool { return a.ID == b.ID }), nil
 }
 
-// activeRuns returns the ids of runs that may have jobs to do, each once, oldest first.
-func (c *Client) activeRuns(ctx context.Context, op string, t runner.Target) ([]int64, error) {
-	var ids []int64
+// activeRuns returns the runs that may have jobs to do, each once, oldest first.
+func (c *Client) activeRuns(ctx context.Context, op string, t runner.Target) ([]*gh.WorkflowRun, error) {
+	var active []*gh.WorkflowRun
 	for _, status := range runStatuses() {
 		runs, err := c.runs(ctx, op, t, status)
 		if err != nil {
 			return nil, err
 		}
-		for _, r := range runs {
-			ids = append(ids, r.GetID())
-		}
+		active = append(active, runs...)
 	}
-	slices.Sort(ids)
-	return slices.Compact(ids), nil
+	slices.SortStableFunc(active, func(a, b *gh.WorkflowRun) int { return cmp.Compare(a.GetID(), b.GetID()) })
+	return slices.CompactFunc(active, func(a, b *gh.WorkflowRun) bool { return a.GetID() == b.GetID() }), nil
 }
 
 // runs lists the runs of one status, newest first. Where GitHub cuts the list off it goes on with those created no
@@ -124,14 +127,14 @@ func (c *Client) runsCreated(ctx context.Context, op string, t runner.Target, st
 }
 
 // runJobs returns the jobs of a run's latest attempt that aren't completed; none when the run is gone meanwhile.
-func (c *Client) runJobs(ctx context.Context, t runner.Target, run int64) ([]runner.Job, error) {
-	op := fmt.Sprintf("list jobs of run %d of %s", run, t)
+func (c *Client) runJobs(ctx context.Context, t runner.Target, run *gh.WorkflowRun) ([]runner.Job, error) {
+	op := fmt.Sprintf("list jobs of run %d of %s", run.GetID(), t)
 	jobs, err := listing[*gh.WorkflowJob]{
 		op: op,
 		id: func(j *gh.WorkflowJob) int64 { return j.GetID() },
 		read: func(ctx context.Context, at int) (page[*gh.WorkflowJob], error) {
 			jobs, res, err := do(ctx, c, op, polling, func(ctx context.Context) (*gh.Jobs, *gh.Response, error) {
-				return c.gh.Actions.ListWorkflowJobs(ctx, t.Owner, t.Repo, run, &gh.ListWorkflowJobsOptions{Filter: "latest", ListOptions: options(at)})
+				return c.gh.Actions.ListWorkflowJobs(ctx, t.Owner, t.Repo, run.GetID(), &gh.ListWorkflowJobsOptions{Filter: "latest", ListOptions: options(at)})
 			})
 			if err != nil {
 				return page[*gh.WorkflowJob]{}, err
@@ -157,10 +160,10 @@ func (c *Client) runJobs(ctx context.Context, t runner.Target, run int64) ([]run
 	return out, nil
 }
 
-func jobOf(t runner.Target, run int64, j *gh.WorkflowJob) runner.Job {
+func jobOf(t runner.Target, run *gh.WorkflowRun, j *gh.WorkflowJob) runner.Job {
 	return runner.Job{
 		ID:         j.GetID(),
-		RunID:      run,
+		RunID:      run.GetID(),
 		Attempt:    int(j.GetRunAttempt()),
 		Name:       j.GetName(),
 		Workflow:   j.GetWorkflowName(),
@@ -170,7 +173,22 @@ func jobOf(t runner.Target, run int64, j *gh.WorkflowJob) runner.Job {
 		CreatedAt:  j.GetCreatedAt().Time,
 		RunnerID:   j.GetRunnerID(),
 		RunnerName: j.GetRunnerName(),
+
+		Event: run.GetEvent(), Fork: isFork(run), HeadRepository: run.GetHeadRepository().GetFullName(),
 	}
+}
+
+// isFork reports whether a run's code is another repository's (OpenAPI, schema "workflow-run": repository and
+// head_repository; the head's is null when a pull request's fork was deleted).
+func isFork(run *gh.WorkflowRun) bool {
+	head, base := run.GetHeadRepository(), run.GetRepository()
+	switch {
+	case head == nil:
+		return strings.HasPrefix(run.GetEvent(), "pull_request")
+	case head.GetID() != 0 && base.GetID() != 0:
+		return head.GetID() != base.GetID()
+	}
+	return !strings.EqualFold(head.GetFullName(), base.GetFullName())
 }
 
 // check refuses a target that would make another path than the one meant.

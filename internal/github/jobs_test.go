@@ -40,9 +40,10 @@ func TestJobsAreReadFromGitHubsJSON(t *testing.T) {
 		{
 			ID: 301, RunID: 30, Attempt: 2, Name: "build (1)", Workflow: "CI", Target: octo, Labels: []string{"self-hosted", "Linux"},
 			Status: runner.JobQueued, CreatedAt: time.Date(2026, 11, 24, 10, 0, 0, 0, time.UTC),
+			Event: "push", HeadRepository: "octocat/Hello-World",
 		},
-		{ID: 302, RunID: 30, Name: "build", Target: octo, Labels: []string{}, Status: runner.JobInProgress, RunnerID: 7, RunnerName: "ep-0123456789"},
-		{ID: 304, RunID: 30, Name: "build", Target: octo, Status: "waiting"},
+		{ID: 302, RunID: 30, Name: "build", Target: octo, Labels: []string{}, Status: runner.JobInProgress, RunnerID: 7, RunnerName: "ep-0123456789", Event: "push", HeadRepository: "octocat/Hello-World"},
+		{ID: 304, RunID: 30, Name: "build", Target: octo, Status: "waiting", Event: "push", HeadRepository: "octocat/Hello-World"},
 	}
 	for i := range got {
 		if got[i].ID != 301 {

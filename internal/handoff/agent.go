@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -77,12 +78,8 @@ func (a *Agent) Probe(ctx context.Context, vm VM) (Guest, error) {
 
 // Deliver gives the guest its identity and returns when run-once.sh has taken it over. A reply that was lost is
 // answered by delivering again, which the contract makes harmless.
-func (a *Agent) Deliver(ctx context.Context, vm VM, user string, id runner.Identity) error {
-	command := []string{Script}
-	if user != "" {
-		command = append(command, "--user", user)
-	}
-	command = append(command, "--jit", id.Name)
+func (a *Agent) Deliver(ctx context.Context, vm VM, o Order, id runner.Identity) error {
+	command := slices.Concat([]string{Script}, o.options(), []string{"--jit", id.Name})
 	stdin := []byte(id.JITConfig.Reveal() + "\n")
 
 	out, err := a.exec(ctx, vm, command, stdin)

@@ -108,7 +108,7 @@ func TestDeliverPutsTheIdentityOnStdinOnly(t *testing.T) {
 		stdin = in
 		return proxmox.ExecStatus{}, nil
 	}}
-	if err := handoff.NewAgent(g, handoff.AgentOptions{}).Deliver(t.Context(), vm, "ci", jit); err != nil {
+	if err := handoff.NewAgent(g, handoff.AgentOptions{}).Deliver(t.Context(), vm, handoff.Order{User: "ci"}, jit); err != nil {
 		t.Fatal(err)
 	}
 	if stdin != jit.JITConfig.Reveal()+"\n" {
@@ -129,7 +129,7 @@ func TestLostReplyIsAnsweredByDeliveringAgain(t *testing.T) {
 		}
 		return proxmox.ExecStatus{}, nil
 	}}
-	if err := handoff.NewAgent(g, handoff.AgentOptions{}).Deliver(t.Context(), vm, "", jit); err != nil {
+	if err := handoff.NewAgent(g, handoff.AgentOptions{}).Deliver(t.Context(), vm, handoff.Order{}, jit); err != nil {
 		t.Fatal(err)
 	}
 	if calls != 2 {
@@ -143,7 +143,7 @@ func TestDeliverTellsWhyTheGuestRefused(t *testing.T) {
 		err  error
 	}{{0, nil}, {2, handoff.ErrImage}, {3, handoff.ErrTaken}, {4, handoff.ErrImage}} {
 		g := &guest{run: prints(tc.code, "", "some reason")}
-		err := handoff.NewAgent(g, handoff.AgentOptions{}).Deliver(t.Context(), vm, "", jit)
+		err := handoff.NewAgent(g, handoff.AgentOptions{}).Deliver(t.Context(), vm, handoff.Order{}, jit)
 		if !errors.Is(err, tc.err) {
 			t.Errorf("exit %d: error %v, want %v", tc.code, err, tc.err)
 		}
@@ -157,7 +157,7 @@ func TestHangingCommandEndsWithItsDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := &guest{took: time.Hour, run: prints(0, "", "")}
 		began := time.Now()
-		err := handoff.NewAgent(g, handoff.AgentOptions{ExecTimeout: 20 * time.Second}).Deliver(t.Context(), vm, "", jit)
+		err := handoff.NewAgent(g, handoff.AgentOptions{ExecTimeout: 20 * time.Second}).Deliver(t.Context(), vm, handoff.Order{}, jit)
 		if !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("error %v, want the deadline", err)
 		}
@@ -201,7 +201,7 @@ func TestAGuestThatPrintsItsIdentityIsNotQuoted(t *testing.T) {
 		"one word":     secret[3 : 3+len("eyIucnVubmVy")],
 	} {
 		g := &guest{run: prints(4, "", printed)}
-		err := handoff.NewAgent(g, handoff.AgentOptions{}).Deliver(t.Context(), vm, "", id)
+		err := handoff.NewAgent(g, handoff.AgentOptions{}).Deliver(t.Context(), vm, handoff.Order{}, id)
 		if !errors.Is(err, handoff.ErrImage) || strings.Contains(err.Error(), "yIucnVubm") || !strings.Contains(err.Error(), runner.Redacted) {
 			t.Errorf("%s: %v", name, err)
 		}
