@@ -33,6 +33,7 @@ type builder struct {
 	cache    string // images and Debian's base
 	work     string // temporary, in the cache so that a rename moves from it
 	runOnce  []byte // run-once.sh
+	hook     []byte // job-started.sh
 	listener []byte // bin/Runner.Listener, static
 	version  string // what it says it is
 	inputs   string // hash of all that goes in
@@ -54,6 +55,9 @@ func newBuilder(ctx context.Context) (*builder, error) {
 	}
 	if b.runOnce, err = os.ReadFile(filepath.Join(root, "runners", "common", "run-once.sh")); err != nil {
 		return nil, fmt.Errorf("read run-once.sh: %w", err)
+	}
+	if b.hook, err = os.ReadFile(filepath.Join(root, "runners", "common", "job-started.sh")); err != nil {
+		return nil, fmt.Errorf("read job-started.sh: %w", err)
 	}
 	if b.work, err = os.MkdirTemp(b.cache, ".work-"); err != nil {
 		return nil, fmt.Errorf("make work folder: %w", err)
@@ -117,7 +121,7 @@ func (b *builder) hashInputs() (string, error) {
 		}
 		_, _ = fmt.Fprintf(h, "%s %d\n%s", f.Name(), len(text), text) // a hash takes everything
 	}
-	_, _ = fmt.Fprintf(h, "run-once %d\n%slistener %d\n%s", len(b.runOnce), b.runOnce, len(b.listener), b.listener)
+	_, _ = fmt.Fprintf(h, "run-once %d\n%shook %d\n%slistener %d\n%s", len(b.runOnce), b.runOnce, len(b.hook), b.hook, len(b.listener), b.listener)
 	return hex.EncodeToString(h.Sum(nil))[:16], nil
 }
 

@@ -27,6 +27,7 @@ func TestWhateverGoesInMakesAnotherImage(t *testing.T) {
 		{runOnce: []byte("a"), listener: []byte("bc")},
 		{runOnce: []byte("ab"), listener: []byte("d")},
 		{runOnce: []byte("xb"), listener: []byte("c")},
+		{runOnce: []byte("xb"), hook: []byte("h"), listener: []byte("c")},
 	} {
 		hash, err := b.hashInputs()
 		if err != nil || seen[hash] {

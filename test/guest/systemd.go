@@ -48,6 +48,7 @@ func (b *builder) guestFiles(name string) []guestFile {
 		{"etc/systemd/system/qemu-guest-agent.service.d/early.conf", 0o644, 0, []byte("[Unit]\nDefaultDependencies=no\nAfter=systemd-remount-fs.service\n")},
 		{"boot/grub/grub.cfg", 0o644, 0, []byte(grubConfig)},
 		{"opt/actions-runner/run-once.sh", 0o755, 0, b.runOnce},
+		{"opt/actions-runner/job-started.sh", 0o755, 0, b.hook},
 		{"opt/actions-runner/config.sh", 0o755, runnerID, []byte(configScript)},
 		{"opt/actions-runner/bin/Runner.Listener", 0o755, runnerID, b.listener},
 		{"opt/actions-runner/runner-version", 0o644, 0, []byte(b.version)},

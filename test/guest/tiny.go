@@ -151,6 +151,7 @@ func (b *builder) initramfs(ctx context.Context, root rootfs, version string) ([
 	a.dir("opt/actions-runner/_work", runnerID)
 	a.dir("opt/actions-runner/bin", runnerID)
 	a.file("opt/actions-runner/run-once.sh", 0o755, 0, b.runOnce)
+	a.file("opt/actions-runner/job-started.sh", 0o755, 0, b.hook)
 	a.file("opt/actions-runner/config.sh", 0o755, runnerID, []byte(configScript))
 	a.file("opt/actions-runner/bin/Runner.Listener", 0o755, runnerID, b.listener)
 	a.file("opt/actions-runner/runner-version", 0o644, 0, []byte(b.version))
