@@ -15,6 +15,7 @@ import (
 // blankEngine are machines without guests: they run until stopped, power off when asked to, and their agent answers
 // ping, a few harmless commands and files that live as long as the machine's disk.
 type blankEngine struct {
+	players
 	mu       sync.Mutex
 	machines map[int]*blankMachine
 }
@@ -25,6 +26,11 @@ type blankMachine struct {
 	handles map[int]*blankFile
 	exited  map[int]blankExit // by pid, until asked for
 	last    int               // the last pid or handle
+
+	guest   *Guest        // what runs in it; nil for nothing
+	end     func()        // ends its context
+	silent  chan struct{} // while its agent doesn't answer; closed when that changes
+	program Program
 }
 
 type blankFile struct {
@@ -41,6 +47,11 @@ type blankExit struct {
 
 func newBlankEngine() Engine { return &blankEngine{machines: map[int]*blankMachine{}} }
 
+// newPlayedEngine is a blank engine whose machines, where they were made of an image, have guests.
+func newPlayedEngine(p players) Engine {
+	return &blankEngine{players: p, machines: map[int]*blankMachine{}}
+}
+
 func (e *blankEngine) machine(vmid int) *blankMachine {
 	m := e.machines[vmid]
 	if m == nil {
@@ -50,14 +61,13 @@ func (e *blankEngine) machine(vmid int) *blankMachine {
 	return m
 }
 
-func (e *blankEngine) Clone(ctx context.Context, _, vmid int, _ bool, _ func(string)) error {
+func (e *blankEngine) Clone(ctx context.Context, template, vmid int, _ bool, _ func(string)) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	delete(e.machines, vmid)
-	e.machine(vmid)
+	e.copyDisk(template, vmid)
 	return nil
 }
 
@@ -69,13 +79,16 @@ func (e *blankEngine) Start(ctx context.Context, m Machine) error {
 	defer e.mu.Unlock()
 	b := e.machine(m.VMID)
 	b.on, b.handles, b.exited, b.last = &m, map[int]*blankFile{}, map[int]blankExit{}, 700
+	if e.guest != nil && m.Image != "" {
+		e.play(m, b)
+	}
 	return nil
 }
 
 func (e *blankEngine) Stop(_ context.Context, vmid int) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.machine(vmid).on = nil
+	e.machine(vmid).turnOff()
 	return nil
 }
 
@@ -83,7 +96,7 @@ func (e *blankEngine) Shutdown(_ context.Context, vmid int) error {
 	e.mu.Lock()
 	b := e.machine(vmid)
 	m := b.on
-	b.on = nil
+	b.turnOff()
 	e.mu.Unlock()
 	if m != nil {
 		m.Exited()
@@ -102,12 +115,14 @@ func (e *blankEngine) Agent(ctx context.Context, vmid int, execute string, argum
 	if execute == "guest-shutdown" {
 		return nil, e.Shutdown(ctx, vmid)
 	}
-	e.mu.Lock()
-	b := e.machine(vmid)
-	if b.on == nil {
+	b, up := e.waitForAgent(ctx, vmid)
+	if !up {
 		e.mu.Unlock()
-		<-ctx.Done()
 		return nil, ctx.Err()
+	}
+	if execute == "guest-exec" && b.program != nil {
+		e.mu.Unlock()
+		return e.runProgram(b, arguments)
 	}
 	reply, err := b.agent(execute, arguments)
 	e.mu.Unlock()
@@ -222,9 +237,14 @@ func (b *blankMachine) exec(a blankArgs) (any, error) {
 		// GLib's own quotes, which are what makes Proxmox's status line unwritable.
 		return nil, agentError("Guest agent command failed, error was 'Failed to execute child process “%s” (No such file or directory)'", a.Path)
 	}
+	return b.started(exit), nil
+}
+
+// started notes a program's end for exec-status.
+func (b *blankMachine) started(exit blankExit) any {
 	b.last++
 	b.exited[b.last] = exit
-	return map[string]any{"pid": b.last}, nil
+	return map[string]any{"pid": b.last}
 }
 
 // execStatus tells of a finished program once.

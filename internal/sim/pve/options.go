@@ -1,6 +1,7 @@
 package pve
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -19,6 +20,10 @@ type Options struct {
 	Timing Timing
 	// Engine are the machines; nil gives blank ones, whose agent answers ping and simple commands.
 	Engine Engine
+	// Guest plays what runs in blank machines that were made of an image (Machine.Image), and in their clones. It is called
+	// at each start, in a goroutine of its own that Close waits for; ctx ends when the machine is off. A guest that returns
+	// goes on doing nothing: it hangs. nil leaves them blank.
+	Guest func(ctx context.Context, g *Guest)
 	// TemplateName is the name of VM 9000 on the first node (9001 on the second…); "" is
 	// "ubuntu-2204-runner-template".
 	TemplateName string

@@ -37,11 +37,11 @@ type Server struct {
 // requests start.
 func New(opts Options) *Server {
 	s := &Server{opts: opts.withDefaults(), start: time.Now()}
-	if s.opts.Engine == nil {
-		s.opts.Engine = newBlankEngine()
-	}
 	s.handlers = s.routes()
 	s.ctx, s.cancel = context.WithCancel(context.Background())
+	if s.opts.Engine == nil {
+		s.opts.Engine = newPlayedEngine(players{guest: s.opts.Guest, ctx: s.ctx, workers: &s.workers})
+	}
 	s.wire = wire.New(s.handler(), wire.Options{Fault: s.chooseFault, Done: s.record, Logger: s.opts.Logger})
 	s.populate()
 	return s
