@@ -49,8 +49,8 @@ type FileImage struct {
 	RunnerVersion string `yaml:"runner_version" form:"runner_version" derived:"GitHub's latest"`
 	// SHA-256 of that release's actions-runner-linux-x64 archive.
 	RunnerSHA256 string `yaml:"runner_sha256" form:"sha256"`
-	// Where the guest gets the archive.
-	RunnerURL string `yaml:"runner_url" form:"download_url" derived:"GitHub's"`
+	// Where the guest gets the archive. file:/// is for sources that hold it.
+	RunnerURL string `yaml:"runner_url" form:"runner_url" derived:"GitHub's"`
 	// Debian packages to install beside what C++ jobs need.
 	Packages []string `yaml:"packages" form:"package"`
 	// Whether the sources hold all packages already, so that none is installed.

@@ -37,6 +37,7 @@ func formOf(name string) (form, bool) {
 		"sha256":         {`^[0-9A-Fa-f]{64}$`, "want 64 hex digits"},
 		"checksum":       {`^(sha256:[0-9A-Fa-f]{64}|sha512:[0-9A-Fa-f]{128})$`, "want sha256: and 64 hex digits, or sha512: and 128"},
 		"download_url":   {`^https?://[^/@?# ]+/[^@# ]+$`, "want https://HOST/FILE, without credentials"},
+		"runner_url":     {`^(https?://[^/@?# ]+|file://)/[^@# ]+$`, "want https://HOST/FILE, or file:///FILE in the guest, without credentials"},
 		"proxy_url":      {`^https?://[^/@?# ]+/?$`, "want http://HOST:PORT, without credentials, which jobs could read"},
 		"package":        {`^[a-z0-9][a-z0-9+.-]+(:[a-z0-9]+)?(=[A-Za-z0-9.+~:-]+)?$`, "want the name of a Debian package, for example libssl-dev"},
 		"pool":           {`^[a-z0-9_][a-z0-9_.-]{0,62}$`, "want 1 to 63 lower-case letters, digits, '_', '-' and '.'"},

@@ -210,3 +210,55 @@ func TestTwoBuildsOfOneImageNeverRunAtOnce(t *testing.T) {
 		b.wantClean()
 	})
 }
+
+// TestTheDocumentedPrivilegesAreEnough builds with a token that may do no more than docs/image-build.md says: with all of
+// them, and without those that it says can be done without.
+func TestTheDocumentedPrivilegesAreEnough(t *testing.T) {
+	for name, tc := range map[string]struct {
+		files, node string
+		left        bool
+	}{
+		"all":                        {"MayflyISO", "MayflyDownload", false},
+		"without Datastore.Allocate": {"MayflyUpload", "MayflyDownload", true},
+		"without Sys.AccessNetwork":  {"MayflyISO", "", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t, func(s *setup) {
+					s.least = true
+					roles := map[string]string{
+						"/pool/ci-templates": "MayflyImage", "/storage/local-lvm": "CIRunnerDS", "/storage/local": tc.files,
+						"/sdn/zones/localnetwork/vmbr0": "PVESDNUser",
+					}
+					if tc.node != "" {
+						roles["/nodes"] = tc.node
+					}
+					s.pve.Tokens = []pve.Token{{ID: "mayfly-image@pve!build", Secret: "01234567-89ab-cdef-0123-456789abcdef", Roles: roles}}
+				})
+				b.must(request())
+				b.wantTemplates("20261125-1200@pve1*", "20261125-1200@pve2*")
+				time.Sleep(24 * time.Hour)
+				b.must(request())
+				if !tc.left {
+					b.wantClean()
+					return
+				}
+				seeds := 0
+				files, err := b.client.Volumes(t.Context(), "pve1", "local", "iso")
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, f := range files {
+					if strings.HasSuffix(f.Name(), seedEnd) {
+						if seeds++; f.Size > 60<<10 {
+							t.Errorf("%s has %s", f.ID, f.Size)
+						}
+					}
+				}
+				if seeds != 2 {
+					t.Errorf("%d seeds are left", seeds)
+				}
+			})
+		})
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"mayfly/internal/runner"
@@ -69,7 +70,12 @@ func (b *Builder) Prune(ctx context.Context, r PruneRequest) ([]Pruned, error) {
 		case r.DryRun:
 			p.Gone = true
 		default:
-			if err := b.destroy(ctx, v); err != nil {
+			err := b.destroy(ctx, v)
+			if err != nil && strings.Contains(err.Error(), "still in use by linked") {
+				p.Reason = "VMs that this token doesn't see use it"
+				break
+			}
+			if err != nil {
 				p.Reason = err.Error()
 				all = append(all, err)
 				break

@@ -17,6 +17,15 @@ func fleetRoles() map[string][]string {
 		},
 		"CIRunnerDS":   {"Datastore.AllocateSpace", "Datastore.Audit"},
 		"CIRunnerNode": {"Sys.Audit"},
+		// Those that image builds need, as docs/image-build.md names them.
+		"MayflyImage": {
+			"VM.Allocate", "VM.Audit", "VM.Clone", "VM.PowerMgmt", "VM.Config.Options", "VM.Config.CPU", "VM.Config.Memory",
+			"VM.Config.Network", "VM.Config.Disk", "VM.Config.CDROM", "VM.Config.HWType", "Pool.Audit", "VM.GuestAgent.Audit",
+			"VM.GuestAgent.Unrestricted",
+		},
+		"MayflyISO":      {"Datastore.AllocateTemplate", "Datastore.Audit", "Datastore.Allocate"},
+		"MayflyUpload":   {"Datastore.AllocateTemplate", "Datastore.Audit"},
+		"MayflyDownload": {"Sys.AccessNetwork"},
 		// Built-in ones (pve-access-control: AccessControl.pm).
 		"PVETemplateUser": {"VM.Audit", "VM.Clone"},
 		"PVESDNUser":      {"SDN.Audit", "SDN.Use"},
