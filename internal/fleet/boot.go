@@ -55,8 +55,10 @@ func (c *Controller) probe(ctx context.Context, a action) outcome {
 	if g.State == handoff.Done { // found so after a restart
 		result, over, err = c.handoff.Result(ctx, handoff.VM{Node: a.node, VMID: a.vmid})
 	}
+	learn := c.learn(ctx, a)
 	return done(func(e *entry, now time.Time) {
 		c.guestAnswered(e, a, g, now)
+		learn(e)
 		if err == nil && over {
 			c.tookResult(e, result, now)
 		}

@@ -3,6 +3,7 @@ package fleet
 import (
 	"time"
 
+	"mayfly/internal/handoff"
 	"mayfly/internal/runner"
 )
 
@@ -24,6 +25,8 @@ type ledger struct {
 	backoff map[string]backoff
 	// circuits is what is known against templates, by VMID.
 	circuits map[int]circuit
+	// abouts is what guests tell of the templates that they came from, by VMID, where no marker does.
+	abouts map[int]handoff.About
 	// orphans is since when a registration with our kind of name is seen without a VM.
 	orphans map[int64]orphan
 	// removals are registrations that GitHub still called busy when their VM was gone already.
@@ -139,6 +142,7 @@ func newLedger() *ledger {
 		turn:        map[string]time.Time{},
 		backoff:     map[string]backoff{},
 		circuits:    map[int]circuit{},
+		abouts:      map[int]handoff.About{},
 		orphans:     map[int64]orphan{},
 		removals:    map[int64]removal{},
 		bootTimes:   map[string]time.Duration{},

@@ -195,7 +195,7 @@ func (p *planner) probe(e *entry) {
 		return
 	}
 	p.probes[e.node] = true
-	p.act(e, action{step: StepProbe, why: "it has had time to boot"})
+	p.act(e, action{step: StepProbe, why: "it has had time to boot", about: p.unknown(e)})
 }
 
 // mustSeed reports whether the runner gets its identity before it starts.

@@ -60,6 +60,8 @@ type action struct {
 	agentOff bool
 	// contract is the version of the run-once contract that its guest speaks; 0 while it hasn't said.
 	contract int
+	// about asks the guest, too, what it was made of.
+	about bool
 	// noTags and noMAC leave those alone: the token may not set them, as an earlier refusal told.
 	noTags, noMAC bool
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"mayfly/internal/runner"
+	"mayfly/internal/sim/world"
 )
 
 // TestAgingRunnerReleaseIsToldOnceADay lives through the days from a release's 14th to its 31st.
@@ -63,4 +64,44 @@ func TestAgingRunnerReleaseIsToldOnceADay(t *testing.T) {
 		b.admin().build(next, "", runner.TagPromoted)
 		b.until(time.Hour, "nothing to warn of", func() bool { return len(b.controller.Status().Warnings) == 0 })
 	})
+}
+
+// TestTemplateWithoutMarkerIsKnownByItsFirstRunner: Packer's templates have no marker, but their disk tells.
+func TestTemplateWithoutMarkerIsKnownByItsFirstRunner(t *testing.T) {
+	for _, tc := range []struct{ name, file, words string }{
+		{
+			"it tells", `{"image":"ubuntu-2204","version":"1","runner_version":"2.333.0","runner_released":"2026-10-29","contract":2}`,
+			`template "ubuntu-2204-runner-template" (VM 9000) holds Actions runner 2.333.0, released 26 days ago; in 4 days GitHub may give it no more jobs; rebuild the template with the newest Actions runner`,
+		},
+		{"it tells no day", `{"runner_version":"2.333.0","runner_released":""}`, ""},
+		{"it has no such file", "", ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t, func(s *setup) {
+					s.guests.Image = world.Image()
+					if tc.file != "" {
+						s.guests.Image["/opt/actions-runner/mayfly.json"] = tc.file
+					}
+				})
+				if w := b.controller.Status().Warnings; len(w) != 0 {
+					t.Errorf("warnings before the first runner: %q", w)
+				}
+				b.queue(3, time.Minute)
+				b.served(time.Hour)
+				if got := strings.Join(b.controller.Status().Warnings, "\n"); got != tc.words {
+					t.Errorf("warnings %q, want %q", got, tc.words)
+				}
+				asked := 0
+				for _, r := range b.pve.State().Requests {
+					if strings.Contains(r.Path, "/agent/file-read") && strings.Contains(r.Path, "mayfly.json") {
+						asked++
+					}
+				}
+				if asked != 1 {
+					t.Errorf("%d guests were asked, want the first alone", asked)
+				}
+			})
+		})
+	}
 }

@@ -79,6 +79,7 @@ type Handoff interface {
 	Probe(ctx context.Context, vm handoff.VM) (handoff.Guest, error)
 	Deliver(ctx context.Context, vm handoff.VM, o handoff.Order, id runner.Identity) error
 	Result(ctx context.Context, vm handoff.VM) (runner.Result, bool, error)
+	About(ctx context.Context, vm handoff.VM) (handoff.About, error)
 }
 
 // Seeder gets identities into guests before they start, in their user-data; handoff.Snippet and handoff.ISO are two.
