@@ -5,8 +5,9 @@ package runners
 import "embed"
 
 // UserDataTemplate is ubuntu-2204/cloud-init/runner-user-data.pkrtpl: cloud-init user-data with the variables
-// ${repo_url}, ${registration_token}, ${runner_labels}, ${runner_name}, ${runner_user} and ${jit_config}. It serves
-// where the file that the configuration names isn't there.
+// ${repo_url}, ${registration_token}, ${runner_labels}, ${runner_name}, ${runner_user}, ${jit_config}, ${pool_name},
+// ${jobs_repositories}, ${jobs_events} and ${jobs_forks}. It serves where the file that the configuration names isn't
+// there.
 //
 //go:embed ubuntu-2204/cloud-init/runner-user-data.pkrtpl
 var UserDataTemplate string

@@ -108,15 +108,15 @@ func TestAnEmptyMediumIsNoSeed(t *testing.T) {
 
 func TestSeedsThatNoGuestCouldReadAreRefused(t *testing.T) {
 	for want, s := range map[string]cloudinit.Seed{
-		"names no instance-id":          {UserData: "x"},
-		"one of NoCloud's own":          {MetaData: metaData, Files: map[string][]byte{"network-config": nil}},
-		"one of NoCloud's own ":         {MetaData: metaData, Files: map[string][]byte{"user-data": nil}},
-		"want a path like a/b":          {MetaData: metaData, Files: map[string][]byte{"../x": nil}},
+		"names no instance-id":               {UserData: "x"},
+		"one of NoCloud's own":               {MetaData: metaData, Files: map[string][]byte{"network-config": nil}},
+		"one of NoCloud's own ":              {MetaData: metaData, Files: map[string][]byte{"user-data": nil}},
+		"want a path like a/b":               {MetaData: metaData, Files: map[string][]byte{"../x": nil}},
 		"want a path like a/b, without dots": {MetaData: metaData, Files: map[string][]byte{"/x": nil}},
-		"a file and a folder":           {MetaData: metaData, Files: map[string][]byte{"x": nil, "x/y": nil}},
-		"more than 7 folders":           {MetaData: metaData, Files: map[string][]byte{"1/2/3/4/5/6/7/8/x": nil}},
-		"at most 100 bytes":             {MetaData: metaData, Files: map[string][]byte{strings.Repeat("x", 101): nil}},
-		"at most 100 bytes, without":    {MetaData: metaData, Files: map[string][]byte{"x\x00": nil}},
+		"a file and a folder":                {MetaData: metaData, Files: map[string][]byte{"x": nil, "x/y": nil}},
+		"more than 7 folders":                {MetaData: metaData, Files: map[string][]byte{"1/2/3/4/5/6/7/8/x": nil}},
+		"at most 100 bytes":                  {MetaData: metaData, Files: map[string][]byte{strings.Repeat("x", 101): nil}},
+		"at most 100 bytes, without":         {MetaData: metaData, Files: map[string][]byte{"x\x00": nil}},
 	} {
 		if _, err := s.ISO(); err == nil || !strings.Contains(err.Error(), strings.TrimSpace(want)) || !strings.HasPrefix(err.Error(), "make NoCloud image: ") {
 			t.Errorf("%v, want …%s…", err, want)

@@ -13,11 +13,15 @@ const (
 	runnerName        = "runner_name"
 	runnerUser        = "runner_user"
 	jitConfig         = "jit_config"
+	poolName          = "pool_name"
+	jobsRepositories  = "jobs_repositories"
+	jobsEvents        = "jobs_events"
+	jobsForks         = "jobs_forks"
 )
 
 // Placeholders returns the names that a template may use, in the order of the documentation.
 func Placeholders() []string {
-	return []string{repoURL, registrationToken, runnerLabels, runnerName, runnerUser, jitConfig}
+	return []string{repoURL, registrationToken, runnerLabels, runnerName, runnerUser, jitConfig, poolName, jobsRepositories, jobsEvents, jobsForks}
 }
 
 // maxQuote bounds how much of a template an error repeats.

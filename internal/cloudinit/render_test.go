@@ -38,6 +38,7 @@ func TestRenderedUserDataIsAsItAlwaysWas(t *testing.T) {
 	jit := cloudinit.Values{
 		RepoURL: "https://github.com/NREL/EnergyPlus", Labels: []string{"self-hosted", "energyplus", "linux", "x64", "ubuntu-22.04"},
 		Name: "energyplus-runner-0123456789", User: "runner", JITConfig: runner.NewSecret("eyIucnVubmVyIjoiZXlKQloyVnVkRWxrSWpveGZRPT0ifQ=="),
+		Pool: "energyplus", Jobs: runner.Policy{Repositories: []runner.Target{{Owner: "NREL", Repo: "EnergyPlus"}}, DenyForks: true},
 	}
 	token := jit
 	token.JITConfig, token.RegistrationToken = runner.Secret{}, runner.NewSecret("AABF3JGZDX3P5PMEXLND6TS6FCWO6")
@@ -106,6 +107,14 @@ func values() *rapid.Generator[cloudinit.Values] {
 			Labels:  rapid.SliceOfN(label(), 0, 4).Draw(t, "labels"),
 			Name:    rapid.StringMatching(`[A-Za-z0-9](-?[A-Za-z0-9]){0,10}-[0-9a-f]{10}`).Draw(t, "name"),
 			User:    rapid.StringMatching(`[a-z_][a-z0-9_-]{0,31}`).Draw(t, "user"),
+			Pool:    rapid.StringMatching(`[a-z0-9_][a-z0-9_.-]{0,62}`).Draw(t, "pool"),
+			Jobs: runner.Policy{
+				Repositories: rapid.SliceOfN(rapid.Custom(func(t *rapid.T) runner.Target {
+					return runner.Target{Owner: rapid.StringMatching(`[A-Za-z0-9_-]{1,20}`).Draw(t, "owner"), Repo: rapid.StringMatching(`[A-Za-z0-9_-]{1,20}`).Draw(t, "repo")}
+				}), 0, 3).Draw(t, "repositories"),
+				Events:    rapid.SliceOfN(rapid.StringMatching(`[a-z]{1,9}(_[a-z]{1,9}){0,2}`), 0, 3).Draw(t, "events"),
+				DenyForks: rapid.Bool().Draw(t, "forks"),
+			},
 		}
 		secret := runner.NewSecret(rapid.StringOfN(rapid.SampledFrom([]rune("Aa0+/_=.-")), 1, 2000, -1).Draw(t, "secret"))
 		if rapid.Bool().Draw(t, "jit") {
@@ -143,6 +152,10 @@ func TestAnyValueIsExactlyTheScalarItsPlaceholderWas(t *testing.T) {
 		"runner_name":        func(v cloudinit.Values) string { return v.Name },
 		"runner_user":        func(v cloudinit.Values) string { return v.User },
 		"jit_config":         func(v cloudinit.Values) string { return v.JITConfig.Reveal() },
+		"pool_name":          func(v cloudinit.Values) string { return v.Pool },
+		"jobs_repositories":  func(v cloudinit.Values) string { return v.Jobs.RepositoryList() },
+		"jobs_events":        func(v cloudinit.Values) string { return v.Jobs.EventList() },
+		"jobs_forks":         func(v cloudinit.Values) string { return v.Jobs.Forks() },
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		style := rapid.SampledFrom(everyStyle).Draw(t, "style")

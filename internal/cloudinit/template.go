@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"mayfly/internal/runner"
 )
@@ -61,6 +62,16 @@ func Parse(name, text string) (*Template, error) {
 
 // Needs tells which identity the template puts into a VM. Placeholders in comments don't count.
 func (t *Template) Needs() Needs { return t.needs }
+
+// KeepsPolicy reports whether the guest is told which jobs may run.
+func (t *Template) KeepsPolicy() bool {
+	for _, name := range []string{jobsRepositories, jobsEvents, jobsForks} {
+		if !slices.ContainsFunc(t.slots, func(s slot) bool { return s.name == name && s.where != inComment }) {
+			return false
+		}
+	}
+	return true
+}
 
 // Name says where the template is from.
 func (t *Template) Name() string { return t.name }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -20,6 +21,10 @@ type Values struct {
 	Name              string        // ${runner_name}
 	User              string        // ${runner_user}
 	JITConfig         runner.Secret // ${jit_config}
+	// Pool is ${pool_name}. Jobs, which of them may run, is ${jobs_repositories} and ${jobs_events}, joined with commas and empty
+	// for any, and ${jobs_forks}: "allow" or "deny". A pool's user-data can do without them, and then keeps no policy.
+	Pool string
+	Jobs runner.Policy
 }
 
 // harmless are the characters that mean nothing to YAML inside a scalar nor to a shell.
@@ -29,7 +34,8 @@ var (
 	harmlessForm = regexp.MustCompile(`^[` + harmless + `]*$`)
 	urlForm      = regexp.MustCompile(`^https?://[A-Za-z0-9\[][A-Za-z0-9._~:/%\[\]-]*$`)
 	// userForm is what useradd takes, and the configuration.
-	userForm = regexp.MustCompile(`^[a-z_][a-z0-9_-]{0,31}$`)
+	eventForm = regexp.MustCompile(`^[a-z_]+$`)
+	userForm  = regexp.MustCompile(`^[a-z_][a-z0-9_-]{0,31}$`)
 )
 
 // maxLabel is how long a label may be (the configuration's form).
@@ -48,6 +54,12 @@ func (v Values) check() error {
 		return errors.New("JIT config: holds characters that base64 doesn't have")
 	case !harmlessForm.MatchString(v.RegistrationToken.Reveal()):
 		return errors.New("registration token: holds characters that no token has")
+	case !harmlessForm.MatchString(v.Pool):
+		return fmt.Errorf("pool %q: not a pool's name", v.Pool)
+	case slices.ContainsFunc(v.Jobs.Repositories, func(t runner.Target) bool { return !t.Valid() }):
+		return fmt.Errorf("repositories %s: want OWNER/REPO", v.Jobs.RepositoryList())
+	case slices.ContainsFunc(v.Jobs.Events, func(e string) bool { return !eventForm.MatchString(e) }):
+		return fmt.Errorf("events %s: want GitHub's, such as push", v.Jobs.EventList())
 	}
 	for _, label := range v.Labels {
 		if err := checkLabel(label); err != nil {
@@ -80,6 +92,14 @@ func (v Values) of(placeholder string) string {
 		return v.User
 	case jitConfig:
 		return v.JITConfig.Reveal()
+	case poolName:
+		return v.Pool
+	case jobsRepositories:
+		return v.Jobs.RepositoryList()
+	case jobsEvents:
+		return v.Jobs.EventList()
+	case jobsForks:
+		return v.Jobs.Forks()
 	}
 	return ""
 }
@@ -94,6 +114,7 @@ func isSecret(placeholder string) bool {
 func samples(n Needs) []Values {
 	v := Values{
 		RepoURL: "https://github.com/octo-org/octo-repo", Labels: []string{"linux", "x64"}, Name: "sample-0123456789", User: "runner",
+		Pool: "sample", Jobs: runner.Policy{Repositories: []runner.Target{{Owner: "octo-org", Repo: "octo-repo"}}, Events: []string{"push"}, DenyForks: true},
 	}
 	var list []Values
 	if n != NeedsJITConfig {

@@ -61,6 +61,10 @@ func (l *loader) checkUserData() {
 	for _, w := range t.Warnings() {
 		l.warn(l.origins[path], path, w.String())
 	}
+	if !t.KeepsPolicy() {
+		l.warn(l.origins[path], path, from+" has no place for ${jobs_repositories}, ${jobs_events} and ${jobs_forks}, so its guests don't refuse jobs that a pool's jobs: forbids; "+
+			"give them to run-once.sh as the shipped template does")
+	}
 	for _, p := range l.file.Pools {
 		labels := runner.Pool{Labels: p.Labels}.RegistrationLabels()
 		if err := t.Check("https://github.com/"+p.Target, p.RunnerUser, labels); err != nil {

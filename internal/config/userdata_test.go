@@ -38,12 +38,35 @@ func TestUserDataIsTheFileOrTheShippedOne(t *testing.T) {
 	}
 }
 
+func TestUserDataThatKeepsNoPolicyIsWarnedOf(t *testing.T) {
+	const head = "#cloud-config\nwrite_files:\n  - {path: /run/id, permissions: '0600', content: \"${jit_config}\"}\nruncmd:\n"
+	const call = `  - [sh, -c, '/opt/actions-runner/run-once.sh "$@" </run/id', x, `
+	for text, warned := range map[string]bool{
+		head + call + "--jit, \"${runner_name}\"]\n": true,
+		head + call + "--forks, \"${jobs_forks}\", --jit, \"${runner_name}\"]\n# ${jobs_events} ${jobs_repositories}\n":                                true,
+		head + call + "--repository, \"${jobs_repositories}\", --events, \"${jobs_events}\", --forks, \"${jobs_forks}\", --jit, \"${runner_name}\"]\n": false,
+		runners.UserDataTemplate: false,
+	} {
+		vars := required()
+		vars["SNIPPETS_DIR"], vars["USER_DATA_TEMPLATE"] = "/srv/snippets", write(t, "mine.pkrtpl", text, 0o600)
+		c, _, err := config.Load(config.LoadOptions{Env: environ(vars), Overrides: []config.Override{{Flag: "--handoff", Path: "handoff", Value: "snippet"}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		told := slices.ContainsFunc(c.Warnings, func(w config.Warning) bool { return strings.Contains(w.String(), "${jobs_forks}") })
+		if told != warned {
+			t.Errorf("warned %v, want %v: %v", told, warned, c.Warnings)
+		}
+	}
+}
+
 // TestShippedUserDataIsCloudConfig fills the template in and reads it as cloud-init does.
 func TestShippedUserDataIsCloudConfig(t *testing.T) {
 	text := runners.UserDataTemplate
 	values := map[string]string{
 		"repo_url": "https://github.com/NREL/EnergyPlus", "registration_token": "", "runner_labels": "energyplus,linux",
 		"runner_name": "ep-0123456789", "runner_user": "runner", "jit_config": "eyJhIjoiYiJ9",
+		"pool_name": "energyplus", "jobs_repositories": "NREL/EnergyPlus", "jobs_events": "", "jobs_forks": "deny",
 	}
 	found := map[string]bool{}
 	filled := regexp.MustCompile(`\$\{([^}]*)\}`).ReplaceAllStringFunc(text, func(v string) string {
@@ -89,10 +112,10 @@ func TestShippedUserDataIsCloudConfig(t *testing.T) {
 	if diff := cmp.Diff(want, contents); diff != "" {
 		t.Errorf("files (-want +got):\n%s", diff)
 	}
-	if len(data.Runcmd) != 1 || len(data.Runcmd[0]) != 8 {
+	if len(data.Runcmd) != 1 || len(data.Runcmd[0]) != 12 {
 		t.Fatalf("commands %q", data.Runcmd)
 	}
-	if got := data.Runcmd[0][4:]; !slices.Equal(got, []string{"runner", values["repo_url"], values["runner_labels"], values["runner_name"]}) {
+	if got := data.Runcmd[0][4:]; !slices.Equal(got, []string{"runner", values["repo_url"], values["runner_labels"], values["runner_name"], "energyplus", "NREL/EnergyPlus", "", "deny"}) {
 		t.Errorf("arguments %q", got)
 	}
 	if strings.Contains(strings.Join(data.Runcmd[0], " "), values["jit_config"]) {

@@ -55,6 +55,7 @@ func (c *Controller) plant(ctx context.Context, a action, cfg proxmox.VMConfig, 
 	set, err := c.seeders[a.way].Prepare(ctx, handoff.SeedGuest{
 		VM: handoff.VM{Node: a.node, VMID: a.vmid}, User: a.pool.RunnerUser, Labels: a.pool.RegistrationLabels(),
 		RepoURL: c.spec.WebURL + "/" + a.target.String(), Config: cfg.Values,
+		Pool: a.pool.Name, Policy: a.pool.Jobs,
 	}, id)
 	if err != nil {
 		return err

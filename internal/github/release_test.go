@@ -9,7 +9,9 @@ import (
 
 func TestLatestRunnerIsTheOneOfLinuxOnX64WithItsDay(t *testing.T) {
 	sum := strings.Repeat("0aB9", 16)
-	release := func(w http.ResponseWriter) { say(w, http.StatusOK, object{"tag_name": "v2.336.0", "published_at": "2026-11-18T09:00:00Z"}) }
+	release := func(w http.ResponseWriter) {
+		say(w, http.StatusOK, object{"tag_name": "v2.336.0", "published_at": "2026-11-18T09:00:00Z"})
+	}
 	for name, tc := range map[string]struct {
 		downloads any
 		release   func(http.ResponseWriter)

@@ -111,6 +111,7 @@ func (s *ISO) prepare(ctx context.Context, g SeedGuest, id SeedIdentity) (map[st
 	}
 	data, err := s.opts.Template.Render(cloudinit.Values{
 		RepoURL: g.RepoURL, RegistrationToken: id.RegistrationToken, Labels: g.Labels, Name: id.Name, User: g.User, JITConfig: id.JITConfig,
+		Pool: g.Pool, Jobs: g.Policy,
 	})
 	if err != nil {
 		return nil, err

@@ -1,10 +1,6 @@
 package handoff
 
-import (
-	"strings"
-
-	"mayfly/internal/runner"
-)
+import "mayfly/internal/runner"
 
 // PolicyContract is the first version of the run-once contract whose guests keep a pool's policy.
 const PolicyContract = 2
@@ -35,26 +31,10 @@ func (o Order) options() []string {
 	}
 	p := o.Policy
 	if len(p.Repositories) > 0 {
-		words = append(words, "--repository", repositories(p))
+		words = append(words, "--repository", p.RepositoryList())
 	}
 	if len(p.Events) > 0 {
-		words = append(words, "--events", strings.Join(p.Events, ","))
+		words = append(words, "--events", p.EventList())
 	}
-	return append(words, "--forks", forks(p))
-}
-
-// repositories and forks write a policy as run-once.sh takes it.
-func repositories(p runner.Policy) string {
-	names := make([]string, len(p.Repositories))
-	for i, t := range p.Repositories {
-		names[i] = t.String()
-	}
-	return strings.Join(names, ",")
-}
-
-func forks(p runner.Policy) string {
-	if p.DenyForks {
-		return "deny"
-	}
-	return "allow"
+	return append(words, "--forks", p.Forks())
 }

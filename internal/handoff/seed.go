@@ -15,6 +15,9 @@ type SeedGuest struct {
 	User    string   // who runs the job
 	RepoURL string   // where config.sh registers
 	Labels  []string // the runner's, with self-hosted
+	// Pool and Policy are what the guest's job-started hook goes by.
+	Pool   string
+	Policy runner.Policy
 	// Config is the VM's config as read (proxmox.VMConfig.Values).
 	Config map[string]string
 }

@@ -107,6 +107,7 @@ func (s *Snippet) prepare(ctx context.Context, g SeedGuest, id SeedIdentity) (ma
 	}
 	data, err := s.opts.Template.Render(cloudinit.Values{
 		RepoURL: g.RepoURL, RegistrationToken: id.RegistrationToken, Labels: g.Labels, Name: id.Name, User: g.User, JITConfig: id.JITConfig,
+		Pool: g.Pool, Jobs: g.Policy,
 	})
 	if err != nil {
 		return nil, err

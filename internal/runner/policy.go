@@ -30,16 +30,33 @@ const (
 // Restricts reports whether the policy forbids anything.
 func (p Policy) Restricts() bool { return len(p.Repositories) > 0 || len(p.Events) > 0 || p.DenyForks }
 
+// RepositoryList, EventList and Forks write the policy as run-once.sh takes it (docs/run-once.md): lists with commas,
+// empty for any; "allow" or "deny".
+func (p Policy) RepositoryList() string {
+	names := make([]string, len(p.Repositories))
+	for i, t := range p.Repositories {
+		names[i] = t.String()
+	}
+	return strings.Join(names, ",")
+}
+
+// EventList is the events; see [Policy.RepositoryList].
+func (p Policy) EventList() string { return strings.Join(p.Events, ",") }
+
+// Forks is "allow" or "deny"; see [Policy.RepositoryList].
+func (p Policy) Forks() string {
+	if p.DenyForks {
+		return "deny"
+	}
+	return "allow"
+}
+
 // Forbids returns the first rule that forbids the job, and why in words; "" when the job may run. What isn't known of a
 // job forbids nothing here: the guest knows more.
 func (p Policy) Forbids(j Job) (Rule, string) {
 	switch {
 	case len(p.Repositories) > 0 && !slices.ContainsFunc(p.Repositories, j.Target.Is):
-		names := make([]string, len(p.Repositories))
-		for i, t := range p.Repositories {
-			names[i] = t.String()
-		}
-		return RuleRepositories, fmt.Sprintf("it is of %s, and only %s may", j.Target, strings.Join(names, ", "))
+		return RuleRepositories, fmt.Sprintf("it is of %s, and only %s may", j.Target, strings.ReplaceAll(p.RepositoryList(), ",", ", "))
 	case len(p.Events) > 0 && j.Event != "" && !slices.Contains(p.Events, j.Event):
 		return RuleEvents, fmt.Sprintf("it was started by %s, and only %s may", j.Event, strings.Join(p.Events, ", "))
 	case p.DenyForks && j.Fork:

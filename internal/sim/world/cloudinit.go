@@ -135,8 +135,8 @@ func (m *machine) runCmd(r runCommand) outcome {
 	switch {
 	case len(w) == 0:
 		return m.shell(m.ctx, "/", nil, "", false).run(r.script)
-	case len(w) == 8 && path.Base(w[0]) == "sh" && w[1] == "-c" && w[3] == seedCommand:
-		return m.seed(w[4], w[5], w[6], w[7])
+	case (len(w) == 8 || len(w) == 12) && path.Base(w[0]) == "sh" && w[1] == "-c" && w[3] == seedCommand:
+		return m.seed(w[4], w[5], w[6], w[7], w[8:])
 	}
 	run := m.find(w[0])
 	if run == nil {
@@ -147,13 +147,21 @@ func (m *machine) runCmd(r runCommand) outcome {
 
 // seed is the command of runners/ubuntu-2204/cloud-init/runner-user-data.pkrtpl: cloud-init's copies of the identity go,
 // the identity goes to run-once.sh, and a VM that can't begin powers off.
-func (m *machine) seed(user, url, labels, name string) outcome {
+//
+// Templates of before there were policies name none: then jobs is empty.
+func (m *machine) seed(user, url, labels, name string, jobs []string) outcome {
 	for _, copied := range cloudCopies {
 		m.disk.remove(path.Join(cloudInstance, copied))
 	}
-	args, file := []string{"--user", user, "--jit", name}, seedDir+"/jit"
-	if jit, _ := m.disk.read(file); jit == "" {
-		args, file = []string{"--user", user, "--token", url, labels, name}, seedDir+"/token"
+	args := []string{"--user", user}
+	if len(jobs) == 4 && m.g.opts.Contract >= newestContract {
+		args = append(args, "--pool", jobs[0], "--repository", jobs[1], "--events", jobs[2], "--forks", jobs[3])
+	}
+	file := seedDir + "/jit"
+	if jit, _ := m.disk.read(file); jit != "" {
+		args = append(args, "--jit", name)
+	} else {
+		args, file = append(args, "--token", url, labels, name), seedDir+"/token"
 	}
 	identity, _ := m.disk.read(file)
 	o := m.runOnce(args, identity)

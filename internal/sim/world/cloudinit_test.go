@@ -50,6 +50,7 @@ func TestShippedUserDataServesAJob(t *testing.T) {
 				const name = "ep-0123456789"
 				v := cloudinit.Values{
 					RepoURL: "https://github.example/NREL/EnergyPlus", Labels: []string{"self-hosted", "linux"}, Name: name, User: "runner",
+					Pool: "ep", Jobs: runner.Policy{Repositories: []runner.Target{target}, DenyForks: true},
 				}
 				if way == "jit" {
 					v.JITConfig = runner.NewSecret(r.mint(name))
