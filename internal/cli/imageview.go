@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -79,7 +80,10 @@ func logBuild(log *slog.Logger) func(image.Event) {
 		}
 		level, keys := slog.LevelInfo, []any{"image", e.Image, "version", e.Version, "node", e.Node, "step", string(e.Stage)}
 		if e.Stage == image.StageFailed {
-			level, keys = slog.LevelError, append(keys, "reason", e.Text)
+			level = slog.LevelError
+		}
+		if e.Stage == image.StageFailed && e.Text != "" {
+			keys = append(keys, "reason", e.Text)
 		}
 		log.Log(context.Background(), level, "image build", keys...)
 	}
@@ -100,17 +104,28 @@ func (v *buildView) event(e image.Event) {
 	if v.width() == 0 {
 		if e.New || time.Since(v.said[e.Node]) >= sayEvery {
 			v.said[e.Node] = time.Now()
-			fmt.Fprintln(v.w, strings.TrimRight(buildLine(e, 0, time.Now()), " "))
+			fmt.Fprintln(v.w, strings.TrimRight(buildLine(e, false, time.Now()), " "))
 		}
 		v.now[e.Node] = e
 		return
 	}
 	v.erase()
 	if known && e.New && before.Stage != e.Stage {
-		fmt.Fprintln(v.w, clip(buildLine(before, len("✓"), time.Now()), v.width()))
+		v.over(before)
+	}
+	if all, ok := v.now[""]; ok && e.New && e.Node != "" {
+		// What is done once for all nodes is over when a node goes on.
+		v.over(all)
+		delete(v.now, "")
+		v.order = slices.DeleteFunc(v.order, func(node string) bool { return node == "" })
 	}
 	v.now[e.Node] = e
 	v.draw(time.Now())
+}
+
+// over writes the line of a stage that is over, which stays.
+func (v *buildView) over(e image.Event) {
+	fmt.Fprintln(v.w, clip(buildLine(e, true, time.Now()), v.width()))
 }
 
 // end leaves what was shown as it is; the next image begins below.
@@ -139,25 +154,25 @@ func (v *buildView) erase() {
 func (v *buildView) draw(now time.Time) {
 	v.erase()
 	for _, node := range v.order {
-		fmt.Fprintln(v.w, clip(buildLine(v.now[node], 0, now), v.width()))
+		fmt.Fprintln(v.w, clip(buildLine(v.now[node], false, now), v.width()))
 		v.drawn++
 	}
 }
 
 // buildLine is one event for people: where, which stage, how long, how much, what. Of a stage that is over it leaves out
 // what only moved.
-func buildLine(e image.Event, over int, now time.Time) string {
+func buildLine(e image.Event, over bool, now time.Time) string {
 	where := e.Node
 	if where == "" {
 		where = e.Image
 	}
 	line := fmt.Sprintf("%-12s  %-9s  %6s", where, e.Stage, now.Sub(e.Began).Round(time.Second))
 	switch {
-	case e.Total > 0 && over == 0 && e.Done < e.Total:
+	case e.Total > 0 && !over && e.Done < e.Total:
 		line += fmt.Sprintf("  %s of %s (%d%%)", runner.Bytes(e.Done), runner.Bytes(e.Total), e.Done*100/e.Total)
 	case e.Done > 0:
 		line += "  " + runner.Bytes(e.Done).String()
-	case e.Text != "" && over == 0:
+	case e.Text != "" && !over:
 		line += "  " + e.Text
 	}
 	return line

@@ -63,12 +63,11 @@ func (b *Builder) Build(ctx context.Context, r Request) (Built, error) {
 	t := &teller{r: b.report, event: Event{Image: r.Image}}
 	out, err := b.build(ctx, r, t)
 	if err != nil {
-		if why := context.Cause(ctx); why != nil && !errors.Is(err, why) {
-			err = fmt.Errorf("%w: %w", why, err) // the call that was cut off says only that
+		if ctx.Err() != nil {
+			err = fmt.Errorf("interrupted: %w", err) // the call that was cut off says only that
 		}
-		err = fmt.Errorf("build image %s: %w", r.Image, err)
-		t.stage(StageFailed, err.Error())
-		return out, err
+		t.stage(StageFailed, "") // the caller says why
+		return out, fmt.Errorf("build image %s: %w", r.Image, err)
 	}
 	words := "promoted"
 	if !out.Promoted {
@@ -187,7 +186,11 @@ func (j *job) run(ctx context.Context) ([]Template, error) {
 		parts[i] = j.part(node)
 		group.Go(func() error {
 			if err := parts[i].build(together); err != nil {
-				parts[i].tell.stage(StageFailed, err.Error())
+				words := err.Error()
+				if together.Err() != nil && ctx.Err() == nil {
+					words = "given up, because another node failed"
+				}
+				parts[i].tell.stage(StageFailed, words)
 				return fmt.Errorf("node %s: %w", node, err)
 			}
 			return nil
