@@ -188,8 +188,12 @@ func (g *gatherer) vm(ctx context.Context, r proxmox.Resource, status map[int]pr
 // config gives a VM's config, read again when it is old or when the lock or a template's tags, which the list shows live,
 // say that it changed.
 func (g *gatherer) config(ctx context.Context, r proxmox.Resource, at time.Time) (cfg proxmox.VMConfig, read time.Time, err error) {
+	fresh := g.spec.Timing.Reread
+	if inTheMaking(r.Lock) {
+		fresh = min(fresh, rereadMaking)
+	}
 	cached, ok := g.configs[r.VMID]
-	if ok && at.Sub(cached.read) <= g.spec.Timing.Reread && cached.cfg.Lock == r.Lock && (!r.Template || sameTags(cached.cfg.Tags, r.Tags)) {
+	if ok && at.Sub(cached.read) <= fresh && cached.cfg.Lock == r.Lock && (!r.Template || sameTags(cached.cfg.Tags, r.Tags)) {
 		return cached.cfg, cached.read, nil
 	}
 	read = time.Now()
@@ -197,10 +201,17 @@ func (g *gatherer) config(ctx context.Context, r proxmox.Resource, at time.Time)
 	if err != nil {
 		return proxmox.VMConfig{}, time.Time{}, err
 	}
-	if cfg.Lock == "" {
-		g.configs[r.VMID] = cachedConfig{cfg: cfg, read: read}
-	}
+	g.configs[r.VMID] = cachedConfig{cfg: cfg, read: read}
 	return cfg, read, nil
+}
+
+// rereadMaking is how old the config of a VM may get that is being made or destroyed.
+const rereadMaking = 10 * time.Second
+
+// inTheMaking reports whether a VM with that lock changes its config though its lock stays: a clone gets its description
+// before it is unlocked (qemu-server: API2/Qemu.pm, clone_vm).
+func inTheMaking(lock string) bool {
+	return lock == "clone" || lock == "create" || lock == "destroyed"
 }
 
 // template finds the template of that name on our node, the newest (highest VMID) where there are several.
