@@ -1,7 +1,7 @@
 # Mayfly's tasks. `make help` lists them. Each target installs what it needs itself (scripts/need.sh); only make and Go
 # must be there.
 .DEFAULT_GOAL := help
-.PHONY: build demo test e2e crash soak lint fuzz clean help
+.PHONY: build demo test bench-boot e2e crash soak lint fuzz clean help
 
 # Tools at exact versions; a new version is a change like any other.
 GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
@@ -16,6 +16,7 @@ FUZZTIME ?= 10s
 TEST_TIMEOUT ?= 6m
 E2E_TIMEOUT  ?= 30m
 CRASH_TIMEOUT ?= 20m
+BENCH_TIMEOUT ?= 3h
 
 # Git is asked for the version above; Go's own stamping fails in checkouts that another user owns.
 export GOFLAGS := -buildvcs=false $(filter-out -buildvcs=%,$(GOFLAGS))
@@ -44,6 +45,11 @@ soak: ## 10,000 jobs through one process: goroutines, open files and memory of t
 	@scripts/need.sh go certs
 	go test -tags soak -count=1 -timeout $(E2E_TIMEOUT) -v ./test/soak/...
 
+bench-boot: ## how long guests take from power-on to ready, with each boot trick and without; writes docs/performance.md
+	@scripts/need.sh go certs
+	@sh test/guest/packages.sh
+	go test -tags bench -count=1 -timeout $(BENCH_TIMEOUT) -v ./test/boot/...
+
 lint: ## formatting, vet, golangci-lint, shellcheck, go.mod
 	@scripts/need.sh go certs git shellcheck
 	@scripts/lint.sh $(GOFUMPT) $(GOLANGCI_LINT)
@@ -56,5 +62,5 @@ clean: ## remove what build made
 	rm -rf bin dist
 
 help: ## this list
-	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/\1\t\2/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do \
-		printf '  make %-7s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do \
+		printf '  make %-10s %s\n' "$$name" "$$text"; done

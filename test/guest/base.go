@@ -48,7 +48,11 @@ func baseArguments(more []string) []string {
 // base gives Debian as a tar: the slow part (half a minute and 150 MB of downloads), the same for every recipe that
 // asks for the same packages. It is kept as long as it is used; `rm` it for newer packages.
 func (b *builder) base(ctx context.Context, more ...string) (string, error) {
-	args := baseArguments(more)
+	return b.baseOf(ctx, strings.Join(more, " "), baseArguments(more))
+}
+
+// baseOf is base for other arguments of mmdebstrap.
+func (b *builder) baseOf(ctx context.Context, what string, args []string) (string, error) {
 	mirror := os.Getenv(mirrorVariable)
 	sum := sha256.Sum256([]byte(suite + "\x00" + mirror + "\x00" + strings.Join(args, "\x00")))
 	path := filepath.Join(b.cache, "base-"+hex.EncodeToString(sum[:])[:16]+".tar")
@@ -56,7 +60,7 @@ func (b *builder) base(ctx context.Context, more ...string) (string, error) {
 	if os.Chtimes(path, now, now) == nil {
 		return path, nil
 	}
-	fmt.Fprintf(os.Stderr, "guest: fetching Debian %s %s\n", suite, strings.Join(more, " "))
+	fmt.Fprintf(os.Stderr, "guest: fetching Debian %s %s\n", suite, what)
 	tmp := filepath.Join(b.work, "base.tar")
 	args = append(args, suite, tmp)
 	if mirror != "" {

@@ -30,13 +30,15 @@ const keep = 72 * time.Hour
 
 // builder knows what goes into the images.
 type builder struct {
-	cache    string // images and Debian's base
-	work     string // temporary, in the cache so that a rename moves from it
-	runOnce  []byte // run-once.sh
-	hook     []byte // job-started.sh
-	listener []byte // bin/Runner.Listener, static
-	version  string // what it says it is
-	inputs   string // hash of all that goes in
+	cache   string // images and Debian's base
+	work    string // temporary, in the cache so that a rename moves from it
+	runOnce []byte // run-once.sh
+	hook    []byte // job-started.sh
+	// bootScript is provision.d/60-boot.sh, and only a part of the guests that it is measured in.
+	bootScript []byte
+	listener   []byte // bin/Runner.Listener, static
+	version    string // what it says it is
+	inputs     string // hash of all that goes in
 }
 
 // newBuilder reads and builds the inputs.
@@ -58,6 +60,9 @@ func newBuilder(ctx context.Context) (*builder, error) {
 	}
 	if b.hook, err = os.ReadFile(filepath.Join(root, "runners", "common", "job-started.sh")); err != nil {
 		return nil, fmt.Errorf("read job-started.sh: %w", err)
+	}
+	if b.bootScript, err = os.ReadFile(filepath.Join(root, "runners", "common", "provision.d", "60-boot.sh")); err != nil {
+		return nil, fmt.Errorf("read 60-boot.sh: %w", err)
 	}
 	if b.work, err = os.MkdirTemp(b.cache, ".work-"); err != nil {
 		return nil, fmt.Errorf("make work folder: %w", err)
@@ -129,25 +134,20 @@ func (b *builder) hashInputs() (string, error) {
 // wins, the other takes its.
 func (b *builder) image(ctx context.Context, name string) (string, error) {
 	dir := filepath.Join(b.cache, name+"-"+b.inputs)
+	if isBoot(name) {
+		sum := sha256.Sum256(b.bootScript)
+		dir += "-" + hex.EncodeToString(sum[:4])
+	}
 	if _, err := qemu.LoadImage(dir); err != nil {
 		began := time.Now()
 		tmp := filepath.Join(b.work, name)
 		if err := os.Mkdir(tmp, 0o755); err != nil {
 			return "", fmt.Errorf("make folder: %w", err)
 		}
-		var packages []string
-		if name == "cloudinit" {
-			packages = cloudInitPackages
-		}
-		base, err := b.base(ctx, packages...)
-		if err != nil {
-			return "", err
-		}
-		switch name {
-		case "tiny":
-			err = b.tiny(ctx, base, tmp)
-		default:
-			err = b.systemd(ctx, name, base, tmp)
+		if isBoot(name) {
+			err = b.boot(ctx, name, tmp)
+		} else {
+			err = b.guest(ctx, name, tmp)
 		}
 		if err != nil {
 			return "", err
@@ -166,6 +166,22 @@ func (b *builder) image(ctx context.Context, name string) (string, error) {
 	}
 	b.prune(name)
 	return dir, b.point(name, dir)
+}
+
+// guest builds one of the guests that jobs run in.
+func (b *builder) guest(ctx context.Context, name, dir string) error {
+	var packages []string
+	if name == "cloudinit" {
+		packages = cloudInitPackages
+	}
+	base, err := b.base(ctx, packages...)
+	if err != nil {
+		return err
+	}
+	if name == "tiny" {
+		return b.tiny(ctx, base, dir)
+	}
+	return b.systemd(ctx, name, base, dir)
 }
 
 // point makes <cache>/<name> a link to the image, for qemu.FindImage.

@@ -7,6 +7,8 @@
 // "cloudinit" the same with Debian's cloud-init, which costs an emulated processor half a minute more. All hold run-once.sh
 // and, in the place of GitHub's runner, the stand-in sim/listener.
 //
+// Names that start with "boot-" are the guests that test/boot compares, and built only when they are asked for.
+//
 // Images are kept outside the checkout, in ${XDG_CACHE_HOME:-~/.cache}/mayfly/guest/<name>-<hash>, where the hash is of
 // everything that goes in: this program, run-once.sh, the listener. The invariant: a folder of that name is whole; it
 // was written under another name and renamed. It needs root (or sudo that asks for nothing) for the files' owners.

@@ -32,7 +32,7 @@ func run(ctx context.Context, names []string) error {
 		names = all
 	}
 	for _, name := range names {
-		if !slices.Contains(all, name) {
+		if !slices.Contains(all, name) && !isBoot(name) {
 			return fmt.Errorf("no guest %q: there are %q", name, all)
 		}
 	}

@@ -59,6 +59,9 @@ func acceleration(accel string, tbMiB int) []string {
 // network is a user network that reaches one service: each connection to it starts busybox's nc, which takes it to our
 // forward. (QEMU's other form of guestfwd, to a socket, carries one connection in the machine's whole life.)
 func (m *machine) network() string {
+	if m.e.opts.Netdev != "" {
+		return m.e.opts.Netdev
+	}
 	netdev := "user,id=net0,restrict=on"
 	if m.forward != nil {
 		host, port, _ := net.SplitHostPort(m.forward.addr())

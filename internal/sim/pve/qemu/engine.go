@@ -37,6 +37,9 @@ type Options struct {
 	Image Image
 	// GitHub is the host:port behind GuestGitHubURL; "" leaves guests without any network service.
 	GitHub string
+	// Netdev is the machines' network as QEMU's -netdev says it, with the id net0, in the place of the one that reaches
+	// GitHub and nothing else; "" for that.
+	Netdev string
 	// Accel is KVM or TCG; "" tries KVM with a bounded boot of the image's kernel (8 s where it hangs).
 	Accel string
 	// Dir is the folder to make the engine's folder in; "" is the system's for temporary files. Sockets are in it, so
