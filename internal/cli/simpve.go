@@ -23,6 +23,7 @@ type simPVE struct {
 	snippetsDir string
 	cloudInit   bool
 	agentOff    bool
+	uploads     bool
 }
 
 func newSimPVECommand(a *app) *cobra.Command {
@@ -43,6 +44,7 @@ VMs of others that look like Mayfly's lie among VMIDs 200 to 299, inside the res
 		Example: `  mayfly sim pve --listen 127.0.0.1:8006
   mayfly sim pve --nodes pve1,pve2 --timing demo
   mayfly sim pve --cloud-init-drive --snippets-dir /tmp/snippets   # for handoff: snippet and snippets_dir: /tmp/snippets
+  mayfly sim pve --uploads   # for handoff: iso
   mayfly sim pve --qemu=tiny --guest-github 127.0.0.1:3000   # with: mayfly sim gh --listen 127.0.0.1:3000 --runner-url ` + qemu.GuestGitHubURL,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -62,6 +64,7 @@ VMs of others that look like Mayfly's lie among VMIDs 200 to 299, inside the res
 	flags.StringVar(&f.guestGitHub, "guest-github", "", "with --qemu: `HOST:PORT` of the GitHub that guests reach at "+qemu.GuestGitHubURL)
 	flags.StringVar(&f.snippetsDir, "snippets-dir", "", "the `DIR` behind local:snippets/, for snippets_dir (handoff: snippet)")
 	flags.BoolVar(&f.cloudInit, "cloud-init-drive", false, "give templates a cloud-init drive, as handoff: snippet needs")
+	flags.BoolVar(&f.uploads, "uploads", false, "let the token upload ISO images to the storage local and delete them, for handoff: iso")
 	flags.BoolVar(&f.agentOff, "template-agent-off", false, "leave the guest agent's option out of templates, for handoff: auto")
 	return cmd
 }
@@ -96,7 +99,7 @@ func (a *app) simPVE(ctx context.Context, f simPVE) error {
 	}
 	o := pve.Options{
 		Seed: f.seed, Node: f.node, Nodes: f.nodes, TemplateName: f.template, Engine: guests, Logger: a.logger,
-		SnippetsDir: f.snippetsDir, CloudInitDrive: f.cloudInit, TemplateAgentOff: f.agentOff,
+		SnippetsDir: f.snippetsDir, CloudInitDrive: f.cloudInit, TemplateAgentOff: f.agentOff, MayUpload: f.uploads,
 	}
 	if f.timing == timingDemo {
 		o.Timing = pve.DemoTiming()

@@ -43,6 +43,8 @@ type Options struct {
 	CloudInitDrive bool
 	// TemplateAgentOff leaves the guest agent's option out of the templates.
 	TemplateAgentOff bool
+	// MayUpload lets the fleet's token upload to the storage local, and delete what is there: the iso hand-off needs it.
+	MayUpload bool
 	// Tokens are API tokens beside the fleet's and the administrator's.
 	Tokens []Token
 	// Roles are roles that Tokens may have.

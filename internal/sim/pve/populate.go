@@ -16,6 +16,7 @@ func fleetRoles() map[string][]string {
 			"Pool.Audit", "VM.GuestAgent.Audit", "VM.GuestAgent.Unrestricted",
 		},
 		"CIRunnerDS":   {"Datastore.AllocateSpace", "Datastore.Audit"},
+		"CIRunnerISO":  {"Datastore.Allocate", "Datastore.AllocateTemplate", "Datastore.Audit"},
 		"CIRunnerNode": {"Sys.Audit"},
 		// Those that image builds need, as docs/image-build.md names them.
 		"MayflyImage": {
@@ -73,6 +74,9 @@ func (s *Server) populate() {
 	c.grant("/pool/"+poolRunners, fleetToken, "CIRunnerVM")
 	c.grant("/pool/"+poolTemplates, fleetToken, "PVETemplateUser")
 	c.grant("/storage/"+storageDisks, fleetToken, "CIRunnerDS")
+	if s.opts.MayUpload {
+		c.grant("/storage/"+storageFiles, fleetToken, "CIRunnerISO")
+	}
 	c.grant("/sdn/zones/localnetwork/"+bridge, fleetToken, "PVESDNUser")
 	c.grant("/nodes", fleetToken, "CIRunnerNode")
 	for _, r := range s.opts.Roles {
