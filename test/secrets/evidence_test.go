@@ -117,8 +117,25 @@ func (e *evidence) requests(s *standIns) {
 		e.add(placePaths, "GitHub", r.Method+" "+r.Path)
 	}
 	for _, x := range s.toPVE.exchanges() {
-		e.add(placeAsked, x.method+" "+x.uri, asked(x.body))
+		body := asked(x.body)
+		if head, _, uploaded := upload(x); uploaded {
+			body = head
+		}
+		e.add(placeAsked, x.method+" "+x.uri, body)
 	}
+}
+
+// upload splits an upload's body into what is said of the file and the file: an image is where an identity belongs.
+func upload(x exchange) (head, image string, ok bool) {
+	if !strings.HasSuffix(x.uri, "/upload") {
+		return "", "", false
+	}
+	at := strings.Index(x.body, `name="filename"`)
+	if at < 0 {
+		return x.body, "", true
+	}
+	end := at + strings.Index(x.body[at:], "\r\n\r\n")
+	return x.body[:end], x.body[end:], true
 }
 
 // stdin is what a guest's program gets on its standard input: where an identity belongs.

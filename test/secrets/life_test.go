@@ -33,7 +33,8 @@ type life struct {
 	stop     chan struct{}
 }
 
-func newLife(t *testing.T, seed int, format string, snippets bool) *life {
+// newLife is one of a hand-off: "" is the agent's.
+func newLife(t *testing.T, seed int, format, handoff string) *life {
 	t.Helper()
 	l := &life{dir: t.TempDir(), format: format, stop: make(chan struct{})}
 	var flags []string
@@ -42,9 +43,12 @@ func newLife(t *testing.T, seed int, format string, snippets bool) *life {
 			t.Fatal(err)
 		}
 	}
-	if snippets {
+	switch handoff {
+	case "snippet":
 		l.snippets = filepath.Join(l.dir, "snippets")
 		flags = []string{"--cloud-init-drive", "--snippets-dir", l.snippets}
+	case "iso":
+		flags = []string{"--cloud-init-drive", "--uploads"}
 	}
 	l.standIns = newStandIns(t, seed, flags...)
 	return l
@@ -192,6 +196,9 @@ func (l *life) mustBeFound(identities [][]needle) {
 		auth = append(auth, text{"Authorization", x.uri, x.auth})
 		if strings.HasSuffix(x.uri, "/agent/exec") {
 			taken = append(taken, text{stdin, x.uri, given(x.body)})
+		}
+		if _, image, uploaded := upload(x); uploaded {
+			taken = append(taken, text{"uploaded image", x.uri, image})
 		}
 	}
 	for _, secret := range []string{"Proxmox token secret", "GitHub token"} {

@@ -97,7 +97,7 @@ func TestAPanicShowsNoSecret(t *testing.T) {
 // while an identity is on its way.
 func TestAStackDumpInTheMiddleOfADeliveryShowsNoSecret(t *testing.T) {
 	t.Parallel()
-	l := newLife(t, 111, "text", false)
+	l := newLife(t, 111, "text", "")
 	l.fault(l.pve.URL, map[string]any{"fault": "hold_after"}, map[string]any{"method": http.MethodPost, "path": "/nodes/*/qemu/*/agent/exec", "nth": 2})
 	l.queue(1)
 	l.begin(true, append(l.settings(l.secrets()...), "GOTRACEBACK=system"))

@@ -75,7 +75,7 @@ func plants(t *testing.T) []plant {
 
 func TestASecretThatIsPlantedAnywhereIsFoundInEveryForm(t *testing.T) {
 	t.Parallel()
-	l := newLife(t, 112, "text", false)
+	l := newLife(t, 112, "text", "")
 	l.planted = true
 	all := plants(t)
 	var needles []needle

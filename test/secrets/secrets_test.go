@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -23,26 +24,27 @@ func TestAFleetsLifeLeaksNothing(t *testing.T) {
 		format  string
 		files   bool // the secrets are in files; else in the environment
 		trouble func(*life)
-		spoiled int // replies that trouble puts others in the place of
-		// userData makes the user-data template of the snippet hand-off out of the shipped one; nil is the agent hand-off.
+		spoiled int    // replies that trouble puts others in the place of
+		handoff string // "" is the agent's
+		// userData makes the user-data template of the other hand-offs out of the shipped one.
 		userData func(string) string
 	}{
-		{"replies get lost, secrets in the environment", "text", false, (*life).lost, 0, nil},
-		{"Proxmox and guests repeat what they are sent, secrets in files", "json", true, (*life).proxmoxRepeats, 3, nil},
-		{"GitHub repeats what it is sent, secrets in files", "text", true, (*life).githubRepeats, 2, nil},
-		{"identities in user-data, a reply breaks off in one", "json", true, (*life).breaksOff, 1, func(shipped string) string { return shipped }},
-		{"registration tokens in user-data", "text", false, (*life).mintLost, 0, func(shipped string) string {
-			return strings.Replace(shipped, `"${jit_config}"`, `""`, 1)
-		}},
+		{"replies get lost, secrets in the environment", "text", false, (*life).lost, 0, "", nil},
+		{"Proxmox and guests repeat what they are sent, secrets in files", "json", true, (*life).proxmoxRepeats, 3, "", nil},
+		{"GitHub repeats what it is sent, secrets in files", "text", true, (*life).githubRepeats, 2, "", nil},
+		{"identities in user-data, a reply breaks off in one", "json", true, (*life).breaksOff, 1, "snippet", asShipped},
+		{"registration tokens in user-data", "text", false, (*life).mintLost, 0, "snippet", withTokens},
+		{"identities in images, replies get lost", "text", true, (*life).imagesLost, 0, "iso", asShipped},
+		{"registration tokens in images, Proxmox repeats what it is sent", "json", false, (*life).imagesRepeated, 1, "iso", withTokens},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			l := newLife(t, 101+i, tc.format, tc.userData != nil)
+			l := newLife(t, 101+i, tc.format, tc.handoff)
 			tc.trouble(l)
 			l.queue(jobs)
 			var config []string
 			if tc.userData != nil {
-				config = []string{"--config", l.snippetConfig(t, tc.userData)}
+				config = []string{"--config", l.config(t, tc.handoff, tc.userData)}
 			}
 			if tc.files {
 				file, env := l.envFile(t)
@@ -57,15 +59,24 @@ func TestAFleetsLifeLeaksNothing(t *testing.T) {
 	}
 }
 
-// snippetConfig is a configuration of the snippet hand-off.
-func (l *life) snippetConfig(t *testing.T, userData func(string) string) string {
+func asShipped(shipped string) string { return shipped }
+
+// withTokens leaves the template no place but for a registration token.
+func withTokens(shipped string) string { return strings.Replace(shipped, `"${jit_config}"`, `""`, 1) }
+
+// config is a configuration of a hand-off that fills in user-data.
+func (l *life) config(t *testing.T, handoff string, userData func(string) string) string {
 	t.Helper()
 	shipped, err := os.ReadFile("../../runners/ubuntu-2204/cloud-init/runner-user-data.pkrtpl")
 	if err != nil {
 		t.Fatal(err)
 	}
 	template := file(t, "user-data", userData(string(shipped)))
-	return file(t, "mayfly.yaml", fmt.Sprintf("handoff: snippet\nsnippets_dir: %q\nuser_data_template: %q\n", l.snippets, template))
+	text := fmt.Sprintf("handoff: %s\nuser_data_template: %q\n", handoff, template)
+	if l.snippets != "" {
+		text += fmt.Sprintf("snippets_dir: %q\n", l.snippets)
+	}
+	return file(t, "mayfly.yaml", text)
 }
 
 // envFile puts the secrets into files, outside of what is searched: there they belong.
@@ -110,6 +121,32 @@ func (l *life) proxmoxRepeats() {
 			if identity := printing.take(machine(x.uri)); identity != "" {
 				x.replyWith(resp, "200 OK", `{"data":{"exited":1,"exitcode":4,"err-data":"no listener for `+identity+`\n","out-data":"`+identity+`"}}`)
 			}
+		}
+	}
+}
+
+// imagesLost makes replies about images get lost, before and after what was asked for was done.
+func (l *life) imagesLost() {
+	for path, faults := range map[string][]map[string]any{
+		"POST /nodes/*/storage/*/upload":       {{"fault": "reset_after"}, {"fault": "answer", "status": 596}},
+		"PUT /nodes/*/qemu/*/config":           {{"fault": "reset_after"}},
+		"DELETE /nodes/*/storage/*/content/**": {{"fault": "answer_after", "status": 596}},
+	} {
+		method, path, _ := strings.Cut(path, " ")
+		for i, f := range faults {
+			l.fault(l.pve.URL, f, map[string]any{"method": method, "path": path, "nth": i + 2})
+		}
+	}
+}
+
+// imagesRepeated makes Proxmox refuse an upload with the user-data in it.
+func (l *life) imagesRepeated() {
+	var uploads counter
+	l.toPVE.spoil = func(x *exchange, resp *http.Response) {
+		if _, image, ok := upload(*x); ok && uploads.next() == 2 {
+			at := strings.Index(image, "#cloud-config")
+			userData := strings.Join(strings.Fields(image[at:strings.IndexByte(image[at:], 0)+at]), " ")
+			x.replyWith(resp, "500 can't store "+userData, `{"data":null,"message":`+strconv.Quote(userData)+`}`)
 		}
 	}
 }
