@@ -25,7 +25,8 @@ type standIns struct {
 	web *http.Client
 }
 
-func newStandIns(t *testing.T, seed uint64) *standIns {
+// newStandIns starts both; proxmox are more flags of the stand-in of Proxmox.
+func newStandIns(t *testing.T, seed uint64, proxmox ...string) *standIns {
 	t.Helper()
 	s := &standIns{t: t, log: &process.Journal{}, web: &http.Client{
 		Timeout: time.Minute,
@@ -34,7 +35,7 @@ func newStandIns(t *testing.T, seed uint64) *standIns {
 	}}
 	t.Cleanup(s.web.CloseIdleConnections)
 	more := []string{"--listen", "127.0.0.1:0", "--seed", strconv.FormatUint(seed, 10)}
-	process.StandIn(t, s.log, &s.pve, append([]string{"pve"}, more...)...)
+	process.StandIn(t, s.log, &s.pve, append(append([]string{"pve"}, more...), proxmox...)...)
 	process.StandIn(t, s.log, &s.gh, append([]string{"gh"}, more...)...)
 	return s
 }
@@ -52,6 +53,23 @@ func (s *standIns) now() moment {
 	s.call(http.MethodGet, s.gh.APIURL+"/_sim/state", nil, &m.gh)
 	s.call(http.MethodGet, s.pve.URL+"/_sim/state", nil, &m.pve)
 	return m
+}
+
+// images are the ISO images of the dispatcher's that are on the storage.
+func (s *standIns) images() []string {
+	s.t.Helper()
+	var reply struct {
+		Data []struct{ Volid string }
+	}
+	process.Call(s.t, s.web, http.MethodGet, s.pve.URL+"/api2/json/nodes/"+s.pve.Node+"/storage/local/content?content=iso",
+		"PVEAPIToken="+s.pve.AdminTokenID+"="+s.pve.AdminTokenSecret, nil, &reply)
+	var names []string
+	for _, v := range reply.Data {
+		if strings.HasPrefix(v.Volid, "local:iso/mayfly-") {
+			names = append(names, v.Volid)
+		}
+	}
+	return names
 }
 
 // queue queues jobs of the labels that the default pool has, each of one step and some time.

@@ -24,6 +24,7 @@ type change struct {
 	// idle is the story of a runner whose job is cancelled when it has its identity: it waits for another job, and is
 	// taken down when its time is over. Without it two jobs are served one after the other.
 	idle bool
+	iso  bool // by the iso hand-off; else the agent's
 	// effect reports whether it took effect, ready what has to be so before the call is made at all.
 	effect, ready func(moment) bool
 }
@@ -55,6 +56,12 @@ func changes() []change {
 		},
 		{name: "stop", method: http.MethodPost, path: vm + "/status/stop", idle: true, ready: minted, effect: task("qmstop")},
 		{name: "delete", method: http.MethodDelete, path: vm, ready: minted, effect: task("qmdestroy")},
+		{name: "upload", iso: true, method: http.MethodPost, path: "/nodes/*/storage/*/upload", ready: minted, effect: task("imgcopy")},
+		// Of the changes of a config the first is the runner's shape, the second puts the image into its drive.
+		{name: "eject", iso: true, method: http.MethodPut, path: vm + "/config", nth: 3, ready: minted, effect: func(m moment) bool {
+			return m.ours()[0].Config["ide2"] == "none,media=cdrom"
+		}},
+		{name: "delete image", iso: true, method: http.MethodDelete, path: "/nodes/*/storage/*/content/**", ready: minted, effect: task("imgdel")},
 	}
 }
 
@@ -92,7 +99,7 @@ func TestKilledInEveryWindow(t *testing.T) {
 	t.Run("windows", func(t *testing.T) {
 		for i, c := range changes() {
 			for j, when := range []string{"before", "after"} {
-				t.Run(c.name+"-"+when, func(t *testing.T) {
+				t.Run(strings.ReplaceAll(c.name, " ", "_")+"-"+when, func(t *testing.T) {
 					t.Parallel()
 					table.add(2*i+j, c.killed(t, when == "after"))
 				})
@@ -104,12 +111,16 @@ func TestKilledInEveryWindow(t *testing.T) {
 
 // killed is one window: the story up to the call, the kill, the restart, and all that must be so afterwards.
 func (c change) killed(t *testing.T, after bool) recovery {
-	s := newStandIns(t, uint64(time.Now().UnixNano()))
+	var flags, set []string
+	if c.iso {
+		flags, set = []string{"--uploads", "--cloud-init-drive", "--template-agent-off"}, []string{"RUNNER_HANDOFF=iso"}
+	}
+	s := newStandIns(t, uint64(time.Now().UnixNano()), flags...)
 	config := ""
 	if c.idle {
 		config = idleConfig(t, s.gh.Repository)
 	}
-	d := newDispatcher(t, s, config)
+	d := newDispatcher(t, s, config, set...)
 	at := s.pveDoor()
 	if c.github {
 		at = s.ghDoor()
@@ -138,6 +149,9 @@ func (c change) killed(t *testing.T, after bool) recovery {
 		at.remove(held)
 	}
 	rec := d.recover(killed, cancelled, one, func() {})
+	if left := s.images(); len(left) > 0 {
+		t.Errorf("images are left: %q", left)
+	}
 	rec.call = c.method + " " + c.path
 	return rec
 }
