@@ -29,6 +29,8 @@ type Options struct {
 	// refusal after that, 403 (the default) or 429: GitHub uses both.
 	RateLimit       int
 	RateLimitStatus int
+	// RegistrationLimit is how many runners a repository or organization may register in 5 minutes; 0 is GitHub's 1500.
+	RegistrationLimit int
 	// AssignDelay is the time from "queued" and "runner idle" to the assignment.
 	AssignDelay time.Duration
 	// PickUp is how long a runner may take to start an assigned job before it is queued again; 0 is GitHub's 60 s.
@@ -98,6 +100,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.PickUp == 0 {
 		o.PickUp = defaultPickUp
+	}
+	if o.RegistrationLimit == 0 {
+		o.RegistrationLimit = defaultRegistrationLimit
 	}
 	if o.Lease == 0 {
 		o.Lease = defaultLease

@@ -61,6 +61,9 @@ func (s *Server) register(c *call) reply {
 		}
 		s.world.remove(old, "replaced", c.now)
 	}
+	if wait := s.world.pace.wait(n.owner, n.repo, s.opts.RegistrationLimit, c.now); wait > 0 {
+		return refuse(http.StatusTooManyRequests, typeInvalid, "Too many runners were registered in 5 minutes.")
+	}
 	_, encoded := s.enrol(c, n)
 	return answer(http.StatusOK, runnerproto.Registered{JIT: encoded})
 }

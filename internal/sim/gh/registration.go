@@ -116,6 +116,7 @@ func (s *Server) enrol(c *call, n newRunner) (*registration, string) {
 	}
 	w.registrations[id], w.bySecret[r.secret] = r, r
 	w.live = append(w.live, r)
+	w.pace.count(n.owner, n.repo, c.now)
 	w.opts.Logger.Info("runner registered", "runner", r.name)
 	return r, s.configuration(c, r)
 }

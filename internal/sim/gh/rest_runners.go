@@ -128,6 +128,9 @@ func (s *Server) generateJIT(c *call) reply {
 	case s.world.full(n): // the words of ggml-org/llama.cpp#7893
 		return problem(http.StatusUnprocessableEntity, fmt.Sprintf("Runner group %d has reached max limit of %d runners", n.groupID, maxRunners), runnerDocs)
 	}
+	if refusal, hasty := s.hasty(owner, repo, c.now); hasty {
+		return refusal
+	}
 	r, encoded := s.enrol(c, n)
 	return answer(http.StatusCreated, struct {
 		Runner  runnerJSON `json:"runner"`

@@ -23,6 +23,7 @@ type world struct {
 	// open and live are what isn't over yet, in order of creation: jobs not completed, registrations not removed.
 	open []*job
 	live []*registration
+	pace pace
 	// groups of organizations, by owner.
 	groups map[string][]*group
 	labels map[string]int64
@@ -152,7 +153,7 @@ type ticket struct {
 func newWorld(o Options, now time.Time) world {
 	w := world{
 		opts: o, born: now, nextID: map[string]int64{}, tokens: map[string]*token{}, tickets: map[string]ticket{},
-		runs: map[int64]*run{}, jobs: map[int64]*job{}, registrations: map[int64]*registration{},
+		runs: map[int64]*run{}, jobs: map[int64]*job{}, registrations: map[int64]*registration{}, pace: pace{},
 		bySecret: map[string]*registration{}, groups: map[string][]*group{}, labels: map[string]int64{},
 		cache: map[string]json.RawMessage{},
 	}
