@@ -71,7 +71,7 @@ func (s *Server) checkClone(c *cloning, snapname string) (*clonePlan, *apiError)
 		return nil, failf("no such cluster node '%s'", c.target)
 	}
 	if c.storage != "" {
-		st := storageByID(c.storage)
+		st := s.storageByID(c.storage)
 		if st == nil {
 			return nil, failf("storage '%s' does not exist", c.storage)
 		}
@@ -133,7 +133,7 @@ func (s *Server) mayCopyDisks(c *cloning, v *vm) *apiError {
 		if store == "" {
 			continue
 		}
-		st := storageByID(store)
+		st := s.storageByID(store)
 		shared = shared && st != nil && st.shared
 		if d.cdrom() && !d.cloudinit() {
 			continue // whoever may clone may take the disc along

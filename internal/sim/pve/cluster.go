@@ -28,7 +28,8 @@ type cluster struct {
 	tasks     []*task     // by start
 	requests  []RequestState
 	faults    faultBook
-	volumes   map[string]*volume // by "node/volid"
+	storages  []*storage         // nothing changes them after New
+	volumes   map[string]*volume // by key
 	told      map[int]broadcast  // what pvestatd last said of a VMID, also of one that is gone
 	toldAt    time.Time
 	randomSeq uint64

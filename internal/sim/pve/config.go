@@ -346,7 +346,7 @@ func (s *Server) mayReplace(v *vm, ch *change, opt string) (string, *apiError) {
 func (s *Server) setOption(v *vm, opt, value string) {
 	if isDrive(opt) && isCloudinit(v.conf[opt]) {
 		if old := parseDrive(opt, v.conf[opt]); old.file != parseDrive(opt, value).file {
-			delete(s.volumes, v.node+"/"+old.file)
+			delete(s.volumes, s.key(v.node, old.file))
 		}
 	}
 	if value == "" && (opt == "description" || opt == "tags") {
@@ -361,7 +361,7 @@ func (s *Server) unset(v *vm, opt string) {
 	old := v.conf[opt]
 	delete(v.conf, opt)
 	if isNumbered(opt, "unused") {
-		delete(s.volumes, v.node+"/"+old)
+		delete(s.volumes, s.key(v.node, old))
 		return
 	}
 	d := parseDrive(opt, old)
@@ -369,7 +369,7 @@ func (s *Server) unset(v *vm, opt string) {
 		return
 	}
 	if d.cloudinit() {
-		delete(s.volumes, v.node+"/"+d.file)
+		delete(s.volumes, s.key(v.node, d.file))
 		return
 	}
 	if !d.cdrom() {

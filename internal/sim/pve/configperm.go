@@ -159,7 +159,7 @@ func (s *Server) mayUseStorage(t *token, conf map[string]string, vmid int) *apiE
 		case strings.HasPrefix(d.file, "/"):
 			return failf("Only root can pass arbitrary filesystem paths. at /usr/share/perl5/PVE/Storage.pm line 651.")
 		}
-		if storageByID(store) == nil {
+		if s.storageByID(store) == nil {
 			return failf("storage '%s' does not exist", store)
 		}
 		switch {
@@ -169,7 +169,7 @@ func (s *Server) mayUseStorage(t *token, conf map[string]string, vmid int) *apiE
 			if err := s.require(t, "/storage/"+store, "Datastore.AllocateSpace"); err != nil {
 				return err
 			}
-			if !storageByID(store).holds("images") {
+			if !s.storageByID(store).holds("images") {
 				return badParam("storage", "storage '%s' does not support vm images", store)
 			}
 			if d.fields["import-from"] != "" {
@@ -178,7 +178,7 @@ func (s *Server) mayUseStorage(t *token, conf map[string]string, vmid int) *apiE
 				}
 			}
 		default:
-			if own := s.volumes[s.opts.Node+"/"+d.file]; own != nil && own.vmid == vmid && vmid != 0 {
+			if own := s.volumes[s.key(s.opts.Node, d.file)]; own != nil && own.vmid == vmid && vmid != 0 {
 				continue // a VM's own disk
 			}
 			if err := s.requireAny(t, "/storage/"+store, "Datastore.Audit", "Datastore.AllocateSpace"); err != nil {

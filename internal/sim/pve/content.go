@@ -11,7 +11,7 @@ import (
 // others see files and the disks of VMs that they may audit, and no snippets (pve-storage Storage.pm,
 // check_volume_access).
 func (s *Server) listContent(q *call) (any, error) {
-	st := storageByID(q.params.str("storage"))
+	st := s.storageByID(q.params.str("storage"))
 	if st == nil {
 		return nil, failf("storage '%s' does not exist", q.params.str("storage"))
 	}
@@ -65,7 +65,7 @@ func (q *call) volume() string {
 func (s *Server) getVolume(q *call) (any, error) {
 	volid := q.volume()
 	store, name, _ := strings.Cut(volid, ":")
-	st := storageByID(store)
+	st := s.storageByID(store)
 	if st == nil {
 		return nil, failf("storage '%s' does not exist", store)
 	}
@@ -90,16 +90,20 @@ func (st *storage) path(name string) string {
 	if !st.files() {
 		return "/dev/pve/" + name
 	}
+	root := "/mnt/pve/" + st.id
+	if st.id == storageFiles {
+		root = "/var/lib/vz" // always, whatever storage.cfg says (recorded)
+	}
 	kind, rest, _ := strings.Cut(name, "/")
 	switch kind {
 	case "iso":
-		return "/var/lib/vz/template/iso/" + rest
+		return root + "/template/iso/" + rest
 	case "vztmpl":
-		return "/var/lib/vz/template/cache/" + rest
+		return root + "/template/cache/" + rest
 	case "import", "snippets":
-		return "/var/lib/vz/" + name
+		return root + "/" + name
 	}
-	return "/var/lib/vz/images/" + name
+	return root + "/images/" + name
 }
 
 // deleteVolume is DELETE content/{volume}. It takes Datastore.Allocate, whoever uploaded the file; one that isn't there
@@ -107,13 +111,13 @@ func (st *storage) path(name string) string {
 func (s *Server) deleteVolume(q *call) (any, error) {
 	volid := q.volume()
 	store, name, _ := strings.Cut(volid, ":")
-	st := storageByID(store)
+	st := s.storageByID(store)
 	if st == nil {
 		return nil, failf("storage '%s' does not exist", store)
 	}
 	s.lock()
 	err := s.require(q.token, "/storage/"+store, "Datastore.Allocate")
-	vol := s.volumes[q.node.name+"/"+volid]
+	vol := s.volumes[s.key(q.node.name, volid)]
 	id := store
 	if vol != nil && vol.vmid != 0 {
 		id = fmt.Sprintf("%d@%s", vol.vmid, store)
@@ -129,12 +133,12 @@ func (s *Server) deleteVolume(q *call) (any, error) {
 		}
 		s.lock()
 		defer s.mu.Unlock()
-		key := node + "/" + volid
+		key := s.key(node, volid)
 		if s.volume(node, volid) == nil {
 			s.logLocked(w, fmt.Sprintf("disk image '%s' does not exist", st.path(name)))
 		}
 		for other, vol := range s.volumes {
-			if vol.parent == volid && strings.HasPrefix(other, node+"/") {
+			if vol.parent == volid && s.reaches(node, other) {
 				return failf("base volume '%s' is still in use by linked clones", name)
 			}
 		}

@@ -48,7 +48,7 @@ func checkContent(f *file, content, name, tmp string) error {
 func (s *Server) placeFile(node string, st *storage, content, name string, f *file) {
 	s.lock()
 	defer s.mu.Unlock()
-	key := node + "/" + st.id + ":" + content + "/" + name
+	key := s.key(node, st.id+":"+content+"/"+name)
 	if old := s.volumes[key]; old != nil {
 		s.dropFile(old)
 	}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"strconv"
-	"strings"
 )
 
 // destroyVM is DELETE /nodes/{node}/qemu/{vmid} (API2/Qemu.pm, destroy_vm).
@@ -75,7 +74,7 @@ func (s *Server) runDestroy(ctx context.Context, w *worker, vmid int, purge, swe
 	s.freeVolumes(v)
 	if sweep { // disks that a killed clone left under this id
 		maps.DeleteFunc(s.volumes, func(key string, vol *volume) bool {
-			return vol.vmid == vmid && strings.HasPrefix(key, v.node+"/")
+			return vol.vmid == vmid && s.reaches(v.node, key)
 		})
 	}
 	s.mu.Unlock()

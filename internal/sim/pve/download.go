@@ -12,7 +12,7 @@ import (
 // download_url).
 func (s *Server) downloadURL(q *call) (any, error) {
 	p := q.params
-	st := storageByID(p.str("storage"))
+	st := s.storageByID(p.str("storage"))
 	content := p.str("content")
 	switch {
 	case st == nil:
@@ -57,7 +57,7 @@ func (s *Server) runDownload(ctx context.Context, w *worker, d *download) error 
 	target := d.storage.path(d.content + "/" + d.name)
 	w.say(fmt.Sprintf("downloading %s to %s", d.url, target))
 	s.lock()
-	vol := s.volumes[d.node+"/"+d.storage.id+":"+d.content+"/"+d.name]
+	vol := s.volumes[s.key(d.node, d.storage.id+":"+d.content+"/"+d.name)]
 	s.mu.Unlock()
 	if vol != nil {
 		return d.existing(w, vol, target)

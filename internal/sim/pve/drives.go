@@ -49,9 +49,9 @@ func (s *Server) checkDrives(ch *change) *apiError {
 
 // newCloudInitDrive makes a VM's cloud-init drive and returns its volid.
 func (s *Server) newCloudInitDrive(node string, vmid int, storage string) string {
-	st := storageByID(storage)
+	st := s.storageByID(storage)
 	volid := s.diskName(node, st, vmid, "cloudinit")
-	s.volumes[node+"/"+volid] = &volume{
+	s.volumes[s.key(node, volid)] = &volume{
 		vmid: vmid, content: "images", format: st.format(), size: cloudinitSize, used: cloudinitSize, ctime: time.Now(),
 	}
 	return volid
@@ -64,7 +64,7 @@ func (s *Server) plugDrive(v *vm, opt, value string) (string, *apiError) {
 	if store == "" { // "none"
 		return value, nil
 	}
-	st := storageByID(store)
+	st := s.storageByID(store)
 	if st == nil {
 		return "", failf("storage '%s' does not exist", store)
 	}
@@ -76,7 +76,7 @@ func (s *Server) plugDrive(v *vm, opt, value string) (string, *apiError) {
 			return "", failf("storage '%s' does not support vm images", store)
 		}
 		volid := s.diskName(v.node, st, v.id, "cloudinit")
-		if s.volumes[v.node+"/"+volid] != nil {
+		if s.volumes[s.key(v.node, volid)] != nil {
 			return "", failf("disk image '%s' already exists", volid)
 		}
 		s.newCloudInitDrive(v.node, v.id, store)
@@ -104,7 +104,7 @@ func (s *Server) plugDrive(v *vm, opt, value string) (string, *apiError) {
 		fields["size"] = printSize(size)
 		return s.newDisk(v.node, v.id, store, size) + "," + printProps(fields), nil
 	}
-	vol := s.volumes[v.node+"/"+d.file]
+	vol := s.volumes[s.key(v.node, d.file)]
 	if vol == nil {
 		return "", failf("volume '%s' does not exist", d.file)
 	}

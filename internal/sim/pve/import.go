@@ -48,7 +48,7 @@ func (s *Server) mayImport(t *token, opt string, d drive) *apiError {
 	if !ok || store == "" {
 		return failf("Only root can pass arbitrary filesystem paths. at /usr/share/perl5/PVE/Storage.pm line 651.")
 	}
-	st := storageByID(store)
+	st := s.storageByID(store)
 	if st == nil {
 		return failf("storage '%s' does not exist", store)
 	}
@@ -78,13 +78,13 @@ func (s *Server) importDisk(ctx context.Context, w *worker, v *vm, opt, value st
 	}
 	w.say(fmt.Sprintf("create full clone of drive (%s)", source))
 	s.lock()
-	st := storageByID(store)
+	st := s.storageByID(store)
 	if image.Size > st.total-s.used(v.node, st) {
 		s.mu.Unlock()
 		return "", failf("cannot import from '%s' - not enough space on storage '%s': %s needed", source, store, image.Size)
 	}
 	volid := s.newDisk(v.node, v.id, store, image.Size)
-	s.volumes[v.node+"/"+volid].used = f.size
+	s.volumes[s.key(v.node, volid)].used = f.size
 	v.image = source
 	s.mu.Unlock()
 	if !st.files() {
@@ -99,7 +99,7 @@ func (s *Server) importDisk(ctx context.Context, w *worker, v *vm, opt, value st
 	}
 	if err2 != nil {
 		s.lock()
-		delete(s.volumes, v.node+"/"+volid)
+		delete(s.volumes, s.key(v.node, volid))
 		s.mu.Unlock()
 		if ctx.Err() != nil {
 			return "", ctx.Err()
@@ -118,8 +118,8 @@ func (s *Server) importDisk(ctx context.Context, w *worker, v *vm, opt, value st
 // imageFor finds a drive's image and looks into it.
 func (s *Server) imageFor(node string, d drive) (Image, *file, error) {
 	store, name, _ := d.importing()
-	path := storageByID(store).path(name)
-	vol := s.volumes[node+"/"+store+":"+name]
+	path := s.storageByID(store).path(name)
+	vol := s.volumes[s.key(node, store+":"+name)]
 	if vol == nil || vol.file == nil {
 		return Image{}, nil, failf("failed to stat '%s'", path)
 	}

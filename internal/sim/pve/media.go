@@ -35,7 +35,7 @@ func (s *Server) medium(v *vm, opt, value string) (image []byte, ok bool) {
 	if !d.cdrom() || d.cloudinit() {
 		return nil, false
 	}
-	if vol := s.volumes[v.node+"/"+d.file]; vol != nil && vol.content == "iso" {
+	if vol := s.volumes[s.key(v.node, d.file)]; vol != nil && vol.content == "iso" {
 		return vol.file.read(), true
 	}
 	return nil, true

@@ -45,6 +45,8 @@ type Options struct {
 	TemplateAgentOff bool
 	// MayUpload lets the fleet's token upload to the storage local, and delete what is there: the iso hand-off needs it.
 	MayUpload bool
+	// Storages are storages beside "local" and "local-lvm".
+	Storages []Storage
 	// Tokens are API tokens beside the fleet's and the administrator's.
 	Tokens []Token
 	// Roles are roles that Tokens may have.

@@ -60,6 +60,7 @@ func (s *Server) populate() {
 			pids: 1000 + 37*i, boot: s.start.Add(-26 * time.Hour),
 		}
 	}
+	c.storages = storagesOf(s.opts.Storages)
 	c.access = access{
 		tokens: map[string]*token{}, roles: fleetRoles(), acl: map[string]map[string][]string{},
 		pools: map[string]*pool{

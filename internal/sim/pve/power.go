@@ -95,7 +95,7 @@ func (s *Server) checkDevices(w *worker, v *vm) *apiError {
 		s.logLocked(w, "generating cloud-init ISO")
 	}
 	for _, opt := range slices.Sorted(maps.Keys(v.conf)) {
-		if d := parseDrive(opt, v.conf[opt]); isDrive(opt) && d.storage() != "" && s.volumes[v.node+"/"+d.file] == nil {
+		if d := parseDrive(opt, v.conf[opt]); isDrive(opt) && d.storage() != "" && s.volumes[s.key(v.node, d.file)] == nil {
 			return failf("volume '%s' does not exist", d.file)
 		}
 	}

@@ -86,7 +86,7 @@ func (s *Server) listResources(q *call) (any, error) {
 
 func (s *Server) storageResources(t *token, node string) []any {
 	out := []any{}
-	for _, st := range storages() {
+	for _, st := range s.storages {
 		if !s.mayLook(t, st) {
 			continue
 		}

@@ -52,7 +52,7 @@ func (s *Server) snippetIDs() []string {
 
 // volume finds a volume that a node sees: one that the server keeps, or a snippet.
 func (s *Server) volume(node, volid string) *volume {
-	if vol := s.volumes[node+"/"+volid]; vol != nil {
+	if vol := s.volumes[s.key(node, volid)]; vol != nil {
 		return vol
 	}
 	return s.snippet(volid)
@@ -68,7 +68,7 @@ func (s *Server) readSnippet(node, volid string) (string, *apiError) {
 	case !ok:
 		return "", failf("%s is not in the snippets directory", volid)
 	}
-	path := storageByID(storageFiles).path("snippets/" + name)
+	path := s.storageByID(storageFiles).path("snippets/" + name)
 	f, err := os.Open(filepath.Join(s.opts.SnippetsDir, name))
 	if err != nil {
 		return "", failf("can't open '%s' - %s", path, cause(err))
@@ -91,7 +91,7 @@ func (s *Server) removeSnippet(volid string) *apiError {
 		return nil
 	}
 	if err := os.Remove(filepath.Join(s.opts.SnippetsDir, name)); err != nil && !os.IsNotExist(err) {
-		return failf("unlink '%s' failed - %s", storageByID(storageFiles).path("snippets/"+name), cause(err))
+		return failf("unlink '%s' failed - %s", s.storageByID(storageFiles).path("snippets/"+name), cause(err))
 	}
 	return nil
 }

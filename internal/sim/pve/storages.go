@@ -8,6 +8,19 @@ import (
 	"mayfly/internal/runner"
 )
 
+// Storage is an entry of storage.cfg beside those that every stand-in cluster has.
+type Storage struct {
+	ID string
+	// Type is the plugin: "dir" and "nfs" hold files and disks in folders, "lvmthin" and "rbd" disks only.
+	Type string
+	// Content is what it may hold: "images", "iso", "import", ….
+	Content []string
+	// Shared says that all nodes see the same volumes; else each has its own.
+	Shared bool
+	// Total is its size on each node; 0 is 1000 GiB.
+	Total runner.Bytes
+}
+
 // storage is one entry of storage.cfg.
 type storage struct {
 	id, kind string // kind is the plugin: "dir", "lvmthin"
@@ -16,18 +29,26 @@ type storage struct {
 	total    runner.Bytes
 }
 
-// storages are what every stand-in cluster has: a directory for files, LVM-thin for disks, as an installer makes them.
-// Each node has its own; nothing is shared.
-func storages() []*storage {
-	return []*storage{
+// storagesOf are a directory for files and LVM-thin for disks, as an installer makes them, each node having its own, and
+// what the options add.
+func storagesOf(more []Storage) []*storage {
+	all := []*storage{
 		{id: storageFiles, kind: "dir", content: []string{"backup", "import", "iso", "snippets", "vztmpl"}, total: 100 * runner.GiB},
 		{id: storageDisks, kind: "lvmthin", content: []string{"images", "rootdir"}, total: 1000 * runner.GiB},
 	}
+	for _, o := range more {
+		st := &storage{id: o.ID, kind: o.Type, content: slices.Sorted(slices.Values(o.Content)), shared: o.Shared, total: o.Total}
+		if st.total == 0 {
+			st.total = 1000 * runner.GiB
+		}
+		all = append(all, st)
+	}
+	return all
 }
 
 // storageByID returns nil for an unknown storage.
-func storageByID(id string) *storage {
-	for _, st := range storages() {
+func (c *cluster) storageByID(id string) *storage {
+	for _, st := range c.storages {
 		if st.id == id {
 			return st
 		}
@@ -35,16 +56,34 @@ func storageByID(id string) *storage {
 	return nil
 }
 
+// everyNode stands for the node in the key of a volume that all of them see.
+const everyNode = "*"
+
+// key is where a node's volume is among all.
+func (c *cluster) key(node, volid string) string {
+	store, _, _ := strings.Cut(volid, ":")
+	if st := c.storageByID(store); st != nil && st.shared {
+		node = everyNode
+	}
+	return node + "/" + volid
+}
+
+// reaches reports whether a node sees the volume with a key.
+func (c *cluster) reaches(node, key string) bool {
+	n, _, _ := strings.Cut(key, "/")
+	return n == node || n == everyNode
+}
+
 func (st *storage) holds(content string) bool { return slices.Contains(st.content, content) }
 
 // files reports whether the storage is a directory: disks have folders and formats there, and files can be uploaded.
-func (st *storage) files() bool { return st.kind == "dir" }
+func (st *storage) files() bool { return st.kind == "dir" || st.kind == "nfs" }
 
 // used is what the volumes of a storage take on a node.
 func (c *cluster) used(node string, st *storage) runner.Bytes {
 	var sum runner.Bytes
 	for key, vol := range c.volumes {
-		if n, volid, _ := strings.Cut(key, "/"); n == node && strings.HasPrefix(volid, st.id+":") {
+		if _, volid, _ := strings.Cut(key, "/"); c.reaches(node, key) && strings.HasPrefix(volid, st.id+":") {
 			sum += vol.used
 		}
 	}
@@ -66,7 +105,7 @@ func (s *Server) listStorages(q *call) (any, error) {
 		}
 	}
 	out := []any{}
-	for _, st := range storages() {
+	for _, st := range s.storages {
 		if !s.mayLook(q.token, st) || q.params.has("storage") && q.params.str("storage") != st.id {
 			continue
 		}
@@ -86,7 +125,7 @@ func (s *Server) listStorages(q *call) (any, error) {
 
 // storageStatus is GET status.
 func (s *Server) storageStatus(q *call) (any, error) {
-	st := storageByID(q.params.str("storage"))
+	st := s.storageByID(q.params.str("storage"))
 	if st == nil {
 		return nil, badParam("storage", "No such storage.")
 	}
@@ -128,7 +167,7 @@ func (s *Server) storageRoutes() map[string]handler {
 func (s *Server) sortedVolumes(node, storage string) []string {
 	var ids []string
 	for _, key := range slices.Sorted(maps.Keys(s.volumes)) {
-		if n, volid, _ := strings.Cut(key, "/"); n == node && strings.HasPrefix(volid, storage+":") {
+		if _, volid, _ := strings.Cut(key, "/"); s.reaches(node, key) && strings.HasPrefix(volid, storage+":") {
 			ids = append(ids, volid)
 		}
 	}

@@ -69,7 +69,7 @@ func (s *Server) feature(q *call) (any, error) {
 	}
 	has, shared := 1, true
 	for opt, d := range v.disks() {
-		st := storageByID(d.storage())
+		st := s.storageByID(d.storage())
 		shared = shared && st != nil && st.shared
 		if q.params.str("feature") == "clone" && !v.template() && !d.cloudinit() && opt != "tpmstate0" {
 			has = 0 // only base volumes have linked clones
@@ -165,7 +165,7 @@ func (s *Server) resize(w *worker, vmid int, disk string, size runner.Bytes) *ap
 	d.fields["size"] = printSize(size)
 	delete(d.fields, "file")
 	v.conf[disk] = d.file + "," + printProps(d.fields)
-	if vol := s.volumes[v.node+"/"+d.file]; vol != nil {
+	if vol := s.volumes[s.key(v.node, d.file)]; vol != nil {
 		vol.size = size
 	}
 	return nil

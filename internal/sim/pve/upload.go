@@ -82,7 +82,7 @@ func (s *Server) readUpload(r *http.Request, ctype string, q *call) error {
 
 // upload is POST upload: the checks, then a task that moves the file to its place, over whatever is there.
 func (s *Server) upload(q *call) (any, error) {
-	st := storageByID(q.params.str("storage"))
+	st := s.storageByID(q.params.str("storage"))
 	content := q.params.str("content")
 	switch {
 	case st == nil:

@@ -27,10 +27,10 @@ type volume struct {
 // template.
 func (s *Server) populateStorage() {
 	for node := range s.nodes {
-		s.volumes[node+"/"+storageFiles+":iso/debian-12.12.0-amd64-netinst.iso"] = &volume{
+		s.volumes[s.key(node, storageFiles+":iso/debian-12.12.0-amd64-netinst.iso")] = &volume{
 			content: "iso", format: "iso", size: 670 * runner.MiB, used: 670 * runner.MiB, ctime: s.start.Add(-240 * time.Hour),
 		}
-		s.volumes[node+"/"+storageFiles+":vztmpl/debian-12-standard_12.12-1_amd64.tar.zst"] = &volume{
+		s.volumes[s.key(node, storageFiles+":vztmpl/debian-12-standard_12.12-1_amd64.tar.zst")] = &volume{
 			content: "vztmpl", format: "tzst", size: 124 * runner.MiB, used: 124 * runner.MiB, ctime: s.start.Add(-240 * time.Hour),
 		}
 	}
@@ -48,7 +48,7 @@ func (c *cluster) diskName(node string, st *storage, vmid int, suffix string) st
 		if st.files() {
 			volid = fmt.Sprintf("%s:%d/%s.qcow2", st.id, vmid, name)
 		}
-		if c.volumes[node+"/"+volid] == nil || suffix != "" {
+		if c.volumes[c.key(node, volid)] == nil || suffix != "" {
 			return volid
 		}
 	}
@@ -56,9 +56,9 @@ func (c *cluster) diskName(node string, st *storage, vmid int, suffix string) st
 
 // newDisk makes an empty disk and returns its volid. The caller holds Server.mu and knows the storage.
 func (s *Server) newDisk(node string, vmid int, storage string, size runner.Bytes) string {
-	st := storageByID(storage)
+	st := s.storageByID(storage)
 	volid := s.diskName(node, st, vmid, "")
-	s.volumes[node+"/"+volid] = &volume{vmid: vmid, content: "images", format: st.format(), size: size, used: 0, ctime: time.Now()}
+	s.volumes[s.key(node, volid)] = &volume{vmid: vmid, content: "images", format: st.format(), size: size, used: 0, ctime: time.Now()}
 	return volid
 }
 
@@ -81,7 +81,7 @@ func (s *Server) cloneVolumes(src *vm, newid int, full bool, storage string) (ma
 	}
 	for _, opt := range slices.Sorted(maps.Keys(src.disks())) {
 		d := src.disks()[opt]
-		old := s.volumes[src.node+"/"+d.file]
+		old := s.volumes[s.key(src.node, d.file)]
 		if old == nil {
 			return undo(failf("volume '%s' does not exist", d.file))
 		}
@@ -90,7 +90,7 @@ func (s *Server) cloneVolumes(src *vm, newid int, full bool, storage string) (ma
 		if copied && storage != "" {
 			to = storage
 		}
-		st := storageByID(to)
+		st := s.storageByID(to)
 		suffix := ""
 		if d.cloudinit() {
 			suffix = "cloudinit"
@@ -107,7 +107,7 @@ func (s *Server) cloneVolumes(src *vm, newid int, full bool, storage string) (ma
 				volid = st.id + ":" + base + "/" + name
 			}
 		}
-		s.volumes[src.node+"/"+volid] = made
+		s.volumes[s.key(src.node, volid)] = made
 		fields := maps.Clone(d.fields)
 		delete(fields, "file")
 		out[opt] = strings.TrimSuffix(volid+","+printProps(fields), ",")
@@ -118,11 +118,11 @@ func (s *Server) cloneVolumes(src *vm, newid int, full bool, storage string) (ma
 // freeVolumes removes a VM's own disks. Those that are gone already, as after a killed qmdestroy, don't matter.
 func (s *Server) freeVolumes(v *vm) {
 	for _, d := range v.disks() {
-		delete(s.volumes, v.node+"/"+d.file)
+		delete(s.volumes, s.key(v.node, d.file))
 	}
 	for opt, value := range v.conf {
 		if isNumbered(opt, "unused") {
-			delete(s.volumes, v.node+"/"+value)
+			delete(s.volumes, s.key(v.node, value))
 		}
 	}
 }
@@ -140,8 +140,8 @@ func (s *Server) makeBase(v *vm) {
 		if base == d.file {
 			continue
 		}
-		s.volumes[v.node+"/"+base] = s.volumes[v.node+"/"+d.file]
-		delete(s.volumes, v.node+"/"+d.file)
+		s.volumes[s.key(v.node, base)] = s.volumes[s.key(v.node, d.file)]
+		delete(s.volumes, s.key(v.node, d.file))
 		v.conf[opt] = base + strings.TrimPrefix(v.conf[opt], d.file)
 	}
 }
@@ -151,7 +151,7 @@ func (s *Server) baseInUse(v *vm) *apiError {
 	for _, opt := range slices.Sorted(maps.Keys(v.disks())) {
 		file := v.disks()[opt].file
 		for key, vol := range s.volumes {
-			if vol.parent == file && strings.HasPrefix(key, v.node+"/") {
+			if vol.parent == file && s.reaches(v.node, key) {
 				return failf("base volume '%s' is still in use by linked cloned", file)
 			}
 		}
