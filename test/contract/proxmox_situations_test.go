@@ -22,6 +22,7 @@ import (
 //	slow KIND            it takes 300 ms to go on
 //	kill KIND POINT      it dies there
 //	move VMID NODE       root moves it to another node
+//	shared NODE VMID     a template on shared storage
 //	lock VMID NAME       its configuration holds this lock
 //	unpool               the template is in no resource pool
 //	later                12 s pass: the next broadcast was made
@@ -110,6 +111,11 @@ var situations = []struct {
 	{re(`x2-tasks-(errors|statusfilter)`), "POST /nodes/pve1/qemu/9000/status/start"},
 	{re(`x2-template-flock-clone`), "hold qmstart; begin POST /nodes/pve1/qemu/9000/status/start"},
 	{re(`x3-(clone-id-on-other-node-wide|create-id-on-other-node|nextid-id-on-other-node)`), "POST /nodes/pve2/qemu/9001/clone newid=201"},
+	{re(`x3-clone-id-on-other-node-shared-full`), "POST /nodes/pve2/qemu/9001/clone newid=202; shared pve1 9004"},
+	{re(`x3-clone-race-two-nodes-\d+-pve1`), "begin POST /nodes/pve3/qemu/9002/clone newid=500"},
+	{re(`x3-clone-race-two-nodes-\d+-pve3`), "instead 9005 9002; begin POST /nodes/pve1/qemu/9000/clone newid=500"},
+	{re(`x3-clone-shared-template-linked`), "shared pve2 9003"},
+	{re(`x3-clone-target-shared-.*`), "shared pve1 9004"},
 	{re(`x3-clone-target-unknown-node`), "instead 9004 9000"},
 	{re(`x3-(proxy-ok-config|clone-template-on-pve2.*)`), "instead 9002 9001"},
 	{re(`x3-running-task-on-pve2`), "instead 9102 9001"},
@@ -131,7 +137,6 @@ var left = []struct {
 }{
 	{re(`agent-exec-(json-array|running|status|status-stillrunning|status-second-read)`), "blank machines have no shell and no sleep; guests that have are tried in sim/world and sim/pve/qemu"},
 	{re(`(config-put-hookscript|update-locked-by-param).*root.*`), "root@pam's own token may set this, and the stand-in has none"},
-	{re(`config-put-cdrom-wrongstorage|upload-iso-wrong-storage`), "the stand-in has no directory storage without ISO images"},
 	{re(`node-offline`), "a node that the cluster never resolved"},
 	{re(`pvedaemon-down.*`), "a daemon that is down is a fault of the test's own making"},
 	{re(`proto-plain-http-on-tls-port`), "in process there is no TLS port; sim/wire tests it"},
@@ -150,7 +155,6 @@ var left = []struct {
 	{re(`x3-(b|reboot|fast-reboot|split|other-node)-.*`), "a node died, froze or restarted; the stand-in's nodes don't, single requests get faults"},
 	{re(`x3-quorum-.*`), "the cluster lost its quorum, which the stand-in never does"},
 	{re(`x3-moved-off-dead-node.*|x3-migrate-.*`), "a dead node's VM, and a call that the stand-in does not serve"},
-	{re(`x3-(clone-(id-on-other-node-shared|shared|target-shared).*|clone-target-local-full-storage-shared|clone-race-two-nodes.*)`), "the templates lay on shared storage, which the stand-in has none of"},
 	{re(`x3-running-task-on-pve2-status`), "a task of the recording's node pve2"},
 }
 
@@ -167,12 +171,14 @@ func leftOut(c capture) string {
 // onDisks names the stand-in's storage for disks where the recorded cluster had one directory for everything.
 func onDisks(s string) string {
 	return strings.NewReplacer(
-		"local%3Acloudinit", "local-lvm%3Acloudinit", "storage=local&", "storage=local-lvm&", "storage=imgonly", "storage=local-lvm",
+		"local%3Acloudinit", "local-lvm%3Acloudinit",
 		"scsi0=local%3A", "scsi0=local-lvm%3A", "scsi1=local%3A", "scsi1=local-lvm%3A", "format=qcow2", "format=raw",
 		"format%3Dqcow2", "format%3Draw",
 		"/storage/local/content/local:9000/base-9000-disk-1.qcow2", "/storage/local-lvm/content/local-lvm:base-9000-disk-0",
-	).Replace(s)
+	).Replace(localDisks.ReplaceAllString(s, "storage=local-lvm$1"))
 }
+
+var localDisks = regexp.MustCompile(`\bstorage=local(&|$)`)
 
 // loose are fields that depend on what a VM or a node holds, not on the call.
 func loose(c capture) func(string) bool {

@@ -34,7 +34,9 @@ func newProxmox(t *testing.T, name string, all map[string]capture) *proxmox {
 	if strings.HasPrefix(name, "x3-") {
 		nodes = []string{"pve1", "pve2", "pve3"}
 	}
-	s := pve.New(pve.Options{Nodes: nodes, Tokens: []pve.Token{
+	s := pve.New(pve.Options{Nodes: nodes, Storages: []pve.Storage{
+		{ID: "imgonly", Type: "dir", Content: []string{"images"}}, {ID: "shr", Type: "dir", Content: []string{"images"}, Shared: true},
+	}, Tokens: []pve.Token{
 		{ID: "ci@noaudit!nopriv", Secret: tokenSecret},
 		{ID: "ci@noaudit!nosys", Secret: tokenSecret, Roles: map[string]string{
 			"/pool/ci": "CIRunnerVM", "/pool/ci-templates": "PVETemplateUser", "/storage/local-lvm": "CIRunnerDS",
@@ -127,6 +129,9 @@ func (w *proxmox) step(s string) {
 		w.fault(words[1], words[2], "kill", 0)
 	case "lock", "move":
 		w.byRoot(words[0], words[1], words[2])
+	case "shared":
+		w.wait(w.do("POST", "/nodes/"+words[1]+"/qemu", "vmid="+words[2], "scsi0=shr:1"))
+		w.wait(w.do("POST", "/nodes/"+words[1]+"/qemu/"+words[2]+"/template"))
 	case "unpool":
 		w.do("PUT", "/pools", "poolid=ci-templates", "vms=9000", "delete=1")
 	default:

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -45,7 +46,7 @@ func (w web) RoundTrip(r *http.Request) (*http.Response, error) {
 func serves(body []byte) func() (*http.Response, error) {
 	return func() (*http.Response, error) {
 		return &http.Response{
-			Status: "200 OK", StatusCode: 200, Header: http.Header{"Content-Type": {"application/octet-stream"}},
+			Status: "200 OK", StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"application/octet-stream"}},
 			ContentLength: int64(len(body)), Body: io.NopCloser(bytes.NewReader(body)),
 		}, nil
 	}
@@ -75,6 +76,7 @@ func TestDownloadChecksWhatItFetchesAndReplacesNothing(t *testing.T) {
 		"https://images.example/backed.qcow2": serves(backed),
 		"https://images.example/page.html":    serves([]byte("<html>not found</html>")),
 		"https://images.example/moved":        answers("302 Found", http.Header{"Location": {"https://images.example/a.qcow2"}}),
+		"https://images.example/loop":         answers("302 Found", http.Header{"Location": {"https://images.example/loop"}}),
 		"https://images.example/gone":         answers("404 Not Found", nil),
 	}
 	bubble(t, Options{Web: w, Dir: t.TempDir()}, func(t *testing.T, s *Server) {
@@ -121,6 +123,7 @@ func TestDownloadChecksWhatItFetchesAndReplacesNothing(t *testing.T) {
 			{"https://images.example/a.qcow2", "a.qcow2", "checksum mismatch: got '" + sha(image) + "' != expect 'aa', aborting", []string{"checksum=aa", "checksum-algorithm=sha256"}},
 			{"https://images.example/a.qcow2", "b.qcow2", "checksum mismatch: got '" + sha(image) + "' != expect 'aa'", []string{"checksum=aa", "checksum-algorithm=sha256"}},
 			{"https://images.example/moved", "moved.qcow2", "OK", nil},
+			{"https://images.example/loop", "c.qcow2", "exit code 8", nil},
 			{"https://images.example/gone", "c.qcow2", "exit code 8", nil},
 			{"https://nobody.example/x", "c.qcow2", "exit code 4", nil},
 			{"https://images.example/page.html", "c.qcow2", "failed to verify file: failed to query file information with qemu-img", nil},
@@ -184,11 +187,20 @@ func TestDownloadReachesLoopbackAndNothingElse(t *testing.T) {
 	page := []byte("an ISO image, nearly")
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(page) }))
 	defer srv.Close()
+	secure := httptest.NewUnstartedServer(srv.Config.Handler)
+	secure.Config.ErrorLog = log.New(io.Discard, "", 0) // of the handshake that is refused
+	secure.StartTLS()
+	defer secure.Close()
 	s := New(Options{Timing: DemoTiming()})
 	defer s.Close()
 	admin := adminOf(t, s)
+	unverified := "content=iso filename=unverified.iso verify-certificates=0 url=" + secure.URL
+	if exit := admin.task("POST", downloadPath, strings.Fields(unverified)...); exit != "OK" {
+		t.Errorf("any certificate: %s", exit)
+	}
 	for url, want := range map[string]string{
 		srv.URL + "/x.iso": "OK", "http://images.example/x.iso": "exit code 4", "http://192.0.2.1/x.iso": "exit code 4",
+		secure.URL + "/x.iso": "exit code 5",
 	} {
 		exit := admin.task("POST", downloadPath, "content=iso", "filename="+sha([]byte(url))+".iso", "url="+url)
 		if !strings.HasSuffix(exit, want) {

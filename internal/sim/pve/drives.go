@@ -26,7 +26,7 @@ func (s *Server) checkDrives(ch *change) *apiError {
 			return failf("Only root can pass arbitrary filesystem paths. at /usr/share/perl5/PVE/Storage.pm line 651.")
 		}
 		if d.fields["import-from"] != "" {
-			if m := newDiskForm.FindStringSubmatch(d.file); m == nil || m[2] != "0" {
+			if m := newDiskForm.FindStringSubmatch(d.file); len(m) != 3 || m[2] != "0" {
 				return badParam(opt, "'import-from' requires special syntax - use <storage ID>:0,import-from=<source>")
 			}
 		}

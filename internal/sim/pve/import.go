@@ -89,7 +89,7 @@ func (s *Server) importDisk(ctx context.Context, w *worker, v *vm, opt, value st
 	s.mu.Unlock()
 	if !st.files() {
 		_, name, _ := strings.Cut(volid, ":")
-		w.say(fmt.Sprintf("  Logical volume \"%s\" created.", name))
+		w.say(`  Logical volume "` + name + `" created.`)
 	}
 	w.say(fmt.Sprintf("allocated target volume '%s'", volid))
 	w.say(fmt.Sprintf("transferred 0.0 B of %s (0.00%%)", image.Size))

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -35,6 +36,8 @@ const (
 // maxRedirects is wget's default.
 const maxRedirects = 20
 
+var errRedirects = errors.New("too many redirections")
+
 // run fetches the file.
 func (g *wget) run(ctx context.Context, s *Server) (*file, error) {
 	address, err := url.Parse(g.url)
@@ -45,7 +48,7 @@ func (g *wget) run(ctx context.Context, s *Server) (*file, error) {
 	g.w.say(fmt.Sprintf("--%s--  %s", stamp(), g.url))
 	client := &http.Client{Transport: s.web(g.anyCertificate), CheckRedirect: func(r *http.Request, via []*http.Request) error {
 		if len(via) > maxRedirects {
-			return fmt.Errorf("%d redirections exceeded.", maxRedirects) //nolint:staticcheck // wget's words
+			return errRedirects
 		}
 		g.w.say(fmt.Sprintf("Location: %s [following]", r.URL))
 		return nil
@@ -102,7 +105,7 @@ func (g *wget) save(ctx context.Context, s *Server, resp *http.Response) (*file,
 	}
 	rows.end()
 	g.w.say("")
-	size := fmt.Sprint(rows.got)
+	size := strconv.FormatInt(rows.got, 10)
 	if resp.ContentLength >= 0 {
 		size += fmt.Sprintf("/%d", resp.ContentLength)
 	}
@@ -119,7 +122,6 @@ func (g *wget) unreached(ctx context.Context, host string, err error) error {
 	var dns *net.DNSError
 	var unknown x509.UnknownAuthorityError
 	var certificate *tls.CertificateVerificationError
-	var redirected *url.Error
 	switch {
 	case errors.As(err, &dns):
 		name, _, _ := net.SplitHostPort(host)
@@ -131,8 +133,8 @@ func (g *wget) unreached(ctx context.Context, host string, err error) error {
 		g.w.say(fmt.Sprintf("ERROR: cannot verify %s's certificate: %s", name, err))
 		g.w.say(fmt.Sprintf("To connect to %s insecurely, use `--no-check-certificate'.", name))
 		return g.failed(wgetTLS)
-	case errors.As(err, &redirected) && strings.Contains(redirected.Err.Error(), "redirections exceeded"):
-		g.w.say(redirected.Err.Error())
+	case errors.Is(err, errRedirects):
+		g.w.say(fmt.Sprintf("%d redirections exceeded.", maxRedirects))
 		return g.failed(wgetResponse)
 	default:
 		reason := "Connection refused"
