@@ -1,7 +1,9 @@
 package fleet_test
 
 import (
+	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -167,4 +169,61 @@ func TestFolderThatIsGoneStopsOnlyWhatNeedsIt(t *testing.T) {
 		}
 		b.served(2 * time.Hour)
 	})
+}
+
+// TestLostRepliesOfUserDataAreAnsweredByDoingItAgain breaks the config change that names the snippet, before and after
+// it took effect: the same value twice is no harm.
+func TestLostRepliesOfUserDataAreAnsweredByDoingItAgain(t *testing.T) {
+	for _, fault := range []pve.FaultSpec{
+		{Kind: "reset_after"}, {Kind: "cut_body"}, {Kind: "answer_after", Status: 596}, {Kind: "answer", Status: 596}, {Kind: "answer", Status: 595},
+	} {
+		t.Run(fmt.Sprintf("%s %d", fault.Kind, fault.Status), func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			synctest.Test(t, func(t *testing.T) {
+				b := bySnippet(t, dir, runners.UserDataTemplate, nil)
+				fault.Match = pve.FaultMatch{Method: http.MethodPut, Path: configs.path, Nth: 2} // the first shapes the clone
+				b.arm(fault)
+				oneJob(b)
+				b.fired()
+				b.made(1, 1)
+				b.jobsRan()
+				if n := b.asked(http.MethodPut, configs.path); n != 3 {
+					t.Errorf("the config was changed %d times, want 3", n)
+				}
+				if left := snippets(t, dir); len(left) != 0 {
+					t.Errorf("left: %v", left)
+				}
+			})
+		})
+	}
+}
+
+// TestLostRegistrationTokenCostsItsVM loses the reply with a registration token. Nobody registers with one that wasn't
+// received; GitHub may have made it, so the VM that it was for goes before it was ever started.
+func TestLostRegistrationTokenCostsItsVM(t *testing.T) {
+	text := strings.ReplaceAll(runners.UserDataTemplate, "${jit_config}", "")
+	for _, kind := range []string{"reset_after", "500_after", "502_after", "503_after", "reset_before", "502"} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			synctest.Test(t, func(t *testing.T) {
+				b := bySnippet(t, dir, text, nil)
+				b.armGitHub(gh.FaultSpec{Kind: kind, Match: gh.FaultMatch{Method: http.MethodPost, Path: "**/registration-token"}})
+				oneJob(b)
+				b.fired()
+				b.made(1, 1)
+				b.jobsRan()
+				if n := b.asked(http.MethodPost, "/repos/*/*/actions/runners/registration-token"); n != 2 {
+					t.Errorf("%d registration tokens were asked for, want 2", n)
+				}
+				if n := b.asked(clones.method, clones.path); n != 2 {
+					t.Errorf("%d clones, want 2", n)
+				}
+				if left := snippets(t, dir); len(left) != 0 {
+					t.Errorf("left: %v", left)
+				}
+			})
+		})
+	}
 }
