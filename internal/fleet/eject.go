@@ -19,6 +19,7 @@ func (c *Controller) eject(ctx context.Context, a action) outcome {
 	if _, err := Claim(c.spec, a.vmid, cfg, a.inPool); err != nil {
 		return c.disowned(fmt.Errorf("runner %s: VM %d isn't provably ours (%w); leave it alone", a.name, a.vmid, err))
 	}
+	ejected := false
 	for _, way := range sortedKeys(c.seeders) {
 		s := c.seeders[way]
 		if !s.Lasts() || a.way != "" && a.way != way {
@@ -29,6 +30,7 @@ func (c *Controller) eject(ctx context.Context, a action) outcome {
 			if err != nil {
 				return c.notEjected(fmt.Errorf("eject user-data of VM %d: %w", a.vmid, err))
 			}
+			ejected = true
 		}
 		if err := s.Clear(ctx, a.name); err != nil {
 			return c.notEjected(err)
@@ -41,7 +43,9 @@ func (c *Controller) eject(ctx context.Context, a action) outcome {
 				c.ledger.bootTimes[a.pool.Base()] = usual
 			}
 		}
-		c.log.Info("user-data ejected", "runner", e.name, "vmid", e.vmid, "node", e.node)
+		if ejected {
+			c.log.Info("user-data ejected", "runner", e.name, "vmid", e.vmid, "node", e.node)
+		}
 	}
 }
 

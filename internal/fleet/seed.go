@@ -84,6 +84,8 @@ func wrap(err error, format string, args ...any) error {
 // reap removes a runner's user-data, which nobody needs any more. It is called from steps, because a network mount may
 // hold it. What stays, a sweep finds.
 func (c *Controller) reap(ctx context.Context, a action) {
+	ctx, cancel := context.WithTimeout(ctx, reapTimeout)
+	defer cancel()
 	for _, way := range sortedKeys(c.seeders) {
 		s := c.seeders[way]
 		if s.Lasts() && !a.medium || a.way != "" && a.way != way {
@@ -94,6 +96,9 @@ func (c *Controller) reap(ctx context.Context, a action) {
 		}
 	}
 }
+
+// reapTimeout bounds that: a storage that doesn't answer must not keep a VM.
+const reapTimeout = time.Minute
 
 const (
 	// sweepEvery is how often user-data that a crash left is looked for, and sweepTimeout how long one look may take.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"regexp"
+	"slices"
 	"sync"
 	"time"
 
@@ -205,8 +206,11 @@ func (s *ISO) Clear(ctx context.Context, name string) error {
 	s.mu.Lock()
 	file, known := s.held[name]
 	s.mu.Unlock()
-	if !known {
+	if !known { // of before a restart, if there is one at all
 		file = s.fileName(name)
+		if full, err := s.holds(ctx, file); !full {
+			return err
+		}
 	}
 	if err := s.clear(ctx, file); err != nil {
 		return fmt.Errorf("remove user-data of %s: %w; until it is gone %s holds the runner's identity", name, err, s.volume(file))
@@ -216,6 +220,26 @@ func (s *ISO) Clear(ctx context.Context, name string) error {
 	s.mu.Unlock()
 	return nil
 }
+
+// holds reports whether a file is there and not empty. Where the token may not look, it never could upload.
+func (s *ISO) holds(ctx context.Context, file string) (bool, error) {
+	list, err := s.volumes(ctx)
+	if err != nil {
+		return false, fmt.Errorf("look for %s: %w", s.volume(file), err)
+	}
+	return slices.ContainsFunc(list, func(v proxmox.Volume) bool { return v.Name() == file && !isEmpty(v) }), nil
+}
+
+// volumes lists the storage's images; none where the token sees no such storage.
+func (s *ISO) volumes(ctx context.Context) ([]proxmox.Volume, error) {
+	list, err := s.pve.Volumes(ctx, s.opts.Node, s.opts.Storage, "iso")
+	if errors.Is(err, proxmox.Permission) || errors.Is(err, proxmox.NotFound) {
+		return nil, nil
+	}
+	return list, err
+}
+
+func isEmpty(v proxmox.Volume) bool { return v.Size == runner.Bytes(len(cloudinit.EmptyISO())) }
 
 // clear deletes a file, or overwrites it where the token may not.
 func (s *ISO) clear(ctx context.Context, file string) error {

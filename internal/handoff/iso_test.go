@@ -74,7 +74,10 @@ func (s *storage) Volumes(context.Context, string, string, string) ([]proxmox.Vo
 	for _, name := range slices.Sorted(maps.Keys(s.files)) {
 		list = append(list, proxmox.Volume{ID: "local:iso/" + name, Content: "iso", Size: runner.Bytes(len(s.files[name].data)), Created: s.files[name].at})
 	}
-	return list, s.fails("list")
+	if err := s.fails("list"); err != nil {
+		return nil, err
+	}
+	return list, nil
 }
 
 func (s *storage) WaitTask(context.Context, proxmox.UPID) error { return s.fails("wait") }
@@ -271,6 +274,35 @@ func TestSweepLeavesAReusedFileToItsNewRunner(t *testing.T) {
 			t.Errorf("removed %v, %v; full %v", removed, err, st.full())
 		}
 	})
+}
+
+func TestAfterARestartOnlyWhatIsThereIsCleared(t *testing.T) {
+	const name = "ep-0000000001"
+	for _, mayNot := range []bool{false, true} {
+		s, st := newISO(t)
+		st.mayNot = mayNot
+		if err := s.Clear(t.Context(), name); err != nil || !slices.Equal(st.calls, []string{"list"}) || len(st.files) != 0 {
+			t.Errorf("nothing there: %v after %v", err, st.calls)
+		}
+		st.files["mayfly-lab_"+name+".iso"] = file{data: []byte("identity")}
+		if err := s.Clear(t.Context(), name); err != nil || len(st.full()) != 0 {
+			t.Errorf("%v, left: %v", err, st.full())
+		}
+	}
+	for _, kind := range []proxmox.Kind{proxmox.Permission, proxmox.NotFound} { // it never could upload
+		s, st := newISO(t)
+		st.failures = []error{&proxmox.Error{Kind: kind, Op: "list"}, &proxmox.Error{Kind: kind, Op: "list"}}
+		clearErr := s.Clear(t.Context(), name)
+		_, sweepErr := s.Sweep(t.Context(), func(string) bool { return false }, time.Hour)
+		if clearErr != nil || sweepErr != nil {
+			t.Errorf("%v: %v, %v", kind, clearErr, sweepErr)
+		}
+	}
+	s, st := newISO(t)
+	st.failures = []error{&proxmox.Error{Kind: proxmox.Unavailable, Op: "list"}}
+	if err := s.Clear(t.Context(), name); !errors.Is(err, proxmox.Unavailable) {
+		t.Error(err)
+	}
 }
 
 func TestISOOptionsAreChecked(t *testing.T) {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"mayfly/internal/cloudinit"
 	"mayfly/internal/proxmox"
 	"mayfly/internal/runner"
 )
@@ -16,7 +15,7 @@ import (
 // removed, too, where the token may, and else kept for later runners. Files of other installations and everything else
 // on the storage stay.
 func (s *ISO) Sweep(ctx context.Context, keep func(runner string) bool, olderThan time.Duration) ([]string, error) {
-	list, err := s.pve.Volumes(ctx, s.opts.Node, s.opts.Storage, "iso")
+	list, err := s.volumes(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("sweep storage %s: %w", s.opts.Storage, err)
 	}
@@ -33,7 +32,7 @@ func (s *ISO) Sweep(ctx context.Context, keep func(runner string) bool, olderTha
 		// A file from the future is the work of a clock that is off; it is as old as it is far away.
 		old := time.Since(v.Created).Abs() >= olderThan
 		switch {
-		case v.Size == runner.Bytes(len(cloudinit.EmptyISO())):
+		case isEmpty(v):
 			if taken {
 				continue
 			}
