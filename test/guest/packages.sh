@@ -24,6 +24,7 @@ need grub-common grub-mkimage
 need grub-pc-bin /usr/lib/grub/i386-pc/boot.img
 need fdisk sfdisk
 need e2fsprogs mke2fs
+need systemd-container systemd-nspawn
 [ -n "$missing" ] || exit 0
 
 if ! command -v apt-get >/dev/null 2>&1; then
