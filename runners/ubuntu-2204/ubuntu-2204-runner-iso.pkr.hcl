@@ -407,6 +407,9 @@ source "proxmox-iso" "runner" {
   qemu_agent      = true
   onboot          = false
 
+  # The disk first, which doesn't boot as long as it is empty; the installer, never the disc with its answers.
+  boot = "order=scsi0;ide2"
+
   disks {
     type                = "scsi"
     storage_pool        = var.disk_storage
@@ -432,6 +435,7 @@ source "proxmox-iso" "runner" {
 
   boot_iso {
     type             = "ide"
+    index            = "2"
     iso_file         = var.iso_file == "" ? null : var.iso_file
     iso_url          = var.iso_file == "" ? var.iso_url : null
     iso_checksum     = var.iso_file == "" ? var.iso_checksum : null
@@ -442,7 +446,8 @@ source "proxmox-iso" "runner" {
 
   # Packer makes it with xorriso, mkisofs, hdiutil or oscdimg.
   additional_iso_files {
-    type = "ide"
+    type  = "ide"
+    index = "3"
     cd_content = {
       "meta-data" = "instance-id: ${local.image}-${local.version}\n"
       # JSON is YAML too, and leaves no doubt about quotes.

@@ -5,6 +5,7 @@ package e2e
 import (
 	"bytes"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"io"
@@ -13,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 )
 
@@ -20,13 +22,14 @@ import (
 const shortestTrace = 16
 
 // traces are what a disk that held a JIT configuration might hold of it, by what it is: itself, each file in it and each
-// value of those that is secret, all of them raw, in base64 and URL-encoded.
+// value of those that is secret, all of them raw, in base64 wherever it begins, in hex and URL-encoded.
 func traces(t *testing.T, config string) map[string]string {
 	t.Helper()
 	all := map[string]string{}
 	add := func(what, text string) {
 		for form, s := range map[string]string{
-			"": text, " in base64": base64.RawStdEncoding.EncodeToString([]byte(text)), " URL-encoded": url.QueryEscape(text),
+			"": text, " in base64": inBase64(text, 0), " in base64 after 1 byte": inBase64(text, 1), " in base64 after 2 bytes": inBase64(text, 2),
+			" in hex": hex.EncodeToString([]byte(text)), " URL-encoded": url.QueryEscape(text),
 		} {
 			if len(s) >= shortestTrace {
 				all[what+form] = s
@@ -58,6 +61,17 @@ func traces(t *testing.T, config string) map[string]string {
 		}
 	}
 	return all
+}
+
+// inBase64 is the base64 of a text that so many bytes precede, as far as it depends on the text alone.
+func inBase64(text string, before int) string {
+	encoded := base64.RawStdEncoding.EncodeToString([]byte(strings.Repeat("\x00", before) + text))
+	to := len(encoded)
+	if (before+len(text))%3 != 0 {
+		to-- // its last letter depends on what follows
+	}
+	from := []int{0, 2, 3}[before]
+	return encoded[from:max(from, to)]
 }
 
 // secretValues passes on the values of a file of credentials that are this runner's alone.

@@ -127,6 +127,13 @@ func TestTheMachineIsWhatRunnersNeed(t *testing.T) {
 			{source, "onboot", cty.False},
 			{source, "insecure_skip_tls_verify", cty.False},
 			{source, "template_name", cty.StringVal(strings.Split(tpl.path, "/")[3] + "-runner-template")},
+			// The disk, then what is on ide2: the installer.
+			{source, "boot", cty.StringVal("order=scsi0;ide2")},
+			{disk, "type", cty.StringVal("scsi")},
+			{tpl.only(source.Body, "boot_iso"), "type", cty.StringVal("ide")},
+			{tpl.only(source.Body, "boot_iso"), "index", cty.StringVal("2")},
+			{tpl.only(source.Body, "additional_iso_files"), "type", cty.StringVal("ide")},
+			{tpl.only(source.Body, "additional_iso_files"), "index", cty.StringVal("3")},
 			{disk, "discard", cty.True},
 			{disk, "io_thread", cty.True},
 			{tpl.only(source.Body, "boot_iso"), "unmount", cty.True},
