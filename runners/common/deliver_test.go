@@ -204,13 +204,21 @@ func (b *sandbox) remove(rel string) {
 	}
 }
 
-// systemd makes the sandbox a guest with systemd, whose systemd-run is the script given.
+// systemd makes the sandbox a guest with systemd, whose systemd-run is the script given; but the guard just runs.
 func (b *sandbox) systemd(script string) {
 	b.t.Helper()
 	if err := os.MkdirAll(b.path("run/systemd/system"), 0o755); err != nil {
 		b.t.Fatal(err)
 	}
-	b.write("bin/systemd-run", "#!/bin/sh\nroot=${0%/bin/systemd-run}\n"+script+"\n", 0o755)
+	b.write("bin/systemd-run", `#!/bin/sh
+root=${0%/bin/systemd-run}
+for last; do :; done
+if [ "$last" = --guard ]; then
+  printf '%s\n' "$@" >"$root/guard"
+  while [ "${1#--}" != "$1" ]; do shift; done
+  exec setsid --fork "$@" </dev/null >/dev/null 2>&1
+fi
+`+script+"\n", 0o755)
 	b.write("bin/systemctl", "#!/bin/sh\n[ -e \"${0%/bin/systemctl}/unit\" ] && echo loaded || echo not-found\n", 0o755)
 }
 
@@ -244,6 +252,7 @@ func TestUnitThatIsThereAlreadyIsASuccess(t *testing.T) {
 	b := newSandbox(t, []string{"/bin/sh"})
 	b.systemd("echo 'Unit mayfly-runner.service already exists.' >&2; exit 1")
 	b.write("unit", "", 0o644) // a delivery that died just after systemd-run
+	b.write("run/mayfly/ended", "", 0o644)
 	if r := b.call(identity, "--jit", name); r.code != 0 {
 		t.Errorf("%+v, want 0", r)
 	}

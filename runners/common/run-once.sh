@@ -30,6 +30,18 @@ max_starts=10
 # How often deadlines are looked at, and how long a listener has to end by itself before it is killed.
 tick=5
 grace=30
+# How long a machine that is shut down waits for its listener to tell GitHub that the job is cancelled.
+farewell=40
+# After the end of all deadlines, what keeps them is no longer trusted: whoever watches that powers off.
+reserve=300
+# How long a hand-over may take to begin, where nothing has to be waited for.
+begin_by=60
+# What the OOM killer thinks of us and of the listener. GitHub's runner puts its jobs' processes at 500
+# (ProcessInvoker.cs), so those go first.
+own_oom=-900
+listener_oom=-500
+# How much of the listener's output is kept on the disk.
+kept_bytes=1048576
 # What --probe looks up, and for how many seconds. The dot at the end keeps the search list out.
 dns_name=github.com.
 dns_patience=2
@@ -70,7 +82,7 @@ usage() {
 usage: run-once.sh [OPTION…] --jit NAME                  JIT configuration on stdin
        run-once.sh [OPTION…] --token URL LABELS NAME     registration token on stdin
        run-once.sh [OPTION…] URL TOKEN LABELS NAME       older call, as the runner's user, in the foreground
-       run-once.sh --probe | --version | --help
+       run-once.sh --probe | --expire | --version | --help
 options: --user USER (RUNNER_USER, runner)   --linger SECONDS (20)
          --max-wait SECONDS (86400)          --max-life SECONDS (518400)
          --pool NAME                         --repository OWNER/REPO[,...]   (which jobs job-started.sh lets run;
@@ -111,10 +123,13 @@ main() {
       check_word NAME "$4"
       deliver token "$4" "$2" "$3"
       ;;
+    --expire) expire ;;
     --serve)
       shift
       serve "$@"
       ;;
+    --guard) guard ;;
+    --stop) stop_listener ;;
     -*) die 2 "$1: no such option (see --help)" ;;
     *)
       [ $# -eq 4 ] || die 2 'want URL TOKEN LABELS NAME (see --help)'
@@ -338,7 +353,7 @@ deliver() {
   make_run || die 4 "image: can't make $run"
   incoming=$run/incoming.$$
   locked=
-  trap 'rm -f "$incoming"; [ -z "$locked" ] || rm -rf "$run/lock"' EXIT
+  trap leave EXIT
   trap 'exit 1' HUP INT TERM
   tr -d '[:space:]' >"$incoming"
   [ -s "$incoming" ] || die 2 'empty identity: it comes on standard input'
@@ -346,6 +361,7 @@ deliver() {
 
   lock
   if [ -s "$run/identity.sha256" ]; then
+    # Also after --expire.
     [ "$(cat "$run/identity.sha256")" = "$hash" ] || die 3 'this guest holds another identity; it takes one in its life'
     # A delivery that died half-way is finished below; one that got through is left alone.
     if [ -e "$run/handed-over" ] || [ -d "$run/serving" ]; then exit 0; fi
@@ -363,13 +379,24 @@ deliver() {
   : >"$run/handed-over"
 }
 
-# lock waits for other deliveries. One that died with the lock must not block for ever; should two ever get past here
-# together, serve still begins only once.
+# leave cleans up after a delivery, however it ends.
+leave() {
+  [ -z "$incoming" ] || rm -f "$incoming"
+  [ -z "$locked" ] || rm -rf "$run/lock"
+}
+
+# lock waits for other deliveries. One that died with the lock must not block for ever; should two ever get past
+# here together, serve still begins only once.
 lock() {
   waited=0
   until mkdir "$run/lock" 2>/dev/null; do
     holder=$(cat "$run/lock/pid" 2>/dev/null)
-    if [ "$waited" -ge 15 ] || { [ -n "$holder" ] && ! kill -0 "$holder" 2>/dev/null; }; then
+    patience=15
+    if [ -n "$holder" ]; then
+      patience=120
+      kill -0 "$holder" 2>/dev/null || patience=0
+    fi
+    if [ "$waited" -ge "$patience" ]; then
       rm -rf "$run/lock"
       waited=0
       continue
@@ -381,31 +408,66 @@ lock() {
   echo $$ >"$run/lock/pid"
 }
 
+# expire is the end of a VM that no identity came to; from here on it takes none. One that is a runner, by whichever call,
+# is left alone.
+expire() {
+  if [ -z "$root" ] && [ "$(id -u)" != 0 ]; then die 2 '--expire is for root'; fi
+  make_run || die 4 "image: can't make $run"
+  incoming='' locked=
+  trap leave EXIT
+  trap 'exit 1' HUP INT TERM
+  lock
+  if [ -s "$run/identity.sha256" ] || grep -qs '[R]unner\.Listener' "$root"/proc/[0-9]*/cmdline; then exit 0; fi
+  echo expired >"$run/identity.sha256"
+  say 'no identity came; power-off'
+  power_off
+}
+
 # hand_over starts "serve" so that it outlives this process, the guest agent and its cgroup, and returns at once. Nothing
 # of it may keep the caller's output open: guest-exec-status says "exited" only when that is closed.
 #
 # Not with "&": a shell without job control lets such children ignore SIGINT, and jobs would inherit that.
 hand_over() {
+  seconds_up >"$run/delivered"
   set -- --user "$user" --linger "$linger" --max-wait "$max_wait" --max-life "$max_life" --serve "$@"
   if [ -d "$root/run/systemd/system" ]; then
     # The listener waits for the network, cloud-init and docker, this call doesn't: the agent may be up before them.
-    # However the unit ends, the VM powers off; one killed process of the job must not end the unit.
+    # However the unit ends, the VM powers off; one killed process of the job must not end it. Jobs get the open files that they have on GitHub's own runners. A fork bomb is met by the limit
+    # of processes that each user has, which root, and so what follows the job, doesn't.
     systemd-run --quiet --no-block --unit=mayfly-runner --description='GitHub Actions runner for one job' \
       --property=Wants=network-online.target \
       --property='After=network-online.target cloud-final.service docker.service time-sync.target' \
       --property=SuccessAction=poweroff-force --property=FailureAction=poweroff-force \
-      --property=OOMPolicy=continue --property=TasksMax=infinity \
-      "$root/bin/sh" "$self" "$@" </dev/null && return
-    [ "$(systemctl show --property=LoadState --value mayfly-runner.service 2>/dev/null)" = loaded ]
-  elif setsid --help 2>&1 | grep -q -e --fork; then
+            --property="RuntimeMaxSec=$((max_life + linger + reserve))" \
+      --property="ExecStop=/bin/sh $self --stop" --property=KillMode=mixed --property="TimeoutStopSec=$((farewell + tick))" \
+      --property=OOMPolicy=continue --property=TasksMax=infinity --property=LimitNOFILE=65536:524288 \
+      "$root/bin/sh" "$self" "$@" </dev/null ||
+      [ "$(systemctl show --property=LoadState --value mayfly-runner.service 2>/dev/null)" = loaded ] || return
+    systemd-run --quiet --no-block --unit=mayfly-guard --description='Deadline of the GitHub Actions runner' \
+      --property=DefaultDependencies=no --property=FailureAction=poweroff-force \
+      "$root/bin/sh" "$self" --max-wait "$max_wait" --max-life "$max_life" --linger "$linger" --guard </dev/null || :
+  else
+    detach serve "$@" || return
+    detach guard --max-wait "$begin_by" --max-life "$max_life" --linger "$linger" --guard || :
+  fi
+}
+
+# detach WHAT ARGUMENTS… starts this script in a session of its own.
+detach() {
+  what=$1
+  shift
+  if setsid --help 2>&1 | grep -q -e --fork; then
     setsid --fork "$root/bin/sh" "$self" "$@" </dev/null >/dev/null 2>&1
   elif command -v start-stop-daemon >/dev/null; then
-    start-stop-daemon -S -b -m -p "$run/serve.pid" -a "$root/bin/sh" -- "$self" "$@" </dev/null >/dev/null 2>&1
+    start-stop-daemon -S -b -m -p "$run/$what.pid" -a "$root/bin/sh" -- "$self" "$@" </dev/null >/dev/null 2>&1
   else
     echo 'neither systemd nor setsid --fork nor start-stop-daemon in the image' >&2
     return 1
   fi
 }
+
+# seconds_up counts from the boot: unlike the clock it never jumps.
+seconds_up() { cut -d . -f 1 "$root/proc/uptime" 2>/dev/null || echo 0; }
 
 # ---- the runner's life
 
@@ -413,14 +475,18 @@ hand_over() {
 serve() {
   # Exactly one, whatever happened to the deliveries.
   mkdir "$run/serving" 2>/dev/null || exit 0
+  echo $$ >"$run/serving/pid"
+  oom_score "$own_oom"
   kind=$1 name=$2 url=${3:-} labels=${4:-}
-  trap power_off EXIT
+  trap 'echo >"$run/ended"; power_off' EXIT
   stopping=
   trap 'stopping=yes' HUP INT TERM
   if [ -z "$root" ] && [ ! -d /run/systemd/system ] && [ -w /dev/console ]; then exec >/dev/console 2>&1; fi
   find_user || die 4 "image: no user $user"
   began=$(now)
   : >"$log"
+  # The result must find room even where a job filled /run.
+  head -c 65536 /dev/zero >"$run/room"
   tail -n +1 -f "$log" &
   tail_pid=$!
   watch &
@@ -443,6 +509,7 @@ serve() {
 
   outcome=$(outcome "$exit_code")
   write_result
+  keep_logs
   say "runner $name: listener ended with $exit_code, outcome $outcome; power-off in $linger s"
   [ -n "$stopping" ] || nap "$linger"
   kill "$tail_pid" 2>/dev/null
@@ -479,6 +546,7 @@ in_runner_dir() {
   (
     trap - EXIT
     umask 022
+    oom_score "$listener_oom"
     cd "$runner_dir" || exit 126
     job_environment
     case $1 in
@@ -494,6 +562,9 @@ in_runner_dir() {
   rm -f "$run/listener.pid"
   return "$1"
 }
+
+# oom_score NUMBER makes this shell, and what it starts, dearer or cheaper to the OOM killer.
+oom_score() { { echo "$1" >"$root/proc/self/oom_score_adj"; } 2>/dev/null; }
 
 # become COMMAND… replaces this shell by the command, run as the runner's user.
 become() {
@@ -536,11 +607,13 @@ job_environment() {
   fi
 }
 
-# watch, beside the listener, forgets the identity once a job has started and keeps the deadlines. It counts its own
-# ticks: a guest's clock may jump when it is set.
+# watch, beside the listener, forgets the identity once a job has started and keeps the deadlines, which begin with the
+# delivery. It counts its own ticks: a guest's clock may jump when it is set.
 watch() {
   trap - EXIT HUP INT TERM
-  elapsed=0 started=
+  started=
+  up=$(seconds_up) delivered=$(cat "$run/delivered" 2>/dev/null)
+  elapsed=$((up - ${delivered:-$up}))
   # A signal that comes before the line above is lost in some shells; the result ends us too.
   while nap "$tick" && [ ! -e "$run/result.json" ]; do
     elapsed=$((elapsed + tick))
@@ -569,6 +642,34 @@ watch() {
   done
 }
 
+# guard powers off when serve was killed, or hangs, or never begins: what its unit waits for may never come.
+guard() {
+  oom_score "$own_oom"
+  elapsed=0
+  while nap "$tick" && [ ! -e "$run/ended" ]; do
+    elapsed=$((elapsed + tick))
+    serving=$(cat "$run/serving/pid" 2>/dev/null)
+    if [ -z "$serving" ]; then
+      [ "$elapsed" -ge "$max_wait" ] || continue
+    elif kill -0 "$serving" 2>/dev/null; then
+      [ "$elapsed" -ge $((max_life + linger + reserve)) ] || continue
+    fi
+    say 'the runner is overdue or was killed; power-off'
+    power_off
+    return
+  done
+}
+
+# stop_listener is the orderly end of the unit: the machine is shut down. Only the listener hears of it, as with GitHub's
+# own service (runsvc.sh): it cancels the job, whose steps end by its hand, and tells GitHub.
+stop_listener() {
+  kill -s INT "$(cat "$run/listener.pid" 2>/dev/null)" 2>/dev/null || exit 0
+  while [ -e "$run/listener.pid" ] && [ "$farewell" -gt 0 ]; do
+    nap 1
+    farewell=$((farewell - 1))
+  done
+}
+
 # outcome CODE says in one word what became of the runner.
 outcome() {
   if [ "$1" = 7 ]; then echo deprecated; return; fi
@@ -587,11 +688,19 @@ outcome() {
 }
 
 write_result() {
+  rm -f "$run/room"
   started=false
   job_started && started=true
   printf '{"runner":"%s","exit_code":%s,"outcome":"%s","job_started":%s,"started_at":"%s","finished_at":"%s"}\n' \
     "$name" "$exit_code" "$outcome" "$started" "$began" "$(now)" >"$run/result.json.new" &&
     mv "$run/result.json.new" "$run/result.json"
+}
+
+# keep_logs leaves on the disk what says what became of the runner, for whoever looks into it after the power-off. _diag
+# is there already. A disk that is full has to do without.
+keep_logs() {
+  kept=$root/var/log/mayfly
+  { mkdir -p "$kept" && tail -c "$kept_bytes" "$log" >"$kept/listener.log" && cp "$run/result.json" "$kept/"; } 2>/dev/null
 }
 
 now() { date -u +%Y-%m-%dT%H:%M:%SZ; }

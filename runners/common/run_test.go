@@ -127,7 +127,7 @@ func TestListenerThatNeverGetsAJobIsEnded(t *testing.T) {
 		{"deaf", []string{"trap '' TERM", "while :; do /bin/sleep 0.1; done"}, []string{"--max-wait", "100"}, "no_job", []int{137}},
 		// The deadline may come between two tries, or in the middle of one.
 		{"always trying", []string{"exit 2"}, []string{"--max-wait", "10"}, "no_job", []int{2, 143}},
-		{"job without end", []string{runs, "exec /bin/sleep 600"}, []string{"--max-wait", "5", "--max-life", "20"}, "infrastructure", []int{143}},
+		{"job without end", []string{runs, "exec /bin/sleep 600"}, []string{"--max-wait", "1000", "--max-life", "20"}, "infrastructure", []int{143}},
 		{"ends well when told", []string{"trap 'exit 0' TERM", "while :; do /bin/sleep 0.1; done"}, []string{"--max-wait", "100"}, "no_job", []int{0}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
