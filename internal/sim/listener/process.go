@@ -36,6 +36,7 @@ func (j *job) execute(ctx context.Context, argv []string, dir string, env []stri
 	if err := cmd.Start(); err != nil {
 		return 0, fmt.Errorf("start %s: %w", argv[0], err)
 	}
+	j.cheapen(cmd.Process.Pid, env)
 	err := cmd.Wait()
 	if terminate != nil {
 		terminate.Stop()
@@ -52,6 +53,26 @@ func (j *job) execute(ctx context.Context, argv []string, dir string, env []stri
 		return exit.ExitCode(), nil
 	}
 	return 0, fmt.Errorf("run %s: %w", argv[0], err)
+}
+
+// What the OOM killer thinks of a job's processes, unless their environment says otherwise (actions/runner
+// ProcessInvoker.cs): they go before the runner itself.
+const (
+	oomScoreVariable = "PIPELINE_JOB_OOMSCOREADJ"
+	oomScore         = 500
+)
+
+// cheapen makes a process, and what it starts, cheap to the OOM killer. Where that isn't allowed it stays as it is.
+func (j *job) cheapen(pid int, env []string) {
+	score := oomScore
+	for _, entry := range env {
+		if value, ok := strings.CutPrefix(entry, oomScoreVariable+"="); ok {
+			if n, err := strconv.Atoi(value); err == nil && n >= -1000 && n <= 1000 {
+				score = n
+			}
+		}
+	}
+	_ = os.WriteFile(filepath.Join("/proc", strconv.Itoa(pid), "oom_score_adj"), []byte(strconv.Itoa(score)), 0)
 }
 
 // killOrphans kills every process that has the tracking id in its environment, but ourselves.
