@@ -28,11 +28,18 @@ func newGitHub(t *testing.T) (server *gh.Server, address string) {
 // newGitHubThat is one with options of its own.
 func newGitHubThat(t *testing.T, o gh.Options) (server *gh.Server, address string) {
 	t.Helper()
+	o.RunnerURL = qemu.GuestGitHubURL
+	return serveGitHub(t, o)
+}
+
+// serveGitHub starts a stand-in; without a RunnerURL runners reach it where we do.
+func serveGitHub(t *testing.T, o gh.Options) (server *gh.Server, address string) {
+	t.Helper()
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.Seed, o.Repository, o.RunnerURL = 7, repository, qemu.GuestGitHubURL
+	o.Seed, o.Repository = 7, repository
 	server = gh.New(o)
 	server.SetAPIURL("http://" + l.Addr().String()) // Serve says it too, but later
 	var serving sync.WaitGroup

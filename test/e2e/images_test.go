@@ -44,6 +44,16 @@ func shortDir(t *testing.T) string {
 // image builds the guest of that name, or finds it in the cache.
 func image(t *testing.T, name string) qemu.Image {
 	t.Helper()
+	im, err := qemu.LoadImage(guestDir(t, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return im
+}
+
+// guestDir is the folder of the guest of that name.
+func guestDir(t *testing.T, name string) string {
+	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "go", "run", "./test/guest", name)
 	cmd.Dir = root
 	var complaint bytes.Buffer
@@ -52,9 +62,5 @@ func image(t *testing.T, name string) qemu.Image {
 	if err != nil {
 		t.Fatalf("build %s guest: %v\n%s", name, err, complaint.String())
 	}
-	im, err := qemu.LoadImage(strings.TrimSpace(string(out)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return im
+	return strings.TrimSpace(string(out))
 }

@@ -32,7 +32,6 @@ const keep = 72 * time.Hour
 type builder struct {
 	cache   string // images and Debian's base
 	work    string // temporary, in the cache so that a rename moves from it
-	common  string // the folder runners/common
 	runOnce []byte // run-once.sh
 	hook    []byte // job-started.sh
 	// bootScript is provision.d/60-boot.sh, and only a part of the guests that it is measured in.
@@ -56,8 +55,7 @@ func newBuilder(ctx context.Context) (*builder, error) {
 	if err := os.MkdirAll(b.cache, 0o755); err != nil {
 		return nil, fmt.Errorf("make cache: %w", err)
 	}
-	b.common = filepath.Join(root, "runners", "common")
-	if b.runOnce, err = os.ReadFile(filepath.Join(b.common, "run-once.sh")); err != nil {
+	if b.runOnce, err = os.ReadFile(filepath.Join(root, "runners", "common", "run-once.sh")); err != nil {
 		return nil, fmt.Errorf("read run-once.sh: %w", err)
 	}
 	if b.hook, err = os.ReadFile(filepath.Join(root, "runners", "common", "job-started.sh")); err != nil {
@@ -136,36 +134,25 @@ func (b *builder) hashInputs() (string, error) {
 // wins, the other takes its.
 func (b *builder) image(ctx context.Context, name string) (string, error) {
 	dir := filepath.Join(b.cache, name+"-"+b.inputs)
-	switch {
-	case isBoot(name):
+	if isBoot(name) {
 		sum := sha256.Sum256(b.bootScript)
 		dir += "-" + hex.EncodeToString(sum[:4])
-	case name == runnerName:
-		sum, err := b.hashCommon()
-		if err != nil {
-			return "", err
-		}
-		dir += "-" + sum
 	}
-	if _, err := qemu.LoadImage(dir); err != nil {
+	if err := whole(name, dir); err != nil {
 		began := time.Now()
 		tmp := filepath.Join(b.work, name)
 		if err := os.Mkdir(tmp, 0o755); err != nil {
 			return "", fmt.Errorf("make folder: %w", err)
 		}
-		var err error
-		switch {
-		case isBoot(name):
+		if isBoot(name) {
 			err = b.boot(ctx, name, tmp)
-		case name == runnerName:
-			err = b.runner(ctx, tmp)
-		default:
+		} else {
 			err = b.guest(ctx, name, tmp)
 		}
 		if err != nil {
 			return "", err
 		}
-		if _, err := qemu.LoadImage(dir); err != nil {
+		if whole(name, dir) != nil {
 			_ = os.RemoveAll(dir) // whatever it is, it is no image
 			if err := os.Rename(tmp, dir); err != nil {
 				return "", fmt.Errorf("put image in place: %w", err)
@@ -191,10 +178,23 @@ func (b *builder) guest(ctx context.Context, name, dir string) error {
 	if err != nil {
 		return err
 	}
-	if name == "tiny" {
+	switch name {
+	case "tiny":
 		return b.tiny(ctx, base, dir)
+	case "container":
+		return b.container(ctx, base, dir)
 	}
 	return b.systemd(ctx, name, base, dir)
+}
+
+// whole says what is wrong with the folder of an image.
+func whole(name, dir string) error {
+	if name == "container" {
+		_, err := os.Stat(filepath.Join(dir, rootArchive))
+		return err
+	}
+	_, err := qemu.LoadImage(dir)
+	return err
 }
 
 // point makes <cache>/<name> a link to the image, for qemu.FindImage.

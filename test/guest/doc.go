@@ -1,10 +1,11 @@
 // Package main builds the guests that the e2e tests and `mayfly demo --qemu` boot, from Debian's packages and nothing else:
 //
-//	go run ./test/guest [tiny] [systemd] [cloudinit]
+//	go run ./test/guest [tiny] [systemd] [cloudinit] [container]
 //
 // prints the folder of each image, one a line, and builds what isn't there yet (a minute). "tiny" is an initramfs with
 // busybox and the real QEMU guest agent, up in seconds; "systemd" is a Debian that boots from its own disk, and
-// "cloudinit" the same with Debian's cloud-init, which costs an emulated processor half a minute more. All hold run-once.sh
+// "cloudinit" the same with Debian's cloud-init, which costs an emulated processor half a minute more; "container" is
+// the systemd guest without a kernel, as a tar for systemd-nspawn. All hold run-once.sh
 // and, in the place of GitHub's runner, the stand-in sim/listener.
 //
 // Names that start with "boot-" are the guests that test/boot compares, and built only when they are asked for.

@@ -1,6 +1,6 @@
 #!/bin/sh
-# packages.sh makes sure that what builds and runs the guests' images is there: QEMU, mmdebstrap, GRUB, e2fsprogs, all from
-# Debian or Ubuntu. What is missing is installed with apt where we are root or sudo asks for no password; elsewhere one
+# packages.sh makes sure that what builds and runs the guests' images is there: QEMU, mmdebstrap, GRUB, e2fsprogs,
+# systemd-nspawn, all from Debian or Ubuntu. What is missing is installed with apt where we are root or sudo asks for no password; elsewhere one
 # line names the packages and the exit code is 1. Nothing is printed when nothing is missing. `make e2e` and the image
 # builder itself call it.
 set -eu
