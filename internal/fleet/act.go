@@ -149,18 +149,6 @@ func (c *Controller) giveUp(err error) outcome {
 	}
 }
 
-// hold makes a pool wait after a runner failed, longer each time. Runners that were on their way together and fail for one
-// cause count as one failure: only one that was made after the last wait had begun shows that waiting didn't help.
-func (c *Controller) hold(e *entry, why string, now time.Time) {
-	b := c.ledger.backoff[e.pool]
-	b.why = why
-	if b.failures == 0 || e.created.After(b.since) {
-		b.failures++
-		b.since, b.until = now, now.Add(deferred(c.spec.Timing, b.failures))
-	}
-	c.ledger.backoff[e.pool] = b
-}
-
 // forget drops a runner whose VM is gone. Its VMID rests from now on.
 func (c *Controller) forget(e *entry, now time.Time) {
 	c.ledger.lastUsed[e.vmid] = now

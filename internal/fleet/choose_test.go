@@ -135,7 +135,8 @@ func TestSilentRunnerIsAskedAndNoOther(t *testing.T) {
 		{"busy, and offline for a moment", func(e *entry, _ *template) { e.online, e.busy, e.offline = noon, noon, true }, false},
 		{"has said all", func(e *entry, _ *template) { e.finished = noon }, false},
 		{"its agent is off", func(_ *entry, t *template) { t.cfg.AgentEnabled = false }, false},
-		{"it has its identity from its user-data, and boots", func(e *entry, _ *template) { e.seeded = noon }, false},
+		{"it has had its identity since before its start, and boots", func(e *entry, _ *template) { e.seeded, e.started = noon, noon.Add(-20*time.Second) }, false},
+		{"it has, and should be up", func(e *entry, _ *template) { e.seeded, e.started = noon, noon.Add(-30*time.Second) }, true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s, o := following(job(1, "linux"))
@@ -191,4 +192,30 @@ func TestTemplateAtFaultCostsOneCloneAtMost(t *testing.T) {
 			t.Fatal("no clone, though nothing is known against any version")
 		}
 	})
+}
+
+func TestPoolWhoseRunnersGotNoJobTriesOneAtATime(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		known  backoff
+		alive  runner.State // of one more runner; "" for none
+		clones int
+	}{
+		{"two failures", backoff{failures: 2, late: true}, "", 3},
+		{"three failures", backoff{failures: 3, late: true}, "", 1},
+		{"three failures, and one is on its way", backoff{failures: 3, late: true}, runner.Booting, 0},
+		{"three failures, and one works", backoff{failures: 3, late: true}, runner.Busy, 1},
+		{"three failures before any had its identity", backoff{failures: 3}, "", 3},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			s, o := following(job(1, "linux"), job(2, "linux"), job(3, "linux"))
+			o.ledger.backoff["ep"] = tc.known
+			if tc.alive != "" {
+				o.with(200, "ep", tc.alive).job = 9
+			}
+			if got := clones(plan(s, o, noon)); got != tc.clones {
+				t.Errorf("%d clones of 3 jobs, want %d", got, tc.clones)
+			}
+		})
+	}
 }

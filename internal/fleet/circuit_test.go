@@ -11,6 +11,7 @@ import (
 	"mayfly/internal/runner"
 	"mayfly/internal/sim/pve"
 	"mayfly/internal/sim/world"
+	"mayfly/runners"
 )
 
 // refusesOldRunners makes a bench whose GitHub refuses the Actions runner of guests for which old says so.
@@ -218,11 +219,50 @@ func TestRunnersThatEndWithoutAJobSlowTheirPool(t *testing.T) {
 		time.Sleep(time.Hour)
 		before := b.everMade()
 		time.Sleep(time.Hour)
-		if n := b.everMade() - before; n > 12*b.spec.MaxRunners {
+		if n := b.everMade() - before; n > 12 {
 			t.Errorf("%d runners were made in the second hour", n)
 		}
 		b.logged("ended without a job (infrastructure, exit code 1)")
 		well.Store(true)
 		b.served(3 * time.Hour)
 	})
+}
+
+// TestDeprecatedRunnersAreFoundByAnyHandOff: one whose identity was there before it started is asked when it should be
+// up. Where the agent is off nobody can be asked, and the pool slows down.
+func TestDeprecatedRunnersAreFoundByAnyHandOff(t *testing.T) {
+	for _, tc := range []struct {
+		name     string
+		agentOff bool
+		code     fleet.Code
+		most     int // VMs in the second hour
+	}{
+		{"agent on", false, fleet.WaitDeprecated, 2},
+		{"agent off", true, fleet.WaitBackoff, 12},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := byISO(t, "UploadAndDelete", runners.UserDataTemplate, func(s *setup) {
+					s.spec.MaxRunners = 4
+					s.pve.TemplateAgentOff = tc.agentOff
+					refusesOldRunners(s, func(pve.Machine) bool { return true })
+				})
+				b.queue(20, time.Minute)
+				b.until(20*time.Minute, "the reason is told", func() bool {
+					for _, w := range b.controller.Status().Waiting {
+						if w.Reason.Code == tc.code {
+							return true
+						}
+					}
+					return false
+				})
+				time.Sleep(time.Hour)
+				from := b.everMade()
+				time.Sleep(time.Hour)
+				if n := b.everMade() - from; n > tc.most {
+					t.Errorf("%d VMs were made in the second hour, want %d at most", n, tc.most)
+				}
+			})
+		})
+	}
 }

@@ -109,15 +109,6 @@ type Quarantine struct {
 	hidden bool
 }
 
-// backoff is a growing wait.
-type backoff struct {
-	failures int
-	since    time.Time
-	until    time.Time
-	why      string
-	late     bool // runners failed after they had their identity
-}
-
 // orphan is a registration with our kind of name, offline and without a VM.
 type orphan struct {
 	target runner.Target
@@ -131,6 +122,8 @@ type removal struct {
 	name   string
 	since  time.Time
 	next   time.Time
+	// spent is its runner, where that is gone and had no job unless GitHub has removed the registration with it.
+	spent *entry
 }
 
 func newLedger() *ledger {
@@ -148,13 +141,4 @@ func newLedger() *ledger {
 		bootTimes:   map[string]time.Duration{},
 		waiting:     map[int64]WaitingJob{},
 	}
-}
-
-// deferred grows a wait after the n-th failure in a row: the minimum, doubled each time, up to the maximum.
-func deferred(t Timing, failures int) time.Duration {
-	wait := t.BackoffMin
-	for i := 1; i < failures && wait < t.BackoffMax; i++ {
-		wait *= 2
-	}
-	return min(wait, t.BackoffMax)
 }

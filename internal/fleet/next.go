@@ -260,8 +260,8 @@ func (p *planner) watch(e *entry) {
 	switch {
 	case !e.missingSince.IsZero():
 		p.act(e, action{step: StepInspect, why: "its registration is gone", agentOff: agentOff})
-	case e.silent() && !agentOff && p.after(e.delivered.Add(askAfter), "GitHub doesn't see it online") != "":
-		p.act(e, action{step: StepAsk, why: "GitHub doesn't see it online"})
+	case e.silent() && !agentOff:
+		p.ask(e)
 	}
 }
 

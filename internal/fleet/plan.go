@@ -115,8 +115,9 @@ type planner struct {
 	total  int
 	alive  map[string]int
 	taken  map[int]bool
-	wanted map[string]int // waiting jobs of each pool
-	tried  map[int]bool   // templates that a clone is planned of
+	wanted map[string]int  // waiting jobs of each pool
+	tried  map[int]bool    // templates that a clone is planned of
+	cloned map[string]bool // pools that a clone is planned for
 }
 
 func (p *planner) sorted() []*entry {
@@ -132,7 +133,7 @@ func (p *planner) sorted() []*entry {
 
 func (p *planner) count() {
 	p.byPool, p.alive, p.wanted = map[string][]*entry{}, map[string]int{}, map[string]int{}
-	p.probes, p.taken, p.tried = map[string]bool{}, map[int]bool{}, map[int]bool{}
+	p.probes, p.taken, p.tried, p.cloned = map[string]bool{}, map[int]bool{}, map[int]bool{}, map[string]bool{}
 	for id := range p.o.supply.taken {
 		p.taken[id] = true
 	}
@@ -153,7 +154,7 @@ func (p *planner) count() {
 			switch e.op.step {
 			case StepClone, StepFollow, StepDestroy:
 				p.tasks++
-			case StepProbe:
+			case StepProbe, StepAsk:
 				p.probes[e.node] = true
 			}
 		}
@@ -290,14 +291,8 @@ func (p *planner) held(j runner.Job, pool runner.Pool) (Reason, bool) {
 	if p.total >= p.s.MaxRunners {
 		return Reason{WaitTotalMax, fmt.Sprintf("all pools together are at their max of %d", p.s.MaxRunners)}, true
 	}
-	if b := l.backoff[pool.Name]; p.now.Before(b.until) {
-		p.wakeAt(b.until)
-		times := "1 failure"
-		if b.failures > 1 {
-			times = fmt.Sprintf("%d failures in a row", b.failures)
-		}
-		return Reason{WaitBackoff, fmt.Sprintf("pool %s waits %s after %s: %s",
-			pool.Name, b.until.Sub(p.now).Round(time.Second), times, b.why)}, true
+	if r, waits := p.backsOff(pool); waits {
+		return r, true
 	}
 	if p.o.queue.demand.At.Before(l.turn[pool.Name]) {
 		p.d.github = true
@@ -329,6 +324,7 @@ func (p *planner) clone(pool runner.Pool) Reason {
 	p.tasks++
 	base, _ := choose(pool, p.o.supply, p.o.ledger, p.now)
 	p.tried[base.id] = true
+	p.cloned[pool.Name] = true
 	p.d.actions = append(p.d.actions, action{step: StepClone, vmid: vmid, pool: pool, node: p.s.Node, template: base, why: "a job waits"})
 	return Reason{WaitRunner, "a runner is being made for it"}
 }
@@ -366,7 +362,7 @@ func (p *planner) cleanRegistrations() {
 			continue
 		}
 		p.d.actions = append(p.d.actions, action{
-			step: StepRemove, registration: id, name: r.name, target: r.target, why: "its VM died with a job",
+			step: StepRemove, registration: id, name: r.name, target: r.target, why: r.why(),
 		})
 	}
 }

@@ -64,6 +64,14 @@ func (c *Controller) notMinted(err error) outcome {
 	return c.giveUp(err)
 }
 
+// why says what is wrong with the registration, as far as that is known.
+func (r removal) why() string {
+	if r.spent != nil {
+		return "its VM is gone"
+	}
+	return "its VM died with a job"
+}
+
 // removeRegistration removes a registration that has no VM any more.
 func (c *Controller) removeRegistration(ctx context.Context, a action, now time.Time) {
 	r, known := c.ledger.removals[a.registration]
@@ -91,6 +99,9 @@ const (
 func (c *Controller) removed(a action, r removal, err error, now time.Time) {
 	switch {
 	case err == nil || errors.Is(err, github.NotFound):
+		if err == nil && r.spent != nil {
+			c.hadNoJob(r.spent, now)
+		}
 		delete(c.ledger.removals, a.registration)
 		delete(c.ledger.orphans, a.registration)
 		c.log.Info("registration removed", "runner", a.name, "reason", a.why)

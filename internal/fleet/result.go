@@ -15,6 +15,9 @@ const (
 	// time at least.
 	askAfter = 8 * time.Second
 	askAgain = 8 * time.Second
+	// askBooted is when one is first asked that has had its identity since before its start: until its agent is up, each
+	// question holds one of the node's three daemon workers for 3 s.
+	askBooted = 30 * time.Second
 )
 
 // outcomeDeprecated is a guest's word for a release of the Actions runner that GitHub refuses.
@@ -22,7 +25,22 @@ const outcomeDeprecated = "deprecated"
 
 // silent reports whether GitHub shows no sign of the runner, which has its identity.
 func (e *entry) silent() bool {
-	return e.busy.IsZero() && (e.online.IsZero() && e.seeded.IsZero() || !e.online.IsZero() && e.offline)
+	return e.busy.IsZero() && (e.online.IsZero() || e.offline)
+}
+
+// ask plans the question to a silent guest how its listener fares. Of those that may still boot, one of a node is asked
+// at a time.
+func (p *planner) ask(e *entry) {
+	due, boots := e.delivered.Add(askAfter), !e.seeded.IsZero() && e.online.IsZero()
+	if boots {
+		due = e.started.Add(askBooted)
+	}
+	const why = "GitHub doesn't see it online"
+	if p.after(due, why) == "" || boots && p.probes[e.node] {
+		return
+	}
+	p.probes[e.node] = p.probes[e.node] || boots
+	p.act(e, action{step: StepAsk, why: why})
 }
 
 // ask reads what the guest says of its listener: one that ended without a job tells why only while the guest lingers.
@@ -62,30 +80,23 @@ func (c *Controller) proved(e *entry) {
 	}
 }
 
-// holdLate makes a pool wait after a runner that had its identity ended without a job. That the next one gets as far as
-// this one did shows nothing, so only a job ends the row of failures.
-func (c *Controller) holdLate(e *entry, why string, now time.Time) {
-	c.hold(e, why, now)
-	b := c.ledger.backoff[e.pool]
-	b.late = true
-	c.ledger.backoff[e.pool] = b
-}
-
-// recovered ends a pool's row of failures when a runner got further than those.
-func (c *Controller) recovered(pool string) {
-	if !c.ledger.backoff[pool].late {
-		delete(c.ledger.backoff, pool)
-	}
-}
-
 // spent is the end of a runner that powered itself off. When its registration was still there it never had a job,
-// because GitHub removes that with the job of an ephemeral runner.
+// because GitHub removes that with the job of an ephemeral runner. Where GitHub could not be asked yet, the removal that
+// is still owed tells.
 func (c *Controller) spent(a action, held registered) outcome {
 	return func(e *entry, now time.Time) {
-		hadNone := held.removed && a.stopped && !e.delivered.IsZero() && e.busy.IsZero() && e.job == 0 && e.finished.IsZero()
-		if hadNone && e.failed == "" {
-			c.holdLate(e, fmt.Sprintf("runner %s powered off without having had a job", e.name), now)
+		noJob := a.stopped && e.failed == "" && !e.delivered.IsZero() && e.busy.IsZero() && e.job == 0 && e.finished.IsZero()
+		switch r, owed := c.ledger.removals[held.id]; {
+		case noJob && held.removed:
+			c.hadNoJob(e, now)
+		case noJob && owed && !held.busy:
+			r.spent = e
+			c.ledger.removals[held.id] = r
 		}
 		c.forget(e, now)
 	}
+}
+
+func (c *Controller) hadNoJob(e *entry, now time.Time) {
+	c.holdLate(e, fmt.Sprintf("runner %s powered off without having had a job", e.name), now)
 }
