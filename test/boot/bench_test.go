@@ -15,11 +15,13 @@ import (
 	"mayfly/internal/sim/pve/qemu"
 )
 
-// What can be chosen: how many rounds (5), which guests (names with blanks between), and KVM where it works (MAYFLY_BENCH_ACCEL=kvm).
+// What can be chosen: how many rounds (5), which guests (names with blanks between), KVM where it works
+// (MAYFLY_BENCH_ACCEL=kvm), and a file that keeps the rounds, to which those of later runs are added.
 const (
 	roundsVariable = "MAYFLY_BENCH_ROUNDS"
 	guestsVariable = "MAYFLY_BENCH_GUESTS"
 	accelVariable  = "MAYFLY_BENCH_ACCEL"
+	keepVariable   = "MAYFLY_BENCH_KEEP"
 )
 
 // compared are the guests, in the table's order.
@@ -48,10 +50,10 @@ func TestBootSpeed(t *testing.T) {
 	ims := images(t, names)
 	netdev := newLAN(t, shortDir(t))
 
-	measured := map[string][]times{}
-	insides := map[string]string{}
-	load := []float64{loadAverage(t)}
-	for round := range rounds {
+	kept := readRounds(t, os.Getenv(keepVariable))
+	for range rounds {
+		round := len(kept)
+		this := roundOf{Times: map[string]times{}, Insides: map[string]string{}, Load: loadAverage(t)}
 		// Each round begins with another guest, so that none is always the one after the machine's pause.
 		order := slices.Concat(names[round%len(names):], names[:round%len(names)])
 		for _, name := range order {
@@ -63,15 +65,17 @@ func TestBootSpeed(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%s: %v", name, err)
 			}
-			t.Logf("round %d: %-16s agent %5.1f s, ready %5.1f s", round+1, name, got.agent.Seconds(), got.ready.Seconds())
-			measured[name] = append(measured[name], got)
+			t.Logf("round %d: %-16s agent %5.1f s, ready %5.1f s", round+1, name, got.Agent.Seconds(), got.Ready.Seconds())
+			this.Times[name] = got
 			if seen != "" {
-				insides[name] = seen
+				this.Insides[name] = seen
 			}
 		}
-		load = append(load, loadAverage(t))
+		this.Load = max(this.Load, loadAverage(t))
+		kept = append(kept, this)
+		writeRounds(t, os.Getenv(keepVariable), kept)
 	}
-	report := tables(names, measured, insides, machine(t, accel, load))
+	report := tables(names, kept, machine(t, accel, kept))
 	t.Log("\n" + report)
 	if os.Getenv(guestsVariable) == "" {
 		write(t, report)

@@ -79,8 +79,8 @@ func powerOn(ctx context.Context, im qemu.Image, netdev, accel string, seed *pve
 
 // times are from power-on.
 type times struct {
-	agent time.Duration // the guest agent answers
-	ready time.Duration // and run-once.sh --probe says that all is there
+	Agent time.Duration // the guest agent answers
+	Ready time.Duration // and run-once.sh --probe says that all is there
 }
 
 // untilReady waits for it.
@@ -91,15 +91,15 @@ func (g *guest) untilReady(ctx context.Context) (times, error) {
 		if err != nil {
 			return t, err
 		}
-		if t.agent == 0 {
-			t.agent = time.Since(g.on)
+		if t.Agent == 0 {
+			t.Agent = time.Since(g.on)
 		}
 		var probe struct{ Route, DNS, Listener bool }
 		if err := json.Unmarshal([]byte(out), &probe); err != nil {
 			return t, fmt.Errorf("read probe %q: %w", out, err)
 		}
 		if probe.Route && probe.DNS && probe.Listener {
-			t.ready = time.Since(g.on)
+			t.Ready = time.Since(g.on)
 			return t, nil
 		}
 		if err := sleep(ctx, pause); err != nil {

@@ -3,7 +3,10 @@
 package boot
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -26,7 +29,7 @@ const (
 )
 
 // machine says what was measured on.
-func machine(t *testing.T, accel string, load []float64) string {
+func machine(t *testing.T, accel string, rounds []roundOf) string {
 	t.Helper()
 	model := "unknown processor"
 	if text, err := os.ReadFile("/proc/cpuinfo"); err == nil {
@@ -36,6 +39,10 @@ func machine(t *testing.T, accel string, load []float64) string {
 				break
 			}
 		}
+	}
+	var load []float64
+	for _, r := range rounds {
+		load = append(load, r.Load)
 	}
 	state := noLoad
 	if slices.Max(load) > float64(runtime.NumCPU()) {
@@ -47,19 +54,24 @@ func machine(t *testing.T, accel string, load []float64) string {
 
 // tables writes the figures: medians, and the median within rounds of what a guest took in units of the floor's time,
 // which other work on the machine changes less than it does the times.
-func tables(names []string, measured map[string][]times, insides map[string]string, on string) string {
+func tables(names []string, rounds []roundOf, on string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s Medians of %d rounds, seconds from power-on.\n\n", on, len(measured[names[0]]))
+	fmt.Fprintf(&b, "%s Medians of %d rounds, seconds from power-on.\n\n", on, len(rounds))
 	b.WriteString("| guest | agent answers | ready | least to most | in a round, against stock | against the floor |\n|---|--:|--:|--:|--:|--:|\n")
 	for _, name := range names {
 		var agent, ready []time.Duration
-		for _, m := range measured[name] {
-			agent, ready = append(agent, m.agent), append(ready, m.ready)
+		for _, r := range rounds {
+			if m, ok := r.Times[name]; ok {
+				agent, ready = append(agent, m.Agent), append(ready, m.Ready)
+			}
+		}
+		if ready == nil {
+			continue
 		}
 		fmt.Fprintf(&b, "| %s | %.1f | %.1f | %.1f to %.1f | %s | %s |\n", title(name), median(agent).Seconds(), median(ready).Seconds(),
-			slices.Min(ready).Seconds(), slices.Max(ready).Seconds(), ratio(measured, name, "stock"), ratio(measured, name, "floor"))
+			slices.Min(ready).Seconds(), slices.Max(ready).Seconds(), ratio(rounds, name, "stock"), ratio(rounds, name, "floor"))
 	}
-	if r := ratios(measured, "all", "floor"); r != nil {
+	if r := ratios(rounds, "all", "floor"); r != nil {
 		verdict := "kept"
 		if medianOf(r) > goal {
 			verdict = "missed"
@@ -67,7 +79,7 @@ func tables(names []string, measured map[string][]times, insides map[string]stri
 		fmt.Fprintf(&b, "\nThe goal, all tricks in at most %.1f times the floor's time, is %s: %.2f times.\n", goal, verdict, medianOf(r))
 	}
 	for _, name := range names {
-		if text := insides[name]; text != "" {
+		if text := rounds[0].Insides[name]; text != "" {
 			fmt.Fprintf(&b, "\nWhat systemd says of one boot of %s:\n\n```\n%s\n```\n", title(name), strings.TrimSpace(text))
 		}
 	}
@@ -87,18 +99,20 @@ func title(name string) string {
 }
 
 // ratios divides a guest's time to ready by another's of the same round.
-func ratios(measured map[string][]times, name, by string) []float64 {
+func ratios(rounds []roundOf, name, by string) []float64 {
 	var all []float64
-	for i, m := range measured[by] {
-		if i < len(measured[name]) {
-			all = append(all, measured[name][i].ready.Seconds()/m.ready.Seconds())
+	for _, r := range rounds {
+		m, one := r.Times[name]
+		other, two := r.Times[by]
+		if one && two {
+			all = append(all, m.Ready.Seconds()/other.Ready.Seconds())
 		}
 	}
 	return all
 }
 
-func ratio(measured map[string][]times, name, by string) string {
-	r := ratios(measured, name, by)
+func ratio(rounds []roundOf, name, by string) string {
+	r := ratios(rounds, name, by)
 	if r == nil {
 		return ""
 	}
@@ -111,6 +125,41 @@ func medianOf(all []float64) float64 {
 		return (sorted[n/2-1] + sorted[n/2]) / 2
 	}
 	return sorted[len(sorted)/2]
+}
+
+// roundOf is what one round measured.
+type roundOf struct {
+	Times   map[string]times
+	Insides map[string]string // what guests say of their boots
+	Load    float64           // the machine's
+}
+
+// readRounds gives the rounds of earlier runs; none without a file.
+func readRounds(t *testing.T, path string) []roundOf {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if path == "" || errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	var rounds []roundOf
+	if err := errors.Join(err, json.Unmarshal(text, &rounds)); err != nil {
+		t.Fatal(err)
+	}
+	return rounds
+}
+
+func writeRounds(t *testing.T, path string, rounds []roundOf) {
+	t.Helper()
+	if path == "" {
+		return
+	}
+	text, err := json.MarshalIndent(rounds, "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, text, 0o644); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // write puts the report between the page's marks.
