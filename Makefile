@@ -50,8 +50,8 @@ bench-boot: ## how long guests take from power-on to ready, with each boot trick
 	@sh test/guest/packages.sh
 	go test -tags bench -count=1 -timeout $(BENCH_TIMEOUT) -v ./test/boot/...
 
-lint: ## formatting, vet, golangci-lint, shellcheck, go.mod
-	@scripts/need.sh go certs git shellcheck
+lint: ## formatting, vet, golangci-lint, shellcheck, cloud-init schema, go.mod
+	@scripts/need.sh go certs git shellcheck /usr/bin/python3
 	@scripts/lint.sh $(GOFUMPT) $(GOLANGCI_LINT)
 
 fuzz: ## every fuzz target for FUZZTIME (10s)

@@ -45,6 +45,7 @@ has_certs() {
 package_of() {
   case $1 in
     ps) echo procps ;;
+    /usr/bin/python3) echo python3 ;;
     qemu-system-x86_64) echo qemu-system-x86 ;;
     qemu-img) echo qemu-utils ;;
     *) echo "$1" ;;

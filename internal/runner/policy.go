@@ -30,8 +30,7 @@ const (
 // Restricts reports whether the policy forbids anything.
 func (p Policy) Restricts() bool { return len(p.Repositories) > 0 || len(p.Events) > 0 || p.DenyForks }
 
-// RepositoryList, EventList and Forks write the policy as run-once.sh takes it (docs/run-once.md): lists with commas,
-// empty for any; "allow" or "deny".
+// RepositoryList is the repositories as run-once.sh takes them (docs/run-once.md): with commas, empty for any.
 func (p Policy) RepositoryList() string {
 	names := make([]string, len(p.Repositories))
 	for i, t := range p.Repositories {
@@ -40,10 +39,10 @@ func (p Policy) RepositoryList() string {
 	return strings.Join(names, ",")
 }
 
-// EventList is the events; see [Policy.RepositoryList].
+// EventList is the events as run-once.sh takes them.
 func (p Policy) EventList() string { return strings.Join(p.Events, ",") }
 
-// Forks is "allow" or "deny"; see [Policy.RepositoryList].
+// Forks is "allow" or "deny", as run-once.sh and the configuration take it.
 func (p Policy) Forks() string {
 	if p.DenyForks {
 		return "deny"

@@ -40,6 +40,7 @@ var classes = []class{
 		{name: "is cancelled", run: "sleep 100000", cancel: true, conclusion: "cancelled"},
 	}},
 	{image: "systemd", jobs: 3, atOnce: 2},
+	{image: "runner", jobs: 2, atOnce: 2},
 }
 
 // Every job looks for what another left, then leaves files itself, wherever the runner's user can, and says which

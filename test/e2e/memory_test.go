@@ -14,7 +14,7 @@ import (
 // there, and a VM's disk outlives it in backups and on storages that don't overwrite.
 func TestIdentityReachesNoDisk(t *testing.T) {
 	server, address := newGitHub(t)
-	m := newMachines(t, image(t, "systemd"), address)
+	m := newMachines(t, image(t, "runner"), address)
 	m.boot(201, map[string]string{"agent": "1"})
 	const planted = "what-a-job-writes-lies-on-the-disk"
 	server.AddJobs(gh.JobSpec{Steps: []gh.StepSpec{{Run: `cd /opt/actions-runner

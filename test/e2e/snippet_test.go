@@ -25,7 +25,7 @@ func TestSnippetServesAJobAndIsGoneWhenItStarts(t *testing.T) {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	c := newClusterThat(t, image(t, "cloudinit"), pve.Options{SnippetsDir: dir, CloudInitDrive: true, TemplateAgentOff: true})
+	c := newClusterThat(t, image(t, "runner"), pve.Options{SnippetsDir: dir, CloudInitDrive: true, TemplateAgentOff: true})
 	steps := append(slices.Clone(jobSteps), gh.StepSpec{Name: "cloud-init", Run: `cat /run/cloud-init/result.json
 echo "host $(hostname)"
 while [ ! -e /tmp/go ]; do sleep 1; done`})

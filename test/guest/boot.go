@@ -87,7 +87,7 @@ exec chroot "$1" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin BOOT_TRICKS="$2" INIT
 		return fmt.Errorf("furnish guest: %w", err)
 	}
 	raw := filepath.Join(b.work, "disk.raw")
-	if err := makeDisk(ctx, root, raw, filepath.Join(b.work, "core.img")); err != nil {
+	if err := makeDisk(ctx, root, raw, filepath.Join(b.work, "core.img"), diskMiB); err != nil {
 		return err
 	}
 	if err := command(ctx, "qemu-img", "convert", "-O", "qcow2", raw, filepath.Join(dir, "disk.qcow2")); err != nil {

@@ -32,6 +32,7 @@ const keep = 72 * time.Hour
 type builder struct {
 	cache   string // images and Debian's base
 	work    string // temporary, in the cache so that a rename moves from it
+	common  string // the folder runners/common
 	runOnce []byte // run-once.sh
 	hook    []byte // job-started.sh
 	// bootScript is provision.d/60-boot.sh, and only a part of the guests that it is measured in.
@@ -55,7 +56,8 @@ func newBuilder(ctx context.Context) (*builder, error) {
 	if err := os.MkdirAll(b.cache, 0o755); err != nil {
 		return nil, fmt.Errorf("make cache: %w", err)
 	}
-	if b.runOnce, err = os.ReadFile(filepath.Join(root, "runners", "common", "run-once.sh")); err != nil {
+	b.common = filepath.Join(root, "runners", "common")
+	if b.runOnce, err = os.ReadFile(filepath.Join(b.common, "run-once.sh")); err != nil {
 		return nil, fmt.Errorf("read run-once.sh: %w", err)
 	}
 	if b.hook, err = os.ReadFile(filepath.Join(root, "runners", "common", "job-started.sh")); err != nil {
@@ -134,9 +136,16 @@ func (b *builder) hashInputs() (string, error) {
 // wins, the other takes its.
 func (b *builder) image(ctx context.Context, name string) (string, error) {
 	dir := filepath.Join(b.cache, name+"-"+b.inputs)
-	if isBoot(name) {
+	switch {
+	case isBoot(name):
 		sum := sha256.Sum256(b.bootScript)
 		dir += "-" + hex.EncodeToString(sum[:4])
+	case name == runnerName:
+		sum, err := b.hashCommon()
+		if err != nil {
+			return "", err
+		}
+		dir += "-" + sum
 	}
 	if err := whole(name, dir); err != nil {
 		began := time.Now()
@@ -144,9 +153,13 @@ func (b *builder) image(ctx context.Context, name string) (string, error) {
 		if err := os.Mkdir(tmp, 0o755); err != nil {
 			return "", fmt.Errorf("make folder: %w", err)
 		}
-		if isBoot(name) {
+		var err error
+		switch {
+		case isBoot(name):
 			err = b.boot(ctx, name, tmp)
-		} else {
+		case name == runnerName:
+			err = b.runner(ctx, tmp)
+		default:
 			err = b.guest(ctx, name, tmp)
 		}
 		if err != nil {

@@ -79,8 +79,13 @@ func (b *builder) systemd(ctx context.Context, name, base, dir string) error {
 	if err := b.furnish(root, name); err != nil {
 		return fmt.Errorf("furnish guest: %w", err)
 	}
+	return b.disk(ctx, root, dir, name, diskMiB)
+}
+
+// disk makes the image of a guest of its files.
+func (b *builder) disk(ctx context.Context, root rootfs, dir, name string, sizeMiB int) error {
 	raw := filepath.Join(b.work, "disk.raw")
-	if err := makeDisk(ctx, root, raw, filepath.Join(b.work, "core.img")); err != nil {
+	if err := makeDisk(ctx, root, raw, filepath.Join(b.work, "core.img"), sizeMiB); err != nil {
 		return err
 	}
 	// zstd reads faster than the disk it saves; 140 instead of 400 MB.
@@ -172,7 +177,7 @@ func (b *builder) furnish(root rootfs, name string) error {
 
 // makeDisk makes a disk that a PC's BIOS boots: a partition table, GRUB before the one partition, ext4 in it. It needs
 // neither a loop device nor a mount.
-func makeDisk(ctx context.Context, root rootfs, raw, core string) error {
+func makeDisk(ctx context.Context, root rootfs, raw, core string, sizeMiB int) error {
 	const offset = 2048 * 512 // of the partition
 	script := fmt.Sprintf(`set -e
 truncate -s %dM "$1"
@@ -181,7 +186,7 @@ mke2fs -q -F -t ext4 -L rootfs -O ^metadata_csum_seed -E offset=%d,lazy_itable_i
 grub-mkimage -O i386-pc -p '(hd0,msdos1)/boot/grub' -o "$3" biosdisk part_msdos ext2 linux normal configfile minicmd
 dd if=/usr/lib/grub/i386-pc/boot.img of="$1" bs=446 count=1 conv=notrunc status=none
 dd if="$3" of="$1" bs=512 seek=1 conv=notrunc status=none
-`, diskMiB, offset, diskMiB-1)
+`, sizeMiB, offset, sizeMiB-1)
 	if err := command(ctx, "sh", "-c", script, "sh", raw, string(root), core); err != nil {
 		return fmt.Errorf("make disk: %w", err)
 	}

@@ -3,5 +3,8 @@
 // compared with those that the builder has, and what comes out (the answers for Ubuntu's installer, the settings of
 // runners/common) is checked as what it is.
 //
+// With the build tag schema, which `make lint` sets, cloud-init itself reads all user-data of this tree, and shellcheck the
+// shell in it.
+//
 // The invariant: what these tests take, `packer validate` takes.
 package packer

@@ -9,6 +9,9 @@ import (
 
 const qemuProgram = "qemu-system-x86_64"
 
+// bootDrive is the machine's one disk.
+const bootDrive = "disk0"
+
 // agentPort is the name that qemu-guest-agent looks for.
 const agentPort = "org.qemu.guest_agent.0"
 
@@ -21,8 +24,8 @@ func (m *machine) arguments() []string {
 		// pc, as Proxmox's default; the cloud kernel has no driver for q35's disks anyway.
 		"-machine", "pc",
 		"-smp", "1", "-m", strconv.Itoa(im.MemoryMiB),
-		"-drive", "if=none,id=disk0,format=qcow2,cache=unsafe,file=" + escape(m.e.disk(m.VMID)),
-		"-device", "virtio-blk-pci,drive=disk0",
+		"-drive", "if=none,id=" + bootDrive + ",format=qcow2,cache=unsafe,file=" + escape(m.e.disk(m.VMID)),
+		"-device", "virtio-blk-pci,drive=" + bootDrive,
 		"-device", "virtio-serial-pci",
 		"-chardev", "socket,id=qga0,server=on,wait=off,path=" + escape(m.e.file(m.VMID, "qga")),
 		"-device", "virtserialport,chardev=qga0,name=" + agentPort,

@@ -33,7 +33,8 @@ const maxDir = 107 - len("/999999999.qga")
 
 // Options say what the machines are like.
 type Options struct {
-	// Image is every machine's: templates of a stand-in cluster have no disks of their own.
+	// Image is every machine's but those made of an imported image and their clones: the templates that a stand-in cluster
+	// begins with have no disks of their own. What an imported image boots with, and how much memory, is Image's too.
 	Image Image
 	// GitHub is the host:port behind GuestGitHubURL; "" leaves guests without any network service.
 	GitHub string
@@ -121,9 +122,8 @@ func (e *Engine) Clone(ctx context.Context, template, vmid int, full bool, log f
 		args = []string{"convert", "-q", "-O", "qcow2", base, e.disk(vmid)}
 	}
 	log(fmt.Sprintf("create full clone: %v of drive virtio0", full))
-	if out, err := exec.CommandContext(ctx, "qemu-img", args...).CombinedOutput(); err != nil {
-		_ = os.Remove(e.disk(vmid))
-		return fmt.Errorf("clone failed: qemu-img: %w: %s", errors.Join(ctx.Err(), err), firstLine(out))
+	if err := qemuImg(ctx, args...); err != nil {
+		return errors.Join(err, removeIfThere(e.disk(vmid)))
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -212,7 +212,7 @@ func (e *Engine) Destroy(ctx context.Context, vmid int) error {
 		return fmt.Errorf("destroy VM %d: %w", vmid, err)
 	}
 	for _, file := range append(media, e.disk(vmid), e.seed(vmid)) {
-		if err := os.Remove(file); err != nil && !errors.Is(err, os.ErrNotExist) {
+		if err := removeIfThere(file); err != nil {
 			return fmt.Errorf("destroy VM %d: %w", vmid, err)
 		}
 	}
