@@ -44,7 +44,7 @@ while [ ! -e /tmp/go ]; do sleep 1; done`})
 
 	job := c.gh.State().Jobs[0]
 	wantSnippetGone(t, seen, job.RunnerName, job.StartedAt)
-	for _, want := range []string{"DataSourceNoCloud [seed=/dev/sr0]", `"errors": []`, "Z host " + job.RunnerName + "\n"} {
+	for _, want := range []string{"DataSourceNoCloud [seed=/dev/sr0", `"errors": []`, "Z host " + job.RunnerName + "\n"} {
 		if !strings.Contains(job.Log, want) {
 			t.Errorf("the job's log lacks %q", want)
 		}

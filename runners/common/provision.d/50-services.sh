@@ -44,11 +44,19 @@ if [ -d /etc/ssh ]; then
     printf 'PasswordAuthentication no\nKbdInteractiveAuthentication no\nPermitRootLogin prohibit-password\n' >/etc/ssh/sshd_config.d/01-mayfly.conf
   fi
 fi
-if [ "${PASSWORD_LOGIN:-false}" != true ]; then
-  passwd --lock root >/dev/null
-  mkdir -p /etc/cloud/cloud.cfg.d
-  echo 'ssh_pwauth: false' >/etc/cloud/cloud.cfg.d/90-mayfly-login.cfg
-fi
+if [ "${PASSWORD_LOGIN:-false}" != true ]; then passwd --lock root >/dev/null; fi
+
+# Where a clone boots with a seed (hand-offs iso and snippet), cloud-init does what that says and nothing of its own: no
+# user of the vendor's, no locales to generate, no other package sources.
+mkdir -p /etc/cloud/cloud.cfg.d
+cat >/etc/cloud/cloud.cfg.d/90-mayfly.cfg <<END
+users: []
+locale: false
+package_update: false
+package_upgrade: false
+apt: {preserve_sources_list: true}
+ssh_pwauth: ${PASSWORD_LOGIN:-false}
+END
 
 # Host keys of its own for every clone, where there is an SSH server.
 if [ -e /lib/systemd/system/ssh.service ]; then
