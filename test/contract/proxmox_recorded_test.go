@@ -141,7 +141,7 @@ var volatile = []struct {
 	{regexp.MustCompile(`UPID:[^'" ]*`), "UPID"},
 	{regexp.MustCompile(`\.conf\.tmp\.\d+`), ".conf.tmp.N"},
 	{regexp.MustCompile(`at character offset \d+`), "at character offset N"},
-	{regexp.MustCompile(`(local(-lvm)?:)?(\d+/base-\d+-disk-\d+\.qcow2/)?(\d+/)?(base|vm)-\d+-disk-\d+(\.qcow2)?`), "DISK"},
+	{regexp.MustCompile(`((local(-lvm)?|shr):)?(\d+/base-\d+-disk-\d+\.qcow2/)?(\d+/)?(base|vm)-\d+-disk-\d+(\.qcow2)?`), "DISK"},
 	{regexp.MustCompile(`non-shared storage 'local(-lvm)?'`), "non-shared storage DISKS"},
 	{regexp.MustCompile(`contains VM \d+`), "contains VM N"},
 	{regexp.MustCompile(`VM \d+ is running`), "VM N is running"},

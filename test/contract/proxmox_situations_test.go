@@ -60,7 +60,7 @@ var situations = []struct {
 	{re(`create-import-from`), "as upload-import-qcow2; later"},
 	{re(`delete-protected`), "PUT /nodes/pve1/qemu/102/config protection=1"},
 	{re(`delete-running|template-running|reset|reboot-timeout|start-running`), "run"},
-	{re(`delete-template-.*`), "POST /nodes/pve1/qemu/9000/clone newid=101"},
+	{re(`delete-template-.*`), "shared pve1 9004; POST /nodes/pve1/qemu/9004/clone newid=101; instead 9000 9004"},
 	{re(`flock-.*`), "hold qmstart; begin POST /nodes/pve1/qemu/160/status/start"},
 	{re(`linkedclone-of-nontemplate|template`), "POST /nodes/pve1/qemu/9000/clone newid=140 full=1; instead 9000 140; none"},
 	{re(`locked-(status-current|stop|shutdown)`), "run; lock 101 backup"},
@@ -125,7 +125,7 @@ var situations = []struct {
 	{re(`x3-start-on-pve2`), "POST /nodes/pve2/qemu/9001/clone newid=201"},
 	{re(`storage-content-volume`), "iso seed-100.iso"},
 	{re(`storage-content-(all|before.*|vmid)`), "POST /nodes/pve1/qemu/9000/clone newid=101"},
-	{re(`storage-delete-base-in-use-root`), "POST /nodes/pve1/qemu/9000/clone newid=101"},
+	{re(`storage-delete-base-in-use-root`), "shared pve1 9004; POST /nodes/pve1/qemu/9004/clone newid=101"},
 }
 
 func re(name string) *regexp.Regexp { return regexp.MustCompile("^(?:" + name + ")$") }
@@ -174,7 +174,7 @@ func onDisks(s string) string {
 		"local%3Acloudinit", "local-lvm%3Acloudinit",
 		"scsi0=local%3A", "scsi0=local-lvm%3A", "scsi1=local%3A", "scsi1=local-lvm%3A", "format=qcow2", "format=raw",
 		"format%3Dqcow2", "format%3Draw",
-		"/storage/local/content/local:9000/base-9000-disk-1.qcow2", "/storage/local-lvm/content/local-lvm:base-9000-disk-0",
+		"/storage/local/content/local:9000/base-9000-disk-1.qcow2", "/storage/shr/content/shr:9004/base-9004-disk-0.qcow2",
 	).Replace(localDisks.ReplaceAllString(s, "storage=local-lvm$1"))
 }
 

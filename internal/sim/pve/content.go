@@ -28,7 +28,10 @@ func (s *Server) listContent(q *call) (any, error) {
 		}
 		e := map[string]any{"volid": volid, "content": vol.content, "format": vol.format, "size": int64(vol.size), "ctime": vol.ctime.Unix()}
 		if vol.content == "images" {
-			e["vmid"], e["used"], e["parent"] = vol.vmid, int64(vol.used), nil
+			e["vmid"] = vol.vmid
+			if st.namesBase() {
+				e["used"], e["parent"] = int64(vol.used), nil
+			}
 			if vol.parent != "" {
 				_, e["parent"], _ = strings.Cut(vol.parent, ":")
 			}

@@ -189,26 +189,31 @@ func TestDrivesAreMadeFoundAndRefused(t *testing.T) {
 	})
 }
 
-func TestLinkedCloneKeepsItsBaseFromBeingRemoved(t *testing.T) {
-	bubble(t, Options{}, func(t *testing.T, s *Server) {
+// On directories a linked clone's volume names its base; LVM-thin remembers nothing, and removes it.
+func TestLinkedCloneKeepsItsBaseFromBeingRemovedButOnLVMThin(t *testing.T) {
+	opts := Options{Storages: []Storage{{ID: "dir", Type: "dir", Content: []string{"images"}}}}
+	bubble(t, opts, func(t *testing.T, s *Server) {
 		admin := adminOf(t, s)
-		if exit := admin.task(http.MethodPost, vmPath("9000", "/clone"), "newid=150"); exit != "OK" {
-			t.Fatal(exit)
+		do := func(want, method, path string, params ...string) {
+			t.Helper()
+			if exit := admin.task(method, path, params...); exit != want {
+				t.Errorf("%s %s: %s, want %s", method, path, exit, want)
+			}
 		}
-		disk := find(admin.call(http.MethodGet, "/nodes/pve1/storage/local-lvm/content").list(), "vmid", 150.0)
-		if disk == nil || disk["parent"] != "base-9000-disk-0" {
+		do("OK", http.MethodPost, "/nodes/pve1/qemu", "vmid=140", "scsi0=dir:1")
+		do("OK", http.MethodPost, vmPath("140", "/template"))
+		do("OK", http.MethodPost, vmPath("140", "/clone"), "newid=150")
+		disk := find(admin.call(http.MethodGet, "/nodes/pve1/storage/dir/content").list(), "vmid", 150.0)
+		if disk == nil || disk["parent"] != "140/base-140-disk-0.qcow2" {
 			t.Errorf("clone's disk %v", disk)
 		}
-		const inUse = "base volume 'local-lvm:base-9000-disk-0' is still in use by linked cloned"
-		if exit := admin.task(http.MethodDelete, vmPath("9000")); exit != inUse {
-			t.Errorf("template removed: %s", exit)
-		}
-		if exit := admin.task(http.MethodDelete, vmPath("150")); exit != "OK" {
-			t.Error(exit)
-		}
-		if exit := admin.task(http.MethodDelete, vmPath("9000")); exit != "OK" {
-			t.Errorf("template without clones: %s", exit)
-		}
+		do("base volume 'dir:140/base-140-disk-0.qcow2' is still in use by linked cloned", http.MethodDelete, vmPath("140"))
+		do("OK", http.MethodDelete, vmPath("150"))
+		do("OK", http.MethodDelete, vmPath("140"))
+
+		do("OK", http.MethodPost, vmPath("9000", "/clone"), "newid=151")
+		do("OK", http.MethodDelete, vmPath("9000"))
+		do("OK", http.MethodPost, vmPath("151", "/status/start"))
 	})
 }
 

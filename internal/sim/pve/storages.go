@@ -79,6 +79,11 @@ func (st *storage) holds(content string) bool { return slices.Contains(st.conten
 // files reports whether the storage is a directory: disks have folders and formats there, and files can be uploaded.
 func (st *storage) files() bool { return st.kind == "dir" || st.kind == "nfs" }
 
+// namesBase reports whether a linked clone's volid names its base volume, as everywhere but on LVM-thin: its clones are
+// snapshots that live on without their origin, so that a template with clones may be removed there (pve-storage
+// LvmThinPlugin.pm, clone_image and parse_volname).
+func (st *storage) namesBase() bool { return st.kind != "lvmthin" }
+
 // used is what the volumes of a storage take on a node.
 func (c *cluster) used(node string, st *storage) runner.Bytes {
 	var sum runner.Bytes

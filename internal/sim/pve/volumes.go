@@ -18,7 +18,7 @@ type volume struct {
 	format  string
 	size    runner.Bytes // what a guest or a reader sees
 	used    runner.Bytes // what it takes
-	parent  string       // the base volume that a linked clone builds on, a volid
+	parent  string       // the base volume that a linked clone builds on, a volid; "" where nothing remembers it
 	ctime   time.Time
 	file    *file // what was uploaded or downloaded; nil for one that is only a size
 }
@@ -99,13 +99,11 @@ func (s *Server) cloneVolumes(src *vm, newid int, full bool, storage string) (ma
 		made := &volume{vmid: newid, content: "images", format: st.format(), size: old.size, ctime: time.Now()}
 		if copied {
 			made.used = old.used
-		} else {
+		} else if st.namesBase() {
 			made.parent = d.file
-			if st.files() { // a linked clone's volid names its base
-				_, base, _ := strings.Cut(d.file, ":")
-				_, name, _ := strings.Cut(volid, ":")
-				volid = st.id + ":" + base + "/" + name
-			}
+			_, base, _ := strings.Cut(d.file, ":")
+			_, name, _ := strings.Cut(volid, ":")
+			volid = st.id + ":" + base + "/" + name
 		}
 		s.volumes[s.key(src.node, volid)] = made
 		fields := maps.Clone(d.fields)
@@ -146,7 +144,7 @@ func (s *Server) makeBase(v *vm) {
 	}
 }
 
-// baseInUse refuses to remove a template whose disks have linked clones.
+// baseInUse refuses to remove a template whose disks have linked clones, where they name it.
 func (s *Server) baseInUse(v *vm) *apiError {
 	for _, opt := range slices.Sorted(maps.Keys(v.disks())) {
 		file := v.disks()[opt].file

@@ -22,7 +22,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // fakeMachine is a machine without a process, whose sockets tests serve.
 func fakeMachine(t *testing.T) *machine {
 	t.Helper()
-	e := &Engine{dir: t.TempDir(), on: map[int]*machine{}, disks: map[int]bool{}}
+	e := &Engine{dir: t.TempDir(), on: map[int]*machine{}, disks: map[int]*disk{}}
 	m := newMachine(e, pve.Machine{VMID: 201})
 	e.on[201] = m
 	return m

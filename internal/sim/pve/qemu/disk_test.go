@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -55,9 +56,54 @@ func TestImportedDiskIsACopyThatDestroyRemoves(t *testing.T) {
 	if err := e.Destroy(t.Context(), 112); err != nil {
 		t.Error(err)
 	}
-	if _, err := os.Stat(e.disk(112)); !errors.Is(err, os.ErrNotExist) || len(e.Disks()) != 0 {
-		t.Errorf("left: %v, %v", err, e.Disks())
+	wantFiles(t, e)
+}
+
+// wantFiles wants these files in the engine's folder, and no others.
+func wantFiles(t *testing.T, e *Engine, want ...string) {
+	t.Helper()
+	entries, err := os.ReadDir(e.dir)
+	if err != nil {
+		t.Fatal(err)
 	}
+	var got []string
+	for _, entry := range entries {
+		got = append(got, entry.Name())
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("files %v, want %v", got, want)
+	}
+}
+
+func TestDiskOfADestroyedTemplateStaysForItsClones(t *testing.T) {
+	e := engineOf(t)
+	// Overlays are made by qemu-img, whose last argument is the file.
+	script := "#!/bin/sh\nfor last; do :; done\n: >\"$last\"\n"
+	if err := os.WriteFile(filepath.Join(os.Getenv("PATH"), "qemu-img"), []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	do := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	quiet := func(string) {}
+	do(e.Import(t.Context(), 112, "scsi0", diskImage(t, "first")))
+	do(e.Clone(t.Context(), 112, 150, false, quiet))
+	do(e.Clone(t.Context(), 112, 151, true, quiet))
+	do(e.Destroy(t.Context(), 112))
+	wantFiles(t, e, "112.qcow2", "150.qcow2", "151.qcow2")
+	do(e.Import(t.Context(), 112, "scsi0", diskImage(t, "second")))
+	wantFiles(t, e, "112.1.qcow2", "112.qcow2", "150.qcow2", "151.qcow2")
+	if got := e.Disks(); !slices.Equal(got, []int{112, 150, 151}) {
+		t.Errorf("disks of %v", got)
+	}
+	do(e.Destroy(t.Context(), 150))
+	wantFiles(t, e, "112.1.qcow2", "151.qcow2")
+	do(e.Destroy(t.Context(), 151))
+	do(e.Destroy(t.Context(), 112))
+	wantFiles(t, e)
 }
 
 func TestImportThatEndsEarlyLeavesNoDisk(t *testing.T) {
@@ -71,10 +117,9 @@ func TestImportThatEndsEarlyLeavesNoDisk(t *testing.T) {
 	if err := e.Import(t.Context(), 113, "scsi0", missing); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("no image: %v", err)
 	}
-	for _, id := range []int{112, 113} {
-		if _, err := os.Stat(e.disk(id)); !errors.Is(err, os.ErrNotExist) || e.has(id) {
-			t.Errorf("VM %d has a disk: %v", id, err)
-		}
+	wantFiles(t, e)
+	if got := e.Disks(); len(got) != 0 {
+		t.Errorf("disks of %v", got)
 	}
 }
 

@@ -62,7 +62,7 @@ type Engine struct {
 	mu     sync.Mutex // guards what follows; never held over a wait
 	closed bool
 	on     map[int]*machine
-	disks  map[int]bool
+	disks  map[int]*disk
 }
 
 // New makes an engine without machines. ctx bounds the trial of KVM only.
@@ -86,7 +86,7 @@ func New(ctx context.Context, o Options) (*Engine, error) {
 		_ = os.Remove(dir)
 		return nil, fmt.Errorf("start QEMU engine: %s is longer than the %d characters that leave room for a socket's name; set TMPDIR to a shorter folder", dir, maxDir)
 	}
-	e := &Engine{opts: o, dir: dir, on: map[int]*machine{}, disks: map[int]bool{}}
+	e := &Engine{opts: o, dir: dir, on: map[int]*machine{}, disks: map[int]*disk{}}
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	return e, nil
 }
@@ -108,26 +108,6 @@ func (e *Engine) Close() error {
 	if err := os.RemoveAll(e.dir); err != nil {
 		return fmt.Errorf("close QEMU engine: %w", err)
 	}
-	return nil
-}
-
-// Clone implements [pve.Engine]: an overlay, or with full a copy.
-func (e *Engine) Clone(ctx context.Context, template, vmid int, full bool, log func(string)) error {
-	base := e.opts.Image.path(e.opts.Image.Disk)
-	if e.has(template) { // a template that was itself a clone passes its own disk on
-		base = e.disk(template)
-	}
-	args := []string{"create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", base, e.disk(vmid)}
-	if full {
-		args = []string{"convert", "-q", "-O", "qcow2", base, e.disk(vmid)}
-	}
-	log(fmt.Sprintf("create full clone: %v of drive virtio0", full))
-	if err := qemuImg(ctx, args...); err != nil {
-		return errors.Join(err, removeIfThere(e.disk(vmid)))
-	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.disks[vmid] = true
 	return nil
 }
 
@@ -204,14 +184,14 @@ func (e *Engine) Destroy(ctx context.Context, vmid int) error {
 	if err := e.Stop(ctx, vmid); err != nil {
 		return err
 	}
-	e.mu.Lock()
-	delete(e.disks, vmid)
-	e.mu.Unlock()
+	if err := e.dropDisk(vmid); err != nil {
+		return fmt.Errorf("destroy VM %d: %w", vmid, err)
+	}
 	media, err := filepath.Glob(e.medium(vmid, "*"))
 	if err != nil {
 		return fmt.Errorf("destroy VM %d: %w", vmid, err)
 	}
-	for _, file := range append(media, e.disk(vmid), e.seed(vmid)) {
+	for _, file := range append(media, e.seed(vmid)) {
 		if err := removeIfThere(file); err != nil {
 			return fmt.Errorf("destroy VM %d: %w", vmid, err)
 		}
@@ -264,7 +244,7 @@ func (e *Engine) machine(vmid int) *machine {
 func (e *Engine) has(vmid int) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.disks[vmid]
+	return e.disks[vmid] != nil
 }
 
 // forget takes a machine whose process has ended out of those that run.
@@ -275,8 +255,6 @@ func (e *Engine) forget(m *machine) {
 		delete(e.on, m.VMID)
 	}
 }
-
-func (e *Engine) disk(vmid int) string { return e.file(vmid, "qcow2") }
 
 // seed is the VM's cloud-init drive.
 func (e *Engine) seed(vmid int) string { return e.file(vmid, "iso") }

@@ -75,7 +75,9 @@ func TestImagesAreFoundInTheCache(t *testing.T) {
 
 // arguments are those of a machine of this image.
 func argumentsOf(im Image, accel string, pm pve.Machine) []string {
-	m := newMachine(&Engine{dir: "/d,ir", opts: Options{Image: im, Accel: accel}}, pm)
+	e := &Engine{dir: "/d,ir", opts: Options{Image: im, Accel: accel}, disks: map[int]*disk{}}
+	e.keep(pm.VMID, e.newDisk(pm.VMID))
+	m := newMachine(e, pm)
 	return m.arguments()
 }
 
