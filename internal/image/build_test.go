@@ -262,3 +262,55 @@ func TestTheDocumentedPrivilegesAreEnough(t *testing.T) {
 		})
 	}
 }
+
+func TestSharedStoragesAreUsedOnceAndByAll(t *testing.T) {
+	for name, tc := range map[string]struct {
+		disks, files string
+		keep         bool
+		want         []string
+	}{
+		"disks that all nodes see":       {"ceph", "local", false, []string{"20261125-1200@pve1*"}},
+		"files that all nodes see":       {"local-lvm", "nas", false, []string{"20261125-1200@pve1*", "20261125-1200@pve2*"}},
+		"files that all nodes see, kept": {"local-lvm", "nas", true, []string{"20261125-1200@pve1*", "20261125-1200@pve2*"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t, func(s *setup) {
+					s.spec.Storage, s.spec.FilesStorage, s.spec.KeepDownload = tc.disks, tc.files, tc.keep
+					s.pve.Storages = []pve.Storage{
+						{ID: "ceph", Type: "rbd", Content: []string{"images"}, Shared: true},
+						{ID: "nas", Type: "nfs", Content: []string{"iso", "import"}, Shared: true},
+					}
+				})
+				b.must(request())
+				b.wantTemplates(tc.want...)
+				b.wantClean()
+				for _, content := range []string{"iso", "import"} {
+					files, err := b.client.Volumes(t.Context(), "pve2", "nas", content)
+					if kept := tc.keep && content == "import"; err != nil || len(files) != map[bool]int{true: 1}[kept] {
+						t.Errorf("on the shared storage: %+v, %v", files, err)
+					}
+				}
+			})
+		})
+	}
+}
+
+func TestStoragesThatCantBeUsedAreToldBeforeAnythingIsMade(t *testing.T) {
+	for says, change := range map[string]func(*Spec){
+		`storage "nothing" of node pve1`:                      func(s *Spec) { s.Storage = "nothing" },
+		`storage local-lvm doesn't take content "import"`:     func(s *Spec) { s.FilesStorage = "local-lvm" },
+		`pvesm set local-lvm --content images,rootdir,import`: func(s *Spec) { s.FilesStorage = "local-lvm" },
+		`storage local doesn't take content "images"`:         func(s *Spec) { s.Storage = "local" },
+	} {
+		t.Run(says, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t, func(s *setup) { change(&s.spec) })
+				b.wantFailure(t.Context(), request(), says)
+				for _, task := range b.pve.State().Tasks {
+					t.Errorf("task %s", task.UPID)
+				}
+			})
+		})
+	}
+}

@@ -60,7 +60,7 @@ func TestScriptTellsHowProvisioningEndedAndPowersOff(t *testing.T) {
 				write("dev/console", "")
 				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 				defer cancel()
-				cmd := exec.CommandContext(ctx, sh[0], append(slices.Clone(sh[1:]), filepath.Join(root, "seed/build.sh"), filepath.Join(root, "seed"))...)
+				cmd := exec.CommandContext(ctx, sh[0], append(slices.Clone(sh[1:]), filepath.Join(root, "seed", "build.sh"), filepath.Join(root, "seed"))...)
 				cmd.Env = append(os.Environ(), "MAYFLY_ROOT="+root, "MAYFLY_LINGER=0")
 				if out, err := cmd.CombinedOutput(); err != nil {
 					t.Fatalf("%v\n%s", err, out)
@@ -90,7 +90,7 @@ func TestScriptTellsHowProvisioningEndedAndPowersOff(t *testing.T) {
 				if console := read("dev/console"); (name == "good") != (console == "") {
 					t.Errorf("on the console: %q", console)
 				}
-				if left, err := os.ReadDir(filepath.Join(root, "var/tmp")); err != nil || len(left) > 0 {
+				if left, err := os.ReadDir(filepath.Join(root, "var", "tmp")); err != nil || len(left) > 0 {
 					t.Errorf("left in /var/tmp: %v, %v", left, err)
 				}
 			})
