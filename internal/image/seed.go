@@ -23,10 +23,12 @@ var buildScript []byte
 // commonDir is where the scripts are, in Options.Scripts and on the seed.
 const commonDir = "common"
 
-// userData makes cloud-init run the script from the seed. No user is made: the vendor's would stay in every runner.
+// userData makes cloud-init run the script from the seed. Naming root, whom nobody may log in as, is how cloud-init is kept
+// from making the vendor's own user, who would stay in every runner: an empty list is refused by its schema.
 const userData = `#cloud-config
 # Mayfly builds a runner image in this VM.
-users: []
+users:
+  - {name: root, lock_passwd: true}
 ssh_pwauth: false
 package_update: false
 package_upgrade: false
