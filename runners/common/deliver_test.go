@@ -91,12 +91,12 @@ func TestDeliveryThatDiedHalfWayIsFinishedByTheNext(t *testing.T) {
 	b := newSandbox(t, []string{"/bin/sh"})
 	b.act(runs, succeeded)
 	// What a delivery leaves that was killed before it handed the listener over: its lock, its mark, its file.
-	b.write("run/mayfly/lock/pid", "4194305\n", 0o600) // above the kernel's largest process id
+	b.link("run/mayfly/lock", "4194305") // above the kernel's largest process id
 	b.write("run/mayfly/identity.sha256", "0dcd5a8dd91de5dd1bd93e9ab2ae6e5d9cf4ec5a2c1c1c1d6f6b3a0fb4d0e9aa\n", 0o600)
 	if r := b.call(identity, "--jit", name); r.code != 3 {
 		t.Errorf("another identity than the marked one: %+v, want 3", r)
 	}
-	b.write("run/mayfly/lock/pid", "4194305\n", 0o600)
+	b.link("run/mayfly/lock", "4194305")
 	if err := os.Remove(b.path("run/mayfly/identity.sha256")); err != nil {
 		t.Fatal(err)
 	}

@@ -34,6 +34,8 @@ grace=30
 farewell=40
 # After the end of all deadlines, what keeps them is no longer trusted: whoever watches that powers off.
 reserve=300
+# How long a delivery waits for another one that still lives, but may hang.
+lock_patience=120
 # How long a hand-over may take to begin, where nothing has to be waited for.
 begin_by=60
 # What the OOM killer thinks of us and of the listener. GitHub's runner puts its jobs' processes at 500
@@ -382,30 +384,26 @@ deliver() {
 # leave cleans up after a delivery, however it ends.
 leave() {
   [ -z "$incoming" ] || rm -f "$incoming"
-  [ -z "$locked" ] || rm -rf "$run/lock"
+  [ -z "$locked" ] || rm -f "$run/lock"
 }
 
-# lock waits for other deliveries. One that died with the lock must not block for ever; should two ever get past
-# here together, serve still begins only once.
+# lock waits for other deliveries. The lock is a link that names its holder, so it never is without one. One that died
+# with it must not block for ever; should two ever get past here together, serve still begins only once.
 lock() {
   waited=0
-  until mkdir "$run/lock" 2>/dev/null; do
-    holder=$(cat "$run/lock/pid" 2>/dev/null)
-    patience=15
-    if [ -n "$holder" ]; then
-      patience=120
-      kill -0 "$holder" 2>/dev/null || patience=0
+  until ln -s "$$" "$run/lock" 2>/dev/null; do
+    if holder=$(readlink "$run/lock") && ! kill -0 "$holder" 2>/dev/null; then
+      rm -f "$run/lock"
+    elif [ "$waited" -ge "$lock_patience" ]; then
+      rm -f "$run/lock"
+      ln -s "$$" "$run/lock" || die 4 "image: can't make $run/lock"
+      break
+    else
+      nap 1
+      waited=$((waited + 1))
     fi
-    if [ "$waited" -ge "$patience" ]; then
-      rm -rf "$run/lock"
-      waited=0
-      continue
-    fi
-    nap 1
-    waited=$((waited + 1))
   done
   locked=yes
-  echo $$ >"$run/lock/pid"
 }
 
 # expire is the end of a VM that no identity came to; from here on it takes none. One that is a runner, by whichever call,

@@ -188,6 +188,17 @@ func (b *sandbox) write(rel, text string, mode os.FileMode) {
 	}
 }
 
+// link makes a symbolic link.
+func (b *sandbox) link(rel, to string) {
+	b.t.Helper()
+	if err := os.MkdirAll(filepath.Dir(b.path(rel)), 0o755); err != nil {
+		b.t.Fatal(err)
+	}
+	if err := os.Symlink(to, b.path(rel)); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
 // read gives a file's text, "" when there is none.
 func (b *sandbox) read(rel string) string {
 	b.t.Helper()

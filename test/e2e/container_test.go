@@ -120,7 +120,7 @@ func (c *container) up() {
 // initOf finds, below a process, the one that is number 1 in a namespace of its own.
 func initOf(pid int) string {
 	for todo := []string{strconv.Itoa(pid)}; len(todo) > 0; todo = todo[1:] {
-		status, err := os.ReadFile(filepath.Join("/proc", todo[0], "status"))
+		status, err := os.ReadFile("/proc/" + todo[0] + "/status")
 		if err != nil {
 			continue
 		}
@@ -131,7 +131,7 @@ func initOf(pid int) string {
 				}
 			}
 		}
-		children, _ := filepath.Glob(filepath.Join("/proc", todo[0], "task/*/children"))
+		children, _ := filepath.Glob("/proc/" + todo[0] + "/task/*/children")
 		for _, file := range children {
 			text, _ := os.ReadFile(file) // its thread may have ended
 			todo = slices.Concat(todo, strings.Fields(string(text)))

@@ -125,7 +125,7 @@ set -- /code-*
 // the tests with machines.
 func TestWhateverHappensTheMachinePowersOffAfterOneJob(t *testing.T) {
 	base := unpackContainer(t)
-	rootDo(t, "cp", "-r", filepath.Join(root, "runners/common"), base+"/common")
+	rootDo(t, "cp", "-r", filepath.Join(root, "runners", "common"), base+"/common")
 	for _, f := range faults {
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()

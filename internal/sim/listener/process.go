@@ -72,7 +72,7 @@ func (j *job) cheapen(pid int, env []string) {
 			}
 		}
 	}
-	_ = os.WriteFile(filepath.Join("/proc", strconv.Itoa(pid), "oom_score_adj"), []byte(strconv.Itoa(score)), 0)
+	_ = os.WriteFile("/proc/"+strconv.Itoa(pid)+"/oom_score_adj", []byte(strconv.Itoa(score)), 0)
 }
 
 // killOrphans kills every process that has the tracking id in its environment, but ourselves.
