@@ -63,7 +63,7 @@ func (r *bootRoot) write(name, text string, mode os.FileMode) {
 func (r *bootRoot) run(tricks string, env ...string) (string, int) {
 	r.t.Helper()
 	cmd := exec.CommandContext(r.t.Context(), r.shell[0], append(slices.Clone(r.shell[1:]), "provision.d/60-boot.sh")...)
-	cmd.Env = append(env, "MAYFLY_ROOT="+r.dir, "BOOT_TRICKS="+tricks, "PATH="+os.Getenv("PATH"))
+	cmd.Env = append(slices.Clone(env), "MAYFLY_ROOT="+r.dir, "BOOT_TRICKS="+tricks, "PATH="+os.Getenv("PATH"))
 	out, err := cmd.CombinedOutput()
 	if _, ended := err.(*exec.ExitError); err != nil && !ended { //nolint:errorlint // Run gives it bare
 		r.t.Fatal(err)

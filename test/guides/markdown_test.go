@@ -87,7 +87,7 @@ func guides(t *testing.T) []string {
 var (
 	linkForm    = regexp.MustCompile(`\]\(([^)\s]+)\)`)
 	headingForm = regexp.MustCompile(`(?m)^#+ +(.+)$`)
-	anchorDrops = regexp.MustCompile("[^\\p{L}\\p{N} _-]")
+	anchorDrops = regexp.MustCompile(`[^\p{L}\p{N} _-]`)
 )
 
 // anchors are the headings of a guide as GitHub makes them addresses.
