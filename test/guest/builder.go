@@ -140,7 +140,7 @@ func (b *builder) image(ctx context.Context, name string) (string, error) {
 	case isBoot(name):
 		sum := sha256.Sum256(b.bootScript)
 		dir += "-" + hex.EncodeToString(sum[:4])
-	case name == runnerName:
+	case name == runnerName || name == vendorName:
 		sum, err := b.hashCommon()
 		if err != nil {
 			return "", err
@@ -159,6 +159,8 @@ func (b *builder) image(ctx context.Context, name string) (string, error) {
 			err = b.boot(ctx, name, tmp)
 		case name == runnerName:
 			err = b.runner(ctx, tmp)
+		case name == vendorName:
+			err = b.vendor(ctx, tmp)
 		default:
 			err = b.guest(ctx, name, tmp)
 		}

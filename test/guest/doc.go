@@ -1,6 +1,6 @@
 // Package main builds the guests that the e2e tests and `mayfly demo --qemu` boot, from Debian's packages and nothing else:
 //
-//	go run ./test/guest [tiny] [systemd] [cloudinit] [container]
+//	go run ./test/guest [tiny] [systemd] [cloudinit] [container] [vendor]
 //
 // prints the folder of each image, one a line, and builds what isn't there yet (a minute). "tiny" is an initramfs with
 // busybox and the real QEMU guest agent, up in seconds; "systemd" is a Debian that boots from its own disk, and

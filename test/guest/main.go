@@ -27,7 +27,7 @@ func run(ctx context.Context, names []string) error {
 	if err := os.Setenv("PATH", os.Getenv("PATH")+":/usr/sbin:/sbin"); err != nil {
 		return fmt.Errorf("widen PATH: %w", err)
 	}
-	all := []string{"tiny", "systemd", "cloudinit", "container", runnerName}
+	all := []string{"tiny", "systemd", "cloudinit", "container", runnerName, vendorName}
 	if len(names) == 0 {
 		names = all
 	}

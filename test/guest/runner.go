@@ -29,24 +29,29 @@ const imageVersion = "20261124-0000"
 // packageList is where 10-packages.sh says what it installs.
 var packageList = regexp.MustCompile(`(?m)^(?:packages|optional)='([^']+)'$`)
 
-// runner builds the guest from Debian with the packages that the scripts want, so that they run without a network.
-func (b *builder) runner(ctx context.Context, dir string) error {
+// packaged gives Debian with the packages that the scripts want, so that they run without a network.
+func (b *builder) packaged(ctx context.Context) (rootfs, error) {
 	script, err := os.ReadFile(filepath.Join(b.common, "provision.d", "10-packages.sh"))
 	if err != nil {
-		return fmt.Errorf("read packages of the runner image: %w", err)
+		return "", fmt.Errorf("read packages of the runner image: %w", err)
 	}
 	var packages []string
 	for _, m := range packageList.FindAllStringSubmatch(string(script), -1) {
 		packages = append(packages, strings.Fields(m[1])...)
 	}
 	if len(packages) < 10 {
-		return fmt.Errorf("read packages of the runner image: found %q in 10-packages.sh", packages)
+		return "", fmt.Errorf("read packages of the runner image: found %q in 10-packages.sh", packages)
 	}
 	base, err := b.base(ctx, packages...)
 	if err != nil {
-		return err
+		return "", err
 	}
-	root, err := b.unpack(ctx, base)
+	return b.unpack(ctx, base)
+}
+
+// runner builds the guest.
+func (b *builder) runner(ctx context.Context, dir string) error {
+	root, err := b.packaged(ctx)
 	if err != nil {
 		return err
 	}
