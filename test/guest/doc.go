@@ -5,8 +5,9 @@
 // prints the folder of each image, one a line, and builds what isn't there yet (a minute). "tiny" is an initramfs with
 // busybox and the real QEMU guest agent, up in seconds; "systemd" is a Debian that boots from its own disk, and
 // "cloudinit" the same with Debian's cloud-init, which costs an emulated processor half a minute more; "container" is
-// the systemd guest without a kernel, as a tar for systemd-nspawn. All hold run-once.sh
-// and, in the place of GitHub's runner, the stand-in sim/listener.
+// the systemd guest without a kernel, as a tar for systemd-nspawn. All these hold run-once.sh
+// and, in the place of GitHub's runner, the stand-in sim/listener. "vendor" stands for a vendor's cloud image that nobody
+// has provisioned: the packages and an archive of the stand-in are in it, no runner.
 //
 // Names that start with "boot-" are the guests that test/boot compares, and built only when they are asked for.
 //
