@@ -14,11 +14,11 @@ fi
 [ -e /lib/systemd/system/qemu-guest-agent.service ] || { echo '50-services.sh: there is no qemu-guest-agent' >&2; exit 1; }
 
 # No upgrades, no timers: they would take apt's lock from a job, and change what was tested.
-for unit in apt-daily.timer apt-daily-upgrade.timer apt-daily.service apt-daily-upgrade.service unattended-upgrades.service \
+# The random seed: what one machine saves at its end must not begin another. In one call: each makes systemd read all units
+# again.
+systemctl mask --quiet apt-daily.timer apt-daily-upgrade.timer apt-daily.service apt-daily-upgrade.service unattended-upgrades.service \
   motd-news.timer update-notifier-download.timer update-notifier-motd.timer man-db.timer fwupd-refresh.timer \
-  snapd.snap-repair.timer ua-timer.timer apt-news.service esm-cache.service; do
-  systemctl mask "$unit" 2>/dev/null
-done
+  snapd.snap-repair.timer ua-timer.timer apt-news.service esm-cache.service systemd-random-seed.service swap.target 2>/dev/null
 cat >/etc/apt/apt.conf.d/99mayfly <<'END'
 APT::Periodic::Enable "0";
 APT::Periodic::Update-Package-Lists "0";
@@ -26,13 +26,10 @@ APT::Periodic::Unattended-Upgrade "0";
 DPkg::Lock::Timeout "120";
 END
 
-# What one machine saves at its end must not begin another.
-systemctl mask systemd-random-seed.service 2>/dev/null
 # A disk that memory is swapped out to would have the identity (run-once.sh turns swap off too).
 sed -i '/^[^#].*[[:space:]]swap[[:space:]]/d' /etc/fstab
 swapoff -a 2>/dev/null || :
 rm -f /swap.img /swapfile
-systemctl mask swap.target 2>/dev/null
 
 # Nobody logs in with a password.
 if [ -d /etc/ssh ]; then
