@@ -26,6 +26,7 @@ find /var/log -type f -exec truncate -s 0 {} +
 rm -rf /var/log/journal/*
 # A hostname of the VM that this was built in would be every clone's until DHCP or cloud-init says another.
 echo runner >/etc/hostname
+[ -e /etc/hosts ] || printf '127.0.0.1\tlocalhost\n' >/etc/hosts
 sed -i '/^127\.0\.1\.1[[:space:]]/d' /etc/hosts
 printf '127.0.1.1\trunner\n' >>/etc/hosts
 sync
