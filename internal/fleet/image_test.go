@@ -127,8 +127,8 @@ func TestVanishedVersionFallsBackToTheOneBefore(t *testing.T) {
 	})
 }
 
-// TestOldVersionIsNotDeletedUnderItsRunners: Proxmox itself keeps a template that linked clones hang on.
-func TestOldVersionIsNotDeletedUnderItsRunners(t *testing.T) {
+// TestRunnersOutliveTheirTemplate: LVM-thin, as here, lets a template go that linked clones hang on, and they live on.
+func TestRunnersOutliveTheirTemplate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, followsImage)
 		a := b.admin()
@@ -137,16 +137,9 @@ func TestOldVersionIsNotDeletedUnderItsRunners(t *testing.T) {
 		b.until(5*time.Minute, "it runs", func() bool { return count(b, "in_progress") == 1 })
 		a.build(someImage(9101, "20261124-1300"), "", runner.TagPromoted)
 		a.set(9100, "tags", "mayfly-image")
-		upid, err := a.Delete(t.Context(), "pve1", 9100)
-		if err == nil {
-			err = a.WaitTask(t.Context(), upid)
-		}
-		if err == nil {
-			t.Error("the template was deleted under its runner")
-		}
+		a.done(a.Delete(t.Context(), "pve1", 9100))
 		b.served(time.Hour)
 		b.succeeded()
-		a.done(a.Delete(t.Context(), "pve1", 9100))
 		b.queue(1, time.Minute)
 		b.served(time.Hour)
 	})

@@ -21,7 +21,7 @@ import (
 type engine struct {
 	behave func(m pve.Machine, seeded bool) behaviour
 	full   error // what an import fails with
-	// scripts is how long they take.
+	// scripts is how long they take in machines that start from now on.
 	scripts time.Duration
 
 	mu    sync.Mutex
@@ -48,11 +48,12 @@ const (
 // guest is a machine that runs.
 type guest struct {
 	behaviour
-	seeded bool
-	began  time.Time
-	power  context.CancelFunc
-	gone   chan struct{}
-	disk   string
+	seeded  bool
+	scripts time.Duration // how long they take here
+	began   time.Time
+	power   context.CancelFunc
+	gone    chan struct{}
+	disk    string
 }
 
 func newEngine() *engine {
@@ -86,7 +87,7 @@ func (e *engine) Start(_ context.Context, m pve.Machine) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	g := &guest{behaviour: e.behave(m, files != nil), seeded: files != nil, began: time.Now(), power: cancel, gone: make(chan struct{}), disk: e.disks[m.VMID]}
+	g := &guest{behaviour: e.behave(m, files != nil), seeded: files != nil, scripts: e.scripts, began: time.Now(), power: cancel, gone: make(chan struct{}), disk: e.disks[m.VMID]}
 	e.on[m.VMID] = g
 	if files != nil {
 		e.seeds = append(e.seeds, files)
@@ -108,7 +109,7 @@ func (e *engine) live(ctx context.Context, vmid int, g *guest) bool {
 	case g.off:
 		life = bootTime
 	case g.seeded && !g.hang:
-		life = e.scripts + lingerTime
+		life = g.scripts + lingerTime
 	}
 	off := pause(ctx, life)
 	e.mu.Lock()
@@ -160,7 +161,7 @@ func (e *engine) Agent(ctx context.Context, vmid int, execute string, arguments 
 	}
 	_ = json.Unmarshal(arguments, &in)
 	file := map[string]int{progressFile: 1, resultFile: 2}[in.Path]
-	ended := g.seeded && !g.hang && time.Since(g.began) >= e.scripts
+	ended := g.seeded && !g.hang && time.Since(g.began) >= g.scripts
 	switch {
 	case execute == "guest-ping":
 		return json.RawMessage(`{}`), nil
