@@ -42,12 +42,12 @@ func TestDeprecatedRunnersStopTheirPool(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, func(s *setup) {
 			followsImage(s)
-			s.spec.PollInterval = 2 * time.Minute // which hundreds of jobs make dear
+			s.spec.PollInterval = 2 * time.Minute // which many jobs make dear
 			refusesOldRunners(s, func(m pve.Machine) bool { return m.Template == 9100 })
 		})
 		a := b.admin()
 		a.build(someImage(9100, "20261124-1200"), "", runner.TagPromoted)
-		b.queue(200, time.Minute)
+		b.queue(60, time.Minute)
 		b.until(5*time.Minute, "the reason is told", func() bool { return b.reason() == fleet.WaitDeprecated })
 		const words = "nothing is cloned from image debian-12 version 20261124-1200 (VM 9100): GitHub refuses its Actions runner 2.328.0 as deprecated; run: mayfly image build debian-12"
 		b.unready(time.Minute, words)

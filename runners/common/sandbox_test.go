@@ -180,7 +180,12 @@ func (b *sandbox) write(rel, text string, mode os.FileMode) {
 	if err := os.MkdirAll(filepath.Dir(b.path(rel)), 0o755); err != nil {
 		b.t.Fatal(err)
 	}
-	if err := os.WriteFile(b.path(rel), []byte(text), mode); err != nil {
+	// A process that another test forks meanwhile would hold the file open for writing until it becomes its program, and
+	// such a file can't be executed (ETXTBSY).
+	syscall.ForkLock.RLock()
+	err := os.WriteFile(b.path(rel), []byte(text), mode)
+	syscall.ForkLock.RUnlock()
+	if err != nil {
 		b.t.Fatal(err)
 	}
 	if err := os.Chmod(b.path(rel), mode); err != nil {
