@@ -180,6 +180,16 @@ func TestRecordedValuesArriveUnchanged(t *testing.T) {
 				AgentEnabled: strings.HasPrefix(o.text("agent"), "1") || strings.Contains(o.text("agent"), "enabled=1"),
 				Digest:       o.text("digest"), Values: values,
 			}
+		case proxmox.ContainerConfig:
+			o := object(data.(map[string]any))
+			values := map[string]string{}
+			for key := range o {
+				values[key] = o.text(key)
+			}
+			want = proxmox.ContainerConfig{
+				Hostname: o.text("hostname"), Description: o.text("description"), Lock: o.text("lock"), Tags: o.list("tags"),
+				Protection: o.text("protection") == "1", Digest: o.text("digest"), Values: values,
+			}
 		case proxmox.VMStatus:
 			o := object(data.(map[string]any))
 			want = proxmox.VMStatus{
@@ -232,7 +242,7 @@ func TestRecordedValuesArriveUnchanged(t *testing.T) {
 			t.Errorf("%s (-recorded +client):\n%s", r.Name, diff)
 		}
 	}
-	if len(seen) != 17 {
+	if len(seen) != 18 {
 		t.Errorf("only these types were compared: %v", slices.Sorted(maps.Keys(seen)))
 	}
 }

@@ -58,10 +58,10 @@ var atOnce = []phrase{
 	{regexp.MustCompile(`^pool '[^']*' does not exist`), NotFound, "check PROXMOX_POOL"},
 	{regexp.MustCompile(`^no such cluster node|^hostname lookup '[^']*' failed`), NotFound, "check the node's name"},
 	{regexp.MustCompile(`^address lookup for '[^']*' did not find`), Unavailable, "the node is down"},
-	{regexp.MustCompile(`is running - destroy failed`), Busy, "stop it first"},
+	{regexp.MustCompile(`is running - destroy failed|^unable to destroy CT \d+ - container is running`), Busy, "stop it first"},
 	{regexp.MustCompile(`^No QEMU guest agent configured`), BadParameter, "set agent: enabled=1 in the template and start the VM anew"},
 	{regexp.MustCompile(`^QEMU guest agent is not running`), Unavailable, "wait for the guest to boot; qemu-guest-agent must be in the template"},
-	{regexp.MustCompile(`^VM \d+ (?:is )?not running`), Unavailable, "start it"},
+	{regexp.MustCompile(`^(?:VM|CT) \d+ (?:is )?not running`), Unavailable, "start it"},
 	{regexp.MustCompile(`^Agent error: Invalid parameter 'pid'`), NotFound, "the agent tells of an exited command once only"},
 	{regexp.MustCompile(`^Agent error: .*No such file or directory`), NotFound, ""},
 	// qemu-ga's words for a command that its configuration blocks (qga/commands.c, not recorded).

@@ -57,8 +57,8 @@ func recordings(t *testing.T) []recording {
 		}
 		list = append(list, r)
 	}
-	if err := lines.Err(); err != nil || len(list) != 1053 {
-		t.Fatalf("%d recordings, %v; want 1053", len(list), err)
+	if err := lines.Err(); err != nil || len(list) != 1098 {
+		t.Fatalf("%d recordings, %v; want 1098", len(list), err)
 	}
 	return list
 }
@@ -108,6 +108,9 @@ func (r recording) play(ctx context.Context, t *testing.T, c *proxmox.Client) (a
 	}
 	if m := storagePath.FindStringSubmatch(path); m != nil {
 		return r.playStorage(ctx, t, c, m[1], m[2], m[3], params.Get("content"))
+	}
+	if m := containerPath.FindStringSubmatch(path); m != nil {
+		return r.playContainer(ctx, t, c, m[1], m[2], m[3])
 	}
 	m := recordedPath.FindStringSubmatch(path)
 	if m == nil {

@@ -143,6 +143,7 @@ var volatile = []struct {
 	{regexp.MustCompile(`at character offset \d+`), "at character offset N"},
 	{regexp.MustCompile(`((local(-lvm)?|shr):)?(\d+/base-\d+-disk-\d+\.qcow2/)?(\d+/)?(base|vm)-\d+-disk-\d+(\.qcow2)?`), "DISK"},
 	{regexp.MustCompile(`non-shared storage 'local(-lvm)?'`), "non-shared storage DISKS"},
+	{regexp.MustCompile(`create CT \d+`), "create CT N"},
 	{regexp.MustCompile(`contains VM \d+`), "contains VM N"},
 	{regexp.MustCompile(`VM \d+ is running`), "VM N is running"},
 	{regexp.MustCompile(`lock-\d+\.conf`), "lock-N.conf"},

@@ -42,6 +42,10 @@ var situations = []struct {
 	{re(`auth-lowercase-scheme`), "token pveapitoken=ci@pve!x=0"},
 	{re(`auth-wrongscheme`), "token Bearer x"},
 	{re(`auth-none`), "token -"},
+	{re(`x2-lxc-create-(keyctl|privileged)|x2-lxc-config-after-delete`), "none; token fleet"},
+	{re(`x2-lxc-(get-config-only-options|config-get-noaudit|put-(cores|description|tags)-only-.*)`), "token options"},
+	{re(`x2-lxc-kill-(config|delete)`), "none; POST /nodes/pve1/lxc vmid=204 ostemplate=local:vztmpl/debian-12-standard_12.12-1_amd64.tar.zst rootfs=local-lvm:1; token fleet"},
+	{re(`x2-lxc-(delete-running|put-tags-running|start-running|stop.*)`), "run"},
 	{re(`cicustom-missing-snippet-adddrive`), "PUT /nodes/pve1/qemu/180/config cicustom=user%3Dlocal:snippets/nosuch.yaml"},
 	{re(`cicustom-missing-snippet-start`), "PUT /nodes/pve1/qemu/180/config ide0=local-lvm:cloudinit; PUT /nodes/pve1/qemu/180/config cicustom=user%3Dlocal:snippets/nosuch.yaml"},
 	{re(`clone-existing-vmid`), "POST /nodes/pve1/qemu/9000/clone newid=101"},
@@ -144,7 +148,9 @@ var left = []struct {
 	{re(`upload-iso-checksum-taskstatus`), "the capture holds another file than the checksum is of"},
 	{re(`cicustom-ok`), "the stand-in has no snippet, and the API takes none"},
 	{re(`x2-mac-put-no-sdnuse`), "asked with a token that lacks one privilege of the fleet's"},
-	{re(`(x2-)?lxc-.*|(suspend|resume)-task(log|status)`), "the task of a call that the stand-in does not serve"},
+	{re(`lxc-clone-.*|(suspend|resume)-task(log|status)`), "the task of a call that the stand-in does not serve"},
+	{re(`x2-lxc-current-running|lxc-start-task(log|status)|x2-lxc-start-x-tasklog`), "the recording's container runtime did not let the server look into it"},
+	{re(`x2-lxc-(upload.*|list-vztmpl)`), "the capture leaves out the file"},
 	{re(`x2-taskstop-task(log|status)`), "tells how the recording's qemu-img ended"},
 	{re(`x2-(daemonstop|nodecrash)-.*`), "a daemon or a node that is down is a fault of the test's own making"},
 	{re(`x2-kill-p2-storage-content.*`), "asks for a storage of the recording's own"},
@@ -174,6 +180,10 @@ func onDisks(s string) string {
 		"local%3Acloudinit", "local-lvm%3Acloudinit",
 		"scsi0=local%3A", "scsi0=local-lvm%3A", "scsi1=local%3A", "scsi1=local-lvm%3A", "format=qcow2", "format=raw",
 		"format%3Dqcow2", "format%3Draw",
+		"vmid=200&hostname=ct1", "vmid=206&hostname=ct1", "/lxc/200", "/lxc/206", // the stand-in has a VM 200
+		"rootfs=local%3A", "rootfs=local-lvm%3A", "vztmpl%2Fx.tar", "vztmpl%2Fdebian-12-standard_12.12-1_amd64.tar",
+		"vztmpl%2Fctl-1.2.3_amd64.tar", "vztmpl%2Fdebian-12-standard_12.12-1_amd64.tar",
+		"vztmpl%2Fdebian-12-mini_1_amd64.tar", "vztmpl%2Fdebian-12-standard_12.12-1_amd64.tar",
 		"/storage/local/content/local:9000/base-9000-disk-1.qcow2", "/storage/shr/content/shr:9004/base-9004-disk-0.qcow2",
 	).Replace(localDisks.ReplaceAllString(s, "storage=local-lvm$1"))
 }

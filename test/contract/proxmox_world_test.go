@@ -26,7 +26,8 @@ type proxmox struct {
 	path func(string) string
 }
 
-// tokenSecret is that of the tokens with less than the fleet's privileges: "nopriv" has none, "nosys" none on nodes.
+// tokenSecret is that of the tokens with less than the fleet's privileges: "nopriv" has none, "nosys" none on nodes,
+// "options" VM.Config.Options on one container.
 const tokenSecret = "7d1e6a52-0c4b-4f1e-9a38-2b5c0e9f6d17"
 
 func newProxmox(t *testing.T, name string, all map[string]capture) *proxmox {
@@ -42,7 +43,8 @@ func newProxmox(t *testing.T, name string, all map[string]capture) *proxmox {
 			"/pool/ci": "CIRunnerVM", "/pool/ci-templates": "PVETemplateUser", "/storage/local-lvm": "CIRunnerDS",
 			"/sdn/zones/localnetwork/vmbr0": "PVESDNUser",
 		}},
-	}})
+		{ID: "ci@noaudit!options", Secret: tokenSecret, Roles: map[string]string{"/vms/201": "Options"}},
+	}, Roles: []pve.Role{{Name: "Options", Privileges: []string{"VM.Config.Options"}}}})
 	return &proxmox{t: t, s: s, rt: s.RoundTripper(), all: all, as: "admin", path: onNode}
 }
 
@@ -66,7 +68,14 @@ func (r reply) field(name string) string {
 	return fmt.Sprint(v.Data[name])
 }
 
-var vmInPath = regexp.MustCompile(`/nodes/pve1/qemu/(\d+)`)
+var (
+	vmInPath        = regexp.MustCompile(`/nodes/pve1/qemu/(\d+)`)
+	containerInPath = regexp.MustCompile(`/nodes/pve1/lxc/(\d+)`)
+)
+
+// container are the parameters of one as the recordings have them.
+const container = "ostemplate=local:vztmpl/debian-12-standard_12.12-1_amd64.tar.zst&rootfs=local-lvm:1&memory=128&hostname=ct1&tags=ci&" +
+	"features=nesting%3D1&net0=name%3Deth0,bridge%3Dvmbr0,ip%3Ddhcp"
 
 // prepare brings the cluster into the state that the capture was made in.
 func (w *proxmox) prepare(c capture) {
@@ -88,6 +97,9 @@ func (w *proxmox) prepare(c capture) {
 			w.wait(w.do("POST", "/nodes/pve1/qemu/"+m[1]+"/status/start"))
 			time.Sleep(time.Minute)
 		}
+	}
+	if m := containerInPath.FindStringSubmatch(onDisks(c.Path)); len(m) > 1 && !is["none"] && !strings.Contains(c.Status, "Configuration file") {
+		w.wait(w.do("POST", "/nodes/pve1/lxc", container, "vmid="+m[1], "pool=ci", "start="+map[bool]string{true: "1", false: "0"}[is["run"]]))
 	}
 	if strings.HasPrefix(c.Name, "x2-") && strings.HasPrefix(c.Token, "ci@pve") {
 		w.as = "fleet" // these were made with the least privileges
@@ -236,7 +248,7 @@ func (w *proxmox) exchange(req *http.Request, as string) (reply, error) {
 		as = "PVEAPIToken=" + info.AdminTokenID + "=" + info.AdminTokenSecret
 	case "fleet":
 		as = "PVEAPIToken=" + info.TokenID + "=" + info.TokenSecret
-	case "nopriv", "nosys":
+	case "nopriv", "nosys", "options":
 		as = "PVEAPIToken=ci@noaudit!" + as + "=" + tokenSecret
 	}
 	if as != "-" {

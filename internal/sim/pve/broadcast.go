@@ -35,6 +35,9 @@ func (s *Server) broadcast(now time.Time) {
 	for id, v := range s.vms {
 		s.told[id] = v.tell(s.toldAt)
 	}
+	for id, ct := range s.containers {
+		s.told[id] = ct.tell(s.toldAt)
+	}
 }
 
 // tell is what pvestatd says of a VM.
@@ -49,16 +52,21 @@ func (v *vm) tell(at time.Time) broadcast {
 // what was broadcast, and "unknown" when nothing was (pve-manager API2/Cluster.pm, resources; API2Tools.pm,
 // extract_vm_stats).
 func (s *Server) resource(v *vm, now time.Time) map[string]any {
+	return s.guestResource("qemu", v.id, v.node, v.conf, now)
+}
+
+// guestResource is the entry of a VM ("qemu") or container ("lxc").
+func (s *Server) guestResource(kind string, id int, node string, conf map[string]string, now time.Time) map[string]any {
 	out := map[string]any{
-		"type": "qemu", "id": "qemu/" + strconv.Itoa(v.id), "vmid": v.id, "node": v.node, "status": "unknown",
+		"type": kind, "id": kind + "/" + strconv.Itoa(id), "vmid": id, "node": node, "status": "unknown",
 	}
-	if v.conf["tags"] != "" {
-		out["tags"] = v.conf["tags"]
+	if conf["tags"] != "" {
+		out["tags"] = conf["tags"]
 	}
-	if v.conf["lock"] != "" {
-		out["lock"] = v.conf["lock"]
+	if conf["lock"] != "" {
+		out["lock"] = conf["lock"]
 	}
-	said, ok := s.told[v.id]
+	said, ok := s.told[id]
 	if !ok || now.Sub(said.at) > toldLife {
 		return out
 	}

@@ -111,6 +111,9 @@ func (s *Server) checkClone(c *cloning, snapname string) (*clonePlan, *apiError)
 	if other := s.vms[c.newid]; other != nil && other.node == c.node.name {
 		return nil, failf("unable to create VM %d: config file already exists", c.newid)
 	}
+	if s.containers[c.newid] != nil {
+		return nil, s.unusedID(c.newid)
+	}
 	for _, opt := range slices.Sorted(maps.Keys(v.disks())) {
 		d := v.disks()[opt]
 		if !plan.full && !d.cloudinit() && opt != "tpmstate0" && !v.template() {

@@ -21,18 +21,20 @@ const (
 // cluster is what the nodes share (pmxcfs) and what each of them knows. Server.mu guards all of it.
 type cluster struct {
 	access
-	url       string
-	nodes     map[string]*node
-	vms       map[int]*vm
-	history   []*vmRecord // every VM there is or was, by creation
-	tasks     []*task     // by start
-	requests  []RequestState
-	faults    faultBook
-	storages  []*storage         // nothing changes them after New
-	volumes   map[string]*volume // by key
-	told      map[int]broadcast  // what pvestatd last said of a VMID, also of one that is gone
-	toldAt    time.Time
-	randomSeq uint64
+	url   string
+	nodes map[string]*node
+	vms   map[int]*vm
+	// containers are LXC containers; no VMID is in both.
+	containers map[int]*container
+	history    []*vmRecord // every VM there is or was, by creation
+	tasks      []*task     // by start
+	requests   []RequestState
+	faults     faultBook
+	storages   []*storage         // nothing changes them after New
+	volumes    map[string]*volume // by key
+	told       map[int]broadcast  // what pvestatd last said of a VMID, also of one that is gone
+	toldAt     time.Time
+	randomSeq  uint64
 }
 
 // node is one member of the cluster.
@@ -89,6 +91,9 @@ func (c *cluster) poolOf(vmid string) string {
 	}
 	if v := c.vms[id]; v != nil {
 		return v.pool
+	}
+	if ct := c.containers[id]; ct != nil {
+		return ct.pool
 	}
 	return ""
 }

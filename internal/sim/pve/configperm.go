@@ -90,19 +90,23 @@ func (c *cluster) mayUseBridges(t *token, conf map[string]string) *apiError {
 		if !isNumbered(opt, "net") {
 			continue
 		}
-		fields := propFields(opt, conf[opt])
-		if fields["bridge"] == "" {
-			continue
-		}
-		path := "/sdn/zones/localnetwork/" + fields["bridge"]
-		if tag := fields["tag"]; tag != "" && c.may(t, path+"/"+tag, "SDN.Use") {
-			continue
-		}
-		if err := c.require(t, path, "SDN.Use"); err != nil {
+		if err := c.mayUseBridge(t, propFields(opt, conf[opt])); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// mayUseBridge demands SDN.Use on a network device's bridge, or on the VLAN there.
+func (c *cluster) mayUseBridge(t *token, device map[string]string) *apiError {
+	if device["bridge"] == "" {
+		return nil
+	}
+	path := "/sdn/zones/localnetwork/" + device["bridge"]
+	if tag := device["tag"]; tag != "" && c.may(t, path+"/"+tag, "SDN.Use") {
+		return nil
+	}
+	return c.require(t, path, "SDN.Use")
 }
 
 // mayDrive demands the privilege for changing a drive that holds value.

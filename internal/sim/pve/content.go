@@ -27,7 +27,7 @@ func (s *Server) listContent(q *call) (any, error) {
 			continue
 		}
 		e := map[string]any{"volid": volid, "content": vol.content, "format": vol.format, "size": int64(vol.size), "ctime": vol.ctime.Unix()}
-		if vol.content == "images" {
+		if vol.content == "images" || vol.content == "rootdir" {
 			e["vmid"] = vol.vmid
 			if st.namesBase() {
 				e["used"], e["parent"] = int64(vol.used), nil

@@ -94,8 +94,8 @@ func (s *Server) beginCreate(ch *change, pool string, p params) (*vm, *apiError)
 		return nil, err
 	}
 	s.normalise(ch.set)
-	if old := s.vms[ch.vmid]; old != nil {
-		return nil, failf("unable to create VM %d - VM %d already exists on node '%s'", ch.vmid, ch.vmid, old.node)
+	if err := s.unusedID(ch.vmid); err != nil {
+		return nil, failf("unable to create VM %d - %s", ch.vmid, err.msg)
 	}
 	v := &vm{id: ch.vmid, node: ch.node.name, conf: map[string]string{"lock": "create"}}
 	s.enrol(v, ch.auth.id)

@@ -24,7 +24,7 @@ func (s *Server) decompress(f *file, how string) (*file, error) {
 	var out *file
 	r, err := decompressors[how](in)
 	if err == nil {
-		out, err = s.newFile(r, nil)
+		out, err = s.newFile(r)
 	}
 	if err != nil {
 		return nil, failf("command '%s' failed: exit code 1", map[string]string{"gz": "zcat", "bz2": "bzcat -q"}[how])

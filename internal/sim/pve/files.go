@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"os"
 	"path/filepath"
@@ -22,11 +21,8 @@ type file struct {
 	path string // of a big one
 }
 
-// newFile keeps what r gives. sum, if there is one, hears all of it.
-func (s *Server) newFile(r io.Reader, sum hash.Hash) (_ *file, err error) {
-	if sum != nil {
-		r = io.TeeReader(r, sum)
-	}
+// newFile keeps what r gives.
+func (s *Server) newFile(r io.Reader) (_ *file, err error) {
 	start, err := io.ReadAll(io.LimitReader(r, inMemory+1))
 	if err != nil {
 		return nil, err

@@ -24,6 +24,11 @@ type Options struct {
 	// at each start, in a goroutine of its own that Close waits for; ctx ends when the machine is off. A guest that returns
 	// goes on doing nothing: it hangs. nil leaves them blank.
 	Guest func(ctx context.Context, g *Guest)
+	// Container plays what runs in containers. It is called at each start, in a goroutine of its own that Close waits for;
+	// ctx ends when the container is off. nil leaves them idle.
+	Container func(ctx context.Context, c *Container)
+	// Appliances are the index of container templates that nodes know; none is an empty index.
+	Appliances []Appliance
 	// TemplateName is the name of VM 9000 on the first node (9001 on the second…); "" is
 	// "ubuntu-2204-runner-template".
 	TemplateName string

@@ -59,10 +59,18 @@ func (p *pool) entry() map[string]any {
 // members are a pool's VMs as the last broadcast has them.
 func (s *Server) members(p *pool, kind string) []any {
 	out := []any{}
+	now := time.Now()
+	for _, id := range slices.Sorted(maps.Keys(s.containers)) {
+		if ct := s.containers[id]; ct.pool == p.id && (kind == "" || kind == "lxc") {
+			e := s.containerResource(ct, now)
+			delete(e, "tags")
+			delete(e, "lock")
+			out = append(out, e)
+		}
+	}
 	if kind != "" && kind != "qemu" {
 		return out
 	}
-	now := time.Now()
 	for _, id := range slices.Sorted(maps.Keys(s.vms)) {
 		if s.vms[id].pool == p.id {
 			e := s.resource(s.vms[id], now)
@@ -104,7 +112,7 @@ func (s *Server) updatePool(q *call) (any, error) {
 	if q.params.has("comment") {
 		p.comment = q.params.str("comment")
 	}
-	var chosen []*vm
+	var chosen []*string
 	for _, text := range splitList(q.params.str("vms")) {
 		vmid, err := strconv.Atoi(text)
 		if err != nil {
@@ -114,26 +122,37 @@ func (s *Server) updatePool(q *call) (any, error) {
 		if !s.may(q.token, path, "Permissions.Modify", "VM.Allocate") {
 			return nil, failf("update pools failed: 403 Permission check failed (%s, Permissions.Modify|VM.Allocate)", path)
 		}
-		v := s.vms[vmid]
+		in := s.membership(vmid)
 		switch {
-		case v == nil:
+		case in == nil:
 			return nil, failf("update pools failed: VM %d does not exist", vmid)
-		case remove && v.pool != id:
+		case remove && *in != id:
 			return nil, failf("update pools failed: VM %d is not a pool member", vmid)
-		case !remove && v.pool == id:
+		case !remove && *in == id:
 			return nil, failf("update pools failed: VM %d is already a pool member", vmid)
-		case !remove && v.pool != "" && !q.params.yes("allow-move"):
-			return nil, failf("update pools failed: VM %d belongs already to pool '%s' and 'allow-move' is not set", vmid, v.pool)
+		case !remove && *in != "" && !q.params.yes("allow-move"):
+			return nil, failf("update pools failed: VM %d belongs already to pool '%s' and 'allow-move' is not set", vmid, *in)
 		}
-		chosen = append(chosen, v)
+		chosen = append(chosen, in)
 	}
-	for _, v := range chosen {
-		v.pool = id
+	for _, in := range chosen {
+		*in = id
 		if remove {
-			v.pool = ""
+			*in = ""
 		}
 	}
 	return nil, nil
+}
+
+// membership is where a guest keeps its resource pool; nil when there is no such guest.
+func (c *cluster) membership(vmid int) *string {
+	if v := c.vms[vmid]; v != nil {
+		return &v.pool
+	}
+	if ct := c.containers[vmid]; ct != nil {
+		return &ct.pool
+	}
+	return nil
 }
 
 // deletePool is DELETE /pools.
@@ -146,6 +165,11 @@ func (s *Server) deletePool(q *call) (any, error) {
 	}
 	for _, vmid := range slices.Sorted(maps.Keys(s.vms)) {
 		if s.vms[vmid].pool == id {
+			return nil, failf("delete pool failed: pool '%s' is not empty (contains VM %d)", id, vmid)
+		}
+	}
+	for _, vmid := range slices.Sorted(maps.Keys(s.containers)) {
+		if s.containers[vmid].pool == id {
 			return nil, failf("delete pool failed: pool '%s' is not empty (contains VM %d)", id, vmid)
 		}
 	}

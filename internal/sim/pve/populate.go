@@ -53,6 +53,7 @@ func (s *Server) populate() {
 	if c.url == "" {
 		c.url = "https://" + s.opts.Node + ":8006"
 	}
+	c.containers = map[int]*container{}
 	c.nodes, c.vms, c.volumes, c.told = map[string]*node{}, map[int]*vm{}, map[string]*volume{}, map[int]broadcast{}
 	for i, name := range s.opts.Nodes {
 		c.nodes[name] = &node{

@@ -72,7 +72,7 @@ func (v *vm) fingerprint() string {
 func (s *Server) State() State {
 	s.lock()
 	defer s.mu.Unlock()
-	out := State{VMs: []VMState{}, Tasks: []TaskState{}, Requests: slices.Clone(s.requests)}
+	out := State{VMs: []VMState{}, Containers: s.containerStates(), Tasks: []TaskState{}, Requests: slices.Clone(s.requests)}
 	if out.Requests == nil {
 		out.Requests = []RequestState{}
 	}

@@ -60,6 +60,7 @@ func (s *Server) listResources(q *call) (any, error) {
 			}
 			out = append(out, e)
 		}
+		out = append(out, s.containerResources(q.token, now)...)
 	}
 	if kind == "" || kind == "node" {
 		for _, name := range slices.Sorted(maps.Keys(s.nodes)) {
@@ -82,6 +83,23 @@ func (s *Server) listResources(q *call) (any, error) {
 		}
 	}
 	return out, nil
+}
+
+// containerResources are the containers that a token may audit.
+func (s *Server) containerResources(t *token, now time.Time) []any {
+	var out []any
+	for _, id := range slices.Sorted(maps.Keys(s.containers)) {
+		ct := s.containers[id]
+		if !s.may(t, "/vms/"+strconv.Itoa(id), "VM.Audit") {
+			continue
+		}
+		e := s.containerResource(ct, now)
+		if ct.pool != "" && s.may(t, "/pool/"+ct.pool, "Pool.Audit") {
+			e["pool"] = ct.pool
+		}
+		out = append(out, e)
+	}
+	return out
 }
 
 func (s *Server) storageResources(t *token, node string) []any {
@@ -118,6 +136,11 @@ func (c *cluster) committed(node string) runner.Bytes {
 	for _, v := range c.vms {
 		if v.node == node && v.running {
 			sum += v.memory()
+		}
+	}
+	for _, ct := range c.containers {
+		if ct.node == node && ct.running {
+			sum += ct.memory()
 		}
 	}
 	return sum
@@ -189,13 +212,13 @@ func (s *Server) nextID(q *call) (any, error) {
 	defer s.mu.Unlock()
 	if q.params.has("vmid") {
 		id := q.vmid()
-		if s.vms[id] != nil {
+		if s.unusedID(id) != nil {
 			return nil, badParam("vmid", "VM %d already exists", id)
 		}
 		return strconv.Itoa(id), nil
 	}
 	for id := firstID; id < lastID; id++ {
-		if s.vms[id] == nil {
+		if s.unusedID(id) == nil {
 			return strconv.Itoa(id), nil
 		}
 	}
@@ -211,6 +234,13 @@ func (s *Server) clusterOptions(q *call) (any, error) {
 	for id, v := range s.vms {
 		if s.may(q.token, "/vms/"+strconv.Itoa(id), "VM.Audit") {
 			for _, tag := range splitList(v.conf["tags"]) {
+				tags[tag] = true
+			}
+		}
+	}
+	for id, ct := range s.containers {
+		if s.may(q.token, "/vms/"+strconv.Itoa(id), "VM.Audit") {
+			for _, tag := range splitList(ct.conf["tags"]) {
 				tags[tag] = true
 			}
 		}

@@ -85,6 +85,8 @@ type methodTable struct {
 	methods []*method
 	// config are the options of a VM's configuration: those of PUT config that are stored.
 	config map[string]*schemaType
+	// container are the options of a container's configuration.
+	container map[string]*schemaType
 }
 
 func parseMethods(data []byte) (*methodTable, error) {
@@ -105,17 +107,21 @@ func parseMethods(data []byte) (*methodTable, error) {
 			}
 			m.check = c
 		}
-		if m.name() == "PUT /nodes/{node}/qemu/{vmid}/config" {
+		switch m.name() {
+		case "PUT /nodes/{node}/qemu/{vmid}/config":
 			t.config = configOptions(m.Parameters.Properties)
+		case "PUT /nodes/{node}/lxc/{vmid}/config":
+			t.container = configOptions(m.Parameters.Properties)
 		}
 	}
 	return t, nil
 }
 
-// indexLimits are how many of each numbered option there are (qemu-server: QemuServer.pm, Drive.pm, Network.pm).
+// indexLimits are how many of each numbered option there are (qemu-server: QemuServer.pm, Drive.pm,
+// Network.pm; pve-container: LXC/Config.pm).
 var indexLimits = map[string]int{
 	"net": 32, "ide": 4, "scsi": 31, "virtio": 16, "sata": 6, "serial": 4, "parallel": 3, "ipconfig": 32,
-	"unused": 256, "usb": 14, "hostpci": 16, "numa": 8, "virtiofs": 10,
+	"unused": 256, "usb": 14, "hostpci": 16, "numa": 8, "virtiofs": 10, "mp": 256, "dev": 256,
 }
 
 // expand turns "net[n]" into net0 to net31.

@@ -17,9 +17,11 @@ type Info struct {
 
 // State is all that happened in a server since it was made; GET /_sim/state gives it as JSON.
 type State struct {
-	VMs      []VMState      `json:"vms"`      // every VM there is or was, by creation
-	Tasks    []TaskState    `json:"tasks"`    // every task, by start
-	Requests []RequestState `json:"requests"` // every request, by arrival
+	VMs []VMState `json:"vms"` // every VM there is or was, by creation
+	// Containers are those that there are now, by VMID.
+	Containers []ContainerState `json:"containers"`
+	Tasks      []TaskState      `json:"tasks"`    // every task, by start
+	Requests   []RequestState   `json:"requests"` // every request, by arrival
 }
 
 // VMState is one VM's whole life. A VMID that is used again is another VMState.

@@ -70,7 +70,7 @@ func (s *Server) readUpload(r *http.Request, ctype string, q *call) error {
 		if part.FileName() == "" {
 			return uploadBroken()
 		}
-		f, err := s.newFile(part, nil)
+		f, err := s.newFile(part)
 		if err != nil {
 			return fmt.Errorf("read upload: %w", err)
 		}

@@ -59,8 +59,11 @@ func (v *vm) digest() string {
 }
 
 // typed is a stored value as JSON shows it: numbers for numeric options, text for all else.
-func typed(opt, value string) any {
-	s := loadMethods().config[opt]
+func typed(opt, value string) any { return typedBy(loadMethods().config, opt, value) }
+
+// typedBy is typed for the options of a VM or of a container.
+func typedBy(options map[string]*schemaType, opt, value string) any {
+	s := options[opt]
 	if s == nil {
 		return value
 	}

@@ -95,7 +95,7 @@ func (g *wget) save(ctx context.Context, s *Server, resp *http.Response) (*file,
 	g.w.say(fmt.Sprintf("Saving to: '%s'", g.output))
 	g.w.say("")
 	rows := &dotRows{say: g.w.say, total: resp.ContentLength, began: time.Now()}
-	f, err := s.newFile(io.TeeReader(resp.Body, rows), nil)
+	f, err := s.newFile(io.TeeReader(resp.Body, rows))
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()

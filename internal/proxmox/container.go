@@ -1,0 +1,161 @@
+package proxmox
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// NewContainer are the parameters of an LXC container's creation.
+type NewContainer struct {
+	VMID int
+	// Template is the volume that its root file system is unpacked from: "local:vztmpl/debian-12.tar.zst".
+	Template string
+	// Pool is the resource pool that the container joins. Tags are checked before that, on the container itself: a token
+	// whose privileges come from the resource pool leaves "tags" out of Options and sets them with
+	// [Client.SetContainerConfig] afterwards, else it is refused.
+	Pool string
+	// Options are configuration options ("hostname", "rootfs", "net0", "memory", …). "rootfs" is "STORAGE:GIB". Without
+	// "unprivileged" the container is unprivileged; of "features" a token may set only "nesting=1". Proxmox writes the
+	// values to its cluster log: no secrets.
+	Options map[string]string
+}
+
+// CreateContainer starts POST /nodes/{node}/lxc and returns the task, of type vzcreate: the container is there, stopped,
+// when that ended well, and gone when it ended badly. It takes VM.Allocate and VM.Config.Disk, .CPU, .Memory, .Network
+// and .Options, as far as such options are given, on the VMID or on the resource pool; Datastore.AllocateSpace on the
+// storage of its volumes and Datastore.Audit on the template's; SDN.Use on the bridges. A VMID that is taken is Exists.
+// A template that isn't there shows in the task alone.
+func (c *Client) CreateContainer(ctx context.Context, node string, ct NewContainer) (UPID, error) {
+	form := url.Values{"vmid": {strconv.Itoa(ct.VMID)}, "ostemplate": {ct.Template}}
+	for key, value := range ct.Options {
+		form.Set(key, value)
+	}
+	if ct.Pool != "" {
+		form.Set("pool", ct.Pool)
+	}
+	return c.task(ctx, call{
+		op: fmt.Sprintf("create container %d on %s", ct.VMID, node), method: http.MethodPost, path: nodePath(node, "lxc"), params: form, limit: change,
+	})
+}
+
+// containerPath is the path of a container's resource.
+func containerPath(node string, vmid int, rest string) string {
+	path := nodePath(node, "lxc", strconv.Itoa(vmid))
+	if rest != "" {
+		path += "/" + rest
+	}
+	return path
+}
+
+// ContainerConfig is a container's configuration, pending changes included.
+type ContainerConfig struct {
+	Hostname    string
+	Description string // as stored; Proxmox may add or drop a newline at its end
+	Lock        string
+	Tags        []string // sorted by Proxmox
+	Protection  bool
+	// Digest changes with the config and makes [Client.SetContainerConfig] refuse a config that somebody else has changed.
+	Digest string
+	// Values holds every key of the reply, verbatim, numbers as they were written.
+	Values map[string]string
+}
+
+// ContainerConfig reads GET /nodes/{node}/lxc/{vmid}/config (VM.Audit).
+func (c *Client) ContainerConfig(ctx context.Context, node string, vmid int) (ContainerConfig, error) {
+	op := fmt.Sprintf("read config of container %d on %s", vmid, node)
+	var w map[string]json.RawMessage
+	if err := c.do(ctx, call{op: op, method: http.MethodGet, path: containerPath(node, vmid, "config"), limit: remote}, &w); err != nil {
+		return ContainerConfig{}, err
+	}
+	if w == nil {
+		return ContainerConfig{}, unreadable(op, errors.New("no config in it"))
+	}
+	v := make(map[string]string, len(w))
+	for key, raw := range w {
+		v[key] = scalar(raw)
+	}
+	return ContainerConfig{
+		Hostname: v["hostname"], Description: v["description"], Lock: v["lock"], Tags: splitList(v["tags"]),
+		Protection: isTrue(v["protection"]), Digest: v["digest"], Values: v,
+	}, nil
+}
+
+// SetContainerConfig changes a container's options at once (PUT …/config), or for its next start where a running one
+// can't take them: set holds new values, del the options to remove. With a digest (of [ContainerConfig]) a config that
+// somebody has changed since is refused as Busy. Proxmox writes every value to its cluster log: no secrets. Each option
+// has its own privilege: hostname and net0 VM.Config.Network, description and tags VM.Config.Options, ….
+func (c *Client) SetContainerConfig(ctx context.Context, node string, vmid int, set map[string]string, del []string, digest string) error {
+	form := url.Values{}
+	for key, value := range set {
+		form.Set(key, value)
+	}
+	if len(del) > 0 {
+		form.Set("delete", strings.Join(del, ","))
+	}
+	if digest != "" {
+		form.Set("digest", digest)
+	}
+	keys := slices.Sorted(maps.Keys(set))
+	for _, key := range del {
+		keys = append(keys, "-"+key)
+	}
+	return c.do(ctx, call{
+		op:     fmt.Sprintf("set %s of container %d on %s", strings.Join(keys, ","), vmid, node),
+		method: http.MethodPut, path: containerPath(node, vmid, "config"), params: form, limit: change,
+	}, nil)
+}
+
+// ContainerRunning reads GET /nodes/{node}/lxc/{vmid}/status/current (VM.Audit).
+func (c *Client) ContainerRunning(ctx context.Context, node string, vmid int) (bool, error) {
+	op := fmt.Sprintf("read status of container %d on %s", vmid, node)
+	var w struct {
+		Status text `json:"status"`
+	}
+	if err := c.do(ctx, call{op: op, method: http.MethodGet, path: containerPath(node, vmid, "status/current"), limit: remote}, &w); err != nil {
+		return false, err
+	}
+	if w.Status == "" {
+		return false, unreadable(op, errors.New("no status in it"))
+	}
+	return w.Status == "running", nil
+}
+
+// StartContainer starts a container (VM.PowerMgmt) and returns the task. Of one that runs already it is Exists.
+func (c *Client) StartContainer(ctx context.Context, node string, vmid int) (UPID, error) {
+	return c.containerPower(ctx, "start", node, vmid)
+}
+
+// StopContainer kills all that runs in a container (VM.PowerMgmt) and returns the task. One that doesn't run, or isn't
+// there, is refused at once.
+func (c *Client) StopContainer(ctx context.Context, node string, vmid int) (UPID, error) {
+	return c.containerPower(ctx, "stop", node, vmid)
+}
+
+// ShutdownContainer asks a container's init to end (VM.PowerMgmt) and returns the task, which fails when that takes more
+// than Proxmox's default of a minute. One that doesn't run, or isn't there, is refused at once.
+func (c *Client) ShutdownContainer(ctx context.Context, node string, vmid int) (UPID, error) {
+	return c.containerPower(ctx, "shutdown", node, vmid)
+}
+
+func (c *Client) containerPower(ctx context.Context, what, node string, vmid int) (UPID, error) {
+	return c.task(ctx, call{
+		op:     fmt.Sprintf("%s container %d on %s", what, vmid, node),
+		method: http.MethodPost, path: containerPath(node, vmid, "status/"+what), limit: change,
+	})
+}
+
+// DeleteContainer destroys a stopped container with its volumes (VM.Allocate) and returns the task. One that runs is
+// refused at once.
+func (c *Client) DeleteContainer(ctx context.Context, node string, vmid int) (UPID, error) {
+	return c.task(ctx, call{
+		op: fmt.Sprintf("destroy container %d on %s", vmid, node), method: http.MethodDelete, path: containerPath(node, vmid, ""), limit: change,
+	})
+}
