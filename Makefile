@@ -1,11 +1,12 @@
 # Mayfly's tasks. `make help` lists them. Each target installs what it needs itself (scripts/need.sh); only make and Go
 # must be there.
 .DEFAULT_GOAL := help
-.PHONY: build demo test bench-boot e2e crash soak lint fuzz clean help
+.PHONY: build demo test bench-boot e2e crash soak lint fuzz release release-check release-test clean help
 
 # Tools at exact versions; a new version is a change like any other.
 GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 GOFUMPT       := mvdan.cc/gofumpt@v0.12.0
+NFPM          := github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.43.1
 
 # What `mayfly version` prints, and the variable it prints.
 VERSION_VARIABLE := mayfly/internal/cli.version
@@ -17,6 +18,8 @@ TEST_TIMEOUT ?= 15m
 E2E_TIMEOUT  ?= 60m
 CRASH_TIMEOUT ?= 20m
 BENCH_TIMEOUT ?= 3h
+# What a release is built for, by Go's names.
+ARCHES ?= amd64 arm64
 
 # Git is asked for the version above; Go's own stamping fails in checkouts that another user owns.
 export GOFLAGS := -buildvcs=false $(filter-out -buildvcs=%,$(GOFLAGS))
@@ -58,9 +61,21 @@ fuzz: ## every fuzz target for FUZZTIME (10s)
 	@scripts/need.sh go certs
 	@scripts/fuzz.sh $(FUZZTIME)
 
+release: ## binaries, .deb, .rpm, OCI images, SBOMs and checksums in dist/; the same commit gives the same bytes
+	@scripts/need.sh go certs git
+	@nfpm=$$(scripts/tool.sh $(NFPM)) && scripts/release.sh "$$nfpm" $(VERSION_VARIABLE) $(ARCHES)
+
+release-check: ## make release twice, in two clones, and compare every byte
+	@scripts/need.sh go certs git
+	@scripts/release-check.sh
+
+release-test: release ## install, start, upgrade and purge the .deb in a container with systemd
+	@scripts/need.sh go certs dpkg-deb mmdebstrap systemd-nspawn
+	go test -tags release -count=1 -timeout $(E2E_TIMEOUT) -v ./test/release/...
+
 clean: ## remove what build made
 	rm -rf bin dist
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' Makefile | while IFS="$$(printf '\t')" read -r name text; do \
-		printf '  make %-10s %s\n' "$$name" "$$text"; done
+		printf '  make %-13s %s\n' "$$name" "$$text"; done

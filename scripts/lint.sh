@@ -20,7 +20,7 @@ check() {
 
 # shellcheck disable=SC2317 # called through check
 formatted() {
-  files=$("$gofumpt" -l cmd internal test) || return 1
+  files=$("$gofumpt" -l cmd internal scripts test) || return 1
   [ -z "$files" ] && return 0
   echo "not as gofumpt writes it (mend with: $gofumpt -w FILE):"
   echo "$files"
@@ -36,7 +36,7 @@ shell_checked() {
 
 check gofumpt formatted
 check 'go vet' go vet ./...
-check 'go vet -tags e2e,crash,soak,bench' go vet -tags e2e,crash,soak,bench ./...
+check 'go vet -tags e2e,crash,soak,bench,release' go vet -tags e2e,crash,soak,bench,release ./...
 check golangci-lint "$golangci_lint" run ./...
 check shellcheck shell_checked
 check 'cloud-init schema' go test -tags schema -count=1 -run 'TestCloudInit|TestShell' ./test/packer

@@ -48,6 +48,9 @@ package_of() {
     /usr/bin/python3) echo python3 ;;
     qemu-system-x86_64) echo qemu-system-x86 ;;
     qemu-img) echo qemu-utils ;;
+    dpkg-deb) echo dpkg ;;
+    systemd-nspawn) echo systemd-container ;;
+    systemd-analyze) echo systemd ;;
     *) echo "$1" ;;
   esac
 }

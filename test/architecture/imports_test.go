@@ -37,6 +37,9 @@ var mayImport = map[string][]string{
 	"internal/sim/listener":    {"internal/sim/runnerproto"},
 	"internal/sim/world":       {"internal/runner", "internal/sim/gh", "internal/sim/pve", "internal/sim/runnerproto"},
 
+	// Makes manual pages and completions from the commands, and what else a release needs.
+	"scripts/release": {"internal/cli"},
+
 	// Files that are shipped inside the binary.
 	"runners":        {},
 	"runners/common": {}, // shell, and the Go tests that run it
