@@ -19,7 +19,8 @@ type container struct {
 	pending map[string]string // changes that wait for the next start
 	pendDel map[string]bool
 	pool    string
-	archive *file // a copy of what its root file system was made of; nil for a template that is only a size
+	archive *file  // a copy of what its root file system was made of; nil for a template that is only a size
+	keys    string // root's authorized_keys, as they were at creation
 	started int
 
 	running   bool

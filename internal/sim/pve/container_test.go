@@ -2,6 +2,7 @@ package pve
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -151,9 +152,11 @@ func TestContainerConfigIsChangedAtOnceOrAtTheNextStart(t *testing.T) {
 }
 
 func TestContainerPlaysWhatIsInItsArchive(t *testing.T) {
+	const key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl someone"
 	type seen struct {
 		start   int
 		archive string
+		keys    string
 	}
 	heard, ended := make(chan seen, 2), make(chan struct{}, 2)
 	opts := Options{MayUpload: true, Container: func(ctx context.Context, c *Container) {
@@ -167,7 +170,7 @@ func TestContainerPlaysWhatIsInItsArchive(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
-		heard <- seen{c.Start, string(data)}
+		heard <- seen{c.Start, string(data), c.AuthorizedKeys}
 		<-ctx.Done()
 		ended <- struct{}{}
 	}}
@@ -176,7 +179,7 @@ func TestContainerPlaysWhatIsInItsArchive(t *testing.T) {
 		if exit := fleet.wait(fleet.upload("local", false, part{"content", "", "vztmpl"}, part{"filename", "once.tar.zst", "an archive"}).text()); exit != "OK" {
 			t.Fatal(exit)
 		}
-		p := minimal("201", "pool=ci", "start=1")
+		p := minimal("201", "pool=ci", "start=1", "ssh-public-keys="+key)
 		p[1] = "ostemplate=local:vztmpl/once.tar.zst"
 		if exit := fleet.task("POST", containers, p...); exit != "OK" {
 			t.Fatal(exit)
@@ -184,7 +187,7 @@ func TestContainerPlaysWhatIsInItsArchive(t *testing.T) {
 		if exit := fleet.task("DELETE", "/nodes/pve1/storage/local/content/local:vztmpl/once.tar.zst"); exit != "OK" {
 			t.Fatal(exit)
 		}
-		if got := <-heard; got != (seen{1, "an archive"}) {
+		if got := <-heard; got != (seen{1, "an archive", key}) {
 			t.Errorf("first start: %+v", got)
 		}
 		if exit := fleet.task("POST", containers+"/201/status/shutdown"); exit != "OK" {
@@ -194,7 +197,10 @@ func TestContainerPlaysWhatIsInItsArchive(t *testing.T) {
 		if exit := fleet.task("POST", containers+"/201/status/start"); exit != "OK" {
 			t.Fatal(exit)
 		}
-		if got := <-heard; got != (seen{2, "an archive"}) {
+		if text := fmt.Sprint(s.State().Containers, fleet.must("200 OK", "GET", containers+"/201/config").object()); strings.Contains(text, "ssh-ed25519") {
+			t.Errorf("the keys are in the config: %s", text)
+		}
+		if got := <-heard; got != (seen{2, "an archive", key}) {
 			t.Errorf("second start: %+v", got)
 		}
 	})

@@ -102,6 +102,7 @@ func (s *Server) beginContainer(n *newContainer, p params, unprivileged bool) (*
 	n.conf["unprivileged"] = strconv.Itoa(flagOf(unprivileged))
 	ct := &container{
 		id: n.vmid, node: n.node.name, conf: map[string]string{"lock": "create"}, pending: map[string]string{}, pendDel: map[string]bool{},
+		keys: p.str("ssh-public-keys"),
 	}
 	s.containers[ct.id] = ct
 	return ct, nil

@@ -19,6 +19,10 @@ type Container struct {
 	// Start counts its starts, from 1.
 	Start int
 
+	// AuthorizedKeys are the lines of its creation's ssh-public-keys, root's authorized_keys at the first start. They are
+	// nowhere else.
+	AuthorizedKeys string
+
 	archive *file
 }
 
@@ -101,7 +105,7 @@ func (s *Server) powerOnContainer(ctx context.Context, w *worker, ct *container)
 	ct.started++
 	ct.running, ct.startedAt, ct.end, ct.gone = true, time.Now(), cancel, make(chan struct{})
 	if play := s.opts.Container; play != nil {
-		c := &Container{VMID: ct.id, Node: ct.node, Config: maps.Clone(ct.conf), Start: ct.started, archive: ct.archive}
+		c := &Container{VMID: ct.id, Node: ct.node, Config: maps.Clone(ct.conf), Start: ct.started, AuthorizedKeys: ct.keys, archive: ct.archive}
 		s.workers.Go(func() { play(inside, c) })
 	}
 	return nil
