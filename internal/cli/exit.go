@@ -16,6 +16,8 @@ const (
 	ExitFailure = 1
 	// ExitUsage says that arguments or configuration are wrong: asking again the same way won't help.
 	ExitUsage = 2
+	// ExitWarning is mayfly check's: nothing keeps jobs from running, and something should be mended all the same.
+	ExitWarning = 3
 )
 
 // usageError marks an error that a command finds itself in how it was called.

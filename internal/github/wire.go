@@ -35,6 +35,7 @@ type wire struct {
 	timeout time.Duration
 	log     *slog.Logger
 	ahead   atomic.Int64 // GitHub's clock minus ours, in nanoseconds
+	expires atomic.Pointer[time.Time]
 }
 
 func newWire(next http.RoundTripper, base *url.URL, token runner.Secret, agent string, timeout time.Duration, log *slog.Logger) *wire {
@@ -86,6 +87,9 @@ func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 	if date, err := http.ParseTime(res.Header.Get("Date")); err == nil {
 		// The header has whole seconds: half of one is the best guess of what it cut off.
 		w.ahead.Store(int64(date.Add(time.Second / 2).Sub(start.Add(took / 2))))
+	}
+	if at, ok := parseExpiration(res.Header); ok {
+		w.expires.Store(&at)
 	}
 	return res, nil
 }

@@ -177,6 +177,7 @@ func (c *Client) attempt(ctx context.Context, end *endpoint, r call) ([]byte, *f
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody))
 	_ = resp.Body.Close()
 	c.trace(ctx, r, resp.StatusCode, began)
+	c.clock.note(resp.Header, began, time.Since(began))
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
 		// Half a body of a refusal still has its reason phrase.
 		f := refusal(r, resp, body)

@@ -42,6 +42,7 @@ type Client struct {
 	keys      *keys
 	gate      *gate
 	log       *slog.Logger
+	clock     *clock
 
 	firstPause time.Duration // before a read is sent again; tests shorten it
 }
@@ -74,7 +75,7 @@ func New(o Options) (*Client, error) {
 		return nil, errors.New("proxmox token secret: empty or with blanks in it; want the UUID that Proxmox showed once")
 	}
 	c := &Client{
-		ends: ends, transport: o.Transport, gate: newGate(), log: log, firstPause: firstPause,
+		ends: ends, transport: o.Transport, gate: newGate(), log: log, clock: new(clock), firstPause: firstPause,
 		keys: &keys{auth: "PVEAPIToken=" + o.TokenID + "=" + secret, forms: secretForms(secret)},
 	}
 	if c.transport != nil {

@@ -13,12 +13,13 @@ var mayImport = map[string][]string{
 	"cmd/mayfly": {"internal/cli"},
 
 	"internal/cli": {
-		"internal/cloudinit", "internal/config", "internal/demand", "internal/fleet", "internal/github", "internal/handoff", "internal/image",
+		"internal/check", "internal/cloudinit", "internal/config", "internal/demand", "internal/fleet", "internal/github", "internal/handoff", "internal/image",
 		"internal/proxmox", "internal/runner", "internal/sim/gh", "internal/sim/pve", "internal/sim/pve/qemu", "internal/sim/world", "internal/web", "runners",
 	},
 	"internal/config": {"internal/cloudinit", "internal/runner", "runners"},
 
 	"internal/bootstrap": {"internal/runner"},
+	"internal/check":     {"internal/config", "internal/fleet", "internal/github", "internal/handoff", "internal/proxmox", "internal/runner"},
 	"internal/web":       {"internal/fleet", "internal/runner"},
 	"internal/fleet":     {"internal/cloudinit", "internal/demand", "internal/github", "internal/handoff", "internal/proxmox", "internal/runner"},
 	"internal/demand":    {"internal/github", "internal/runner"},

@@ -61,6 +61,8 @@ type TokenSpec struct {
 	Permissions map[string]string
 	// Repositories limits what the token can see ("OWNER/REPO"); nil means everything.
 	Repositories []string
+	// Expires is when GitHub says that the token ends; the zero time is never. It is told, and the token goes on.
+	Expires time.Time
 }
 
 // Values of GitHub's.

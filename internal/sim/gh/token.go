@@ -20,6 +20,7 @@ type token struct {
 	limit       int
 	used        int
 	resets      time.Time
+	expires     time.Time // zero: never
 }
 
 func newToken(t TokenSpec, id int64, limit int) *token {
@@ -27,7 +28,7 @@ func newToken(t TokenSpec, id int64, limit int) *token {
 	if login == "" {
 		login = "user-" + strconv.FormatInt(id, 10)
 	}
-	return &token{login: login, id: id, permissions: t.Permissions, repos: t.Repositories, limit: limit}
+	return &token{login: login, id: id, permissions: t.Permissions, repos: t.Repositories, limit: limit, expires: t.Expires}
 }
 
 // sees reports whether the token can see the repository.
@@ -70,6 +71,9 @@ func (t *token) rateHeaders(h http.Header) {
 	h.Set("X-RateLimit-Used", strconv.Itoa(t.used))
 	h.Set("X-RateLimit-Reset", strconv.FormatInt(t.resets.Unix(), 10))
 	h.Set("X-RateLimit-Resource", "core")
+	if !t.expires.IsZero() {
+		h.Set("GitHub-Authentication-Token-Expiration", t.expires.UTC().Format("2006-01-02 15:04:05 MST"))
+	}
 }
 
 // SetRateLimit changes what a token ("" is the first) has left of this hour's requests; the limit itself stays. It

@@ -1,0 +1,151 @@
+package check
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"mayfly/internal/github"
+	"mayfly/internal/runner"
+)
+
+// Where a token of GitHub is made and changed.
+const tokenPage = "GitHub → Settings → Developer settings → Personal access tokens → Fine-grained tokens"
+
+// reachGitHub asks for the first target: address and token show at once.
+func (c *checker) reachGitHub(ctx context.Context) bool {
+	if len(c.Config.Pools) == 0 || !c.wants(Run) && c.Config.Image.RunnerVersion != "" {
+		return false // nobody asks GitHub for anything
+	}
+	what := "GitHub " + c.Config.GitHub.APIURL
+	_, err := c.GitHub.Repository(ctx, c.Config.Pools[0].Target)
+	switch {
+	case errors.Is(err, github.Unauthorized):
+		c.tell("github-token", Error, what, err.Error(), tokenPage+" → Generate new token: the repositories of the pools, Actions and Administration read and write; set GITHUB_TOKEN")
+		return false
+	case errors.Is(err, github.Unavailable), errors.Is(err, github.RateLimited):
+		c.tell("github-reachable", Error, what, err.Error(), "on this machine: curl -I "+c.Config.GitHub.APIURL+"; let it out on port 443, or set HTTPS_PROXY")
+		return false
+	}
+	c.ok("github-reachable", what, "answers, and takes the token")
+	return true
+}
+
+func (c *checker) githubClock(context.Context) {
+	c.clock("github-clock", "clock of GitHub", c.GitHub.Skew(), "on this machine: timedatectl set-ntp true")
+}
+
+// A token that ends within days is a warning while there is time to make another.
+const expiryWarns = 14 * 24 * time.Hour
+
+func (c *checker) tokenExpiry(context.Context) {
+	const id, what = "github-token-expiry", "token of GitHub"
+	at, ends := c.GitHub.TokenExpires()
+	left := time.Until(at)
+	switch {
+	case !ends:
+		c.ok(id, what, "has no end, as far as GitHub tells")
+	case left < expiryWarns:
+		c.tell(id, Warning, what, fmt.Sprintf("ends in %d days, on %s; then no job is seen any more", max(0, int(left.Hours()/24)), at.Format(time.DateOnly)),
+			tokenPage+" → the token → Regenerate token; set GITHUB_TOKEN")
+	default:
+		c.ok(id, what, "is good until "+at.Format(time.DateOnly))
+	}
+}
+
+// targets tries what Mayfly reads of each repository, and judges who may bring jobs.
+func (c *checker) targets(ctx context.Context) {
+	seen := map[runner.Target]bool{}
+	for _, pool := range c.Config.Pools {
+		if seen[pool.Target] {
+			continue
+		}
+		seen[pool.Target] = true
+		c.target(ctx, pool.Target)
+	}
+}
+
+func (c *checker) target(ctx context.Context, t runner.Target) {
+	what := "repository " + t.String()
+	repo, err := c.GitHub.Repository(ctx, t)
+	if err != nil {
+		c.tell("github-target", Error, what, err.Error(), tokenPage+" → the token → Repository access: add "+t.String()+"; or mend the pool's target")
+		return
+	}
+	good := true
+	lacks := func(err error, permission, what2 string) {
+		good = false
+		cure := "try again"
+		if errors.Is(err, github.Permission) || errors.Is(err, github.NotFound) {
+			cure = tokenPage + " → the token → Repository permissions → " + permission + ": Read and write"
+		}
+		c.tell("github-permission", Error, what, "can't "+what2+": "+err.Error(), cure)
+	}
+	if c.wants(Run) {
+		if _, err := c.GitHub.Jobs(ctx, t); err != nil {
+			lacks(err, "Actions", "read jobs")
+		}
+		if _, err := c.GitHub.Runners(ctx, t); err != nil {
+			lacks(err, "Administration", "read runners")
+		}
+	}
+	if good {
+		if _, err := c.GitHub.LatestRunner(ctx, t); err != nil {
+			lacks(err, "Administration", "read what runner GitHub wants")
+		}
+	}
+	if good {
+		c.ok("github-permission", what, "the token reads its jobs and runners; that it may register runners shows with the first one (Administration: Read and write)")
+	}
+	if c.wants(Run) {
+		c.forks(what, t, repo)
+	}
+}
+
+// forks judges a public repository, in which anybody can open a pull request with a workflow of their own.
+func (c *checker) forks(what string, t runner.Target, repo github.Repository) {
+	var open []string
+	for _, p := range c.Config.Pools {
+		if p.Target == t && !p.Jobs.DenyForks {
+			open = append(open, p.Name)
+		}
+	}
+	switch {
+	case repo.Private:
+	case len(open) > 0:
+		c.tell("github-forks", Error, what, "is public, and pools "+strings.Join(open, ", ")+" run jobs of forks: anybody's code runs on your network",
+			"set jobs.forks: deny for these pools (RUNNER_FORKS=deny), or read docs/security.md first")
+	default:
+		c.ok("github-forks", what, "is public, and jobs of forks are refused")
+	}
+}
+
+// hosted are the labels of GitHub's own runners (docs, "GitHub-hosted runners reference", workflow labels).
+var hosted = regexp.MustCompile(`(?i)^(ubuntu-(latest|slim|[0-9]{2}\.[0-9]{2})|windows-(latest|20[0-9]{2}|11)|macos-(latest|[0-9]{2}))(-(arm|arm64|large|xlarge|intel))?$`)
+
+// labels looks for those that GitHub's own runners have, too.
+func (c *checker) labels(context.Context) {
+	if !c.wants(Run) {
+		return
+	}
+	for _, p := range c.Config.Pools {
+		var both []string
+		for _, l := range p.Labels {
+			if hosted.MatchString(l) {
+				both = append(both, l)
+			}
+		}
+		what := "labels of pool " + p.Name
+		if len(both) == 0 {
+			c.ok("github-labels", what, "are no labels of GitHub's own runners")
+			continue
+		}
+		rest := slices.DeleteFunc(slices.Clone(p.Labels), func(l string) bool { return slices.Contains(both, l) })
+		c.tell("github-labels", Warning, what, strings.Join(both, ", ")+": runners of GitHub have it, too; a job that wants nothing else runs there, and may start a VM here for nothing",
+			"in workflows: runs-on: ["+strings.Join(append([]string{runner.SelfHosted}, rest...), ", ")+"]; and take it out of the pool's labels")
+	}
+}

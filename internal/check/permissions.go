@@ -1,0 +1,162 @@
+package check
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+)
+
+// permissions compares what the token may do with what the features take, path by path.
+func (c *checker) permissions(ctx context.Context) {
+	const id = "proxmox-privileges"
+	granted, err := c.Proxmox.Permissions(ctx)
+	if err != nil {
+		c.tell(id, Error, "privileges of token "+c.Config.Proxmox.TokenID, err.Error(), fmt.Sprintf("on a node: pveum user token permissions %s %s", user(c.Config.Proxmox.TokenID), tokenName(c.Config.Proxmox.TokenID)))
+		return
+	}
+	var order []lack
+	seen := map[string]bool{}
+	for _, n := range needs(c.Config, c.places(granted)) {
+		if !c.wants(n.feature) || seen[n.path+" "+n.privilege] {
+			continue
+		}
+		seen[n.path+" "+n.privilege] = true
+		at := slices.IndexFunc(order, func(l lack) bool { return l.path == n.path && l.role == n.role })
+		if at < 0 {
+			order = append(order, lack{path: n.path, role: n.role, level: OK})
+			at = len(order) - 1
+		}
+		l := &order[at]
+		l.features = appendNew(l.features, string(n.feature))
+		if has(granted, n.path, n.privilege) {
+			continue
+		}
+		l.privileges = append(l.privileges, n.privilege)
+		l.why = appendNew(l.why, n.why)
+		if n.level.rank() > l.level.rank() {
+			l.level = n.level
+		}
+	}
+	for _, l := range order {
+		what := fmt.Sprintf("privileges on %s (%s)", l.path, strings.Join(l.features, ", "))
+		if len(l.privileges) == 0 {
+			c.ok(id, what, "are what role "+l.role+" has")
+			continue
+		}
+		c.tell(id, l.level, what, fmt.Sprintf("the token lacks %s on %s: %s", strings.Join(l.privileges, ", "), l.path, strings.Join(l.why, "; ")), c.grant(l))
+	}
+}
+
+// lack is what is missing of one role on one path.
+type lack struct {
+	path, role string
+	level      Level
+	features   []string
+	privileges []string
+	why        []string
+}
+
+// grant is the command that gives what is missing, to the token and to its user, who has to have it, too. It only adds: a role
+// of that name keeps what it has.
+func (c *checker) grant(l lack) string {
+	token := c.Config.Proxmox.TokenID
+	acl := fmt.Sprintf("pveum acl modify %s --users %s --tokens '%s' --roles %s", l.path, user(token), token, l.role)
+	if strings.HasPrefix(l.role, "PVE") {
+		return "on a node: " + acl
+	}
+	privileges := strings.Join(l.privileges, " ")
+	return fmt.Sprintf(`on a node: pveum role add %s --privs "%s" || pveum role modify %s --append 1 --privs "%s"; %s`, l.role, privileges, l.role, privileges, acl)
+}
+
+// places finds the paths, from the configuration and from the templates that the token sees.
+func (c *checker) places(granted map[string]map[string]bool) places {
+	p := places{runners: poolPath(c.Config.Proxmox.ResourcePool), builds: poolPath(c.Config.Image.ResourcePool), before9: c.before9()}
+	if c.Config.Image.ResourcePool != "" {
+		p.templates = []string{p.builds}
+	}
+	for _, t := range c.templates {
+		if !t.found {
+			continue
+		}
+		own := fmt.Sprintf("/vms/%d", t.id)
+		// A template outside the configured resource pool is judged by itself.
+		if here, listed := granted[own]; c.Config.Image.ResourcePool == "" || listed && !sameGrants(here, granted[p.builds]) {
+			p.templates = appendNew(p.templates, own)
+		}
+		for _, d := range t.disks() {
+			p.disks = appendNew(p.disks, d.storage)
+		}
+		for _, b := range t.bridges() {
+			p.bridges = appendNew(p.bridges, bridgePath(granted, b))
+		}
+	}
+	for _, pool := range c.Config.Pools {
+		if pool.FullClone && pool.Storage != "" {
+			p.disks = appendNew(p.disks, pool.Storage)
+		}
+	}
+	// Without a template to look at, what templates are made with by default.
+	if len(p.disks) == 0 {
+		p.disks = []string{c.Config.Image.Storage}
+	}
+	if len(p.bridges) == 0 {
+		p.bridges = []string{bridgePath(granted, c.Config.Image.Bridge)}
+	}
+	return p
+}
+
+// sameGrants reports whether what a resource pool grants is all that a VM in it has.
+func sameGrants(vm, pool map[string]bool) bool {
+	for privilege := range pool {
+		if _, ok := vm[privilege]; !ok {
+			return false
+		}
+	}
+	return true
+}
+
+func poolPath(name string) string {
+	if name == "" {
+		return "/vms"
+	}
+	return "/pool/" + name
+}
+
+// bridgePath is a bridge's path: in the SDN zone where something is granted on it, else in the zone of plain bridges.
+func bridgePath(granted map[string]map[string]bool, bridge string) string {
+	var found []string
+	for p := range granted {
+		if strings.HasPrefix(p, "/sdn/zones/") && strings.HasSuffix(p, "/"+bridge) {
+			found = append(found, p)
+		}
+	}
+	if len(found) == 1 {
+		return found[0]
+	}
+	return "/sdn/zones/localnetwork/" + bridge
+}
+
+// has reports whether the token has a privilege on a path: Proxmox names the paths that have an entry of their own, and
+// below those what propagates holds (pve-access-control RPCEnvironment.pm, get_effective_permissions).
+func has(granted map[string]map[string]bool, on, privilege string) bool {
+	if here, own := granted[on]; own {
+		_, yes := here[privilege]
+		return yes
+	}
+	for on != "/" {
+		on = path.Dir(on)
+		if above, own := granted[on]; own {
+			return above[privilege]
+		}
+	}
+	return false
+}
+
+func appendNew(list []string, s string) []string {
+	if slices.Contains(list, s) {
+		return list
+	}
+	return append(list, s)
+}

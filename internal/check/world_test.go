@@ -1,0 +1,96 @@
+package check_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"mayfly/internal/check"
+	"mayfly/internal/config"
+	"mayfly/internal/github"
+	"mayfly/internal/proxmox"
+	"mayfly/internal/runner"
+	"mayfly/internal/sim/gh"
+	"mayfly/internal/sim/pve"
+	"mayfly/internal/sim/world"
+)
+
+const (
+	testToken  = "mayfly@pve!dispatcher"
+	testSecret = "00000000-0000-4000-8000-000000000001"
+)
+
+// setting is the two stand-ins and what is configured for them.
+type setting struct {
+	pve      pve.Options
+	gh       gh.Options
+	env      []string
+	file     func(*config.Config) // changes what was loaded
+	features []check.Feature
+	token    string // of Proxmox; "" is the stand-in's own, with the privileges of a dispatcher
+	server   func(*pve.Server)
+}
+
+// look makes all checks against stand-ins in process, in virtual time.
+func look(t *testing.T, s setting) (found []check.Finding) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		guests := world.NewGuests(world.GuestOptions{})
+		defer guests.Close()
+		s.pve.Engine = guests
+		proxmoxServer, githubServer := pve.New(s.pve), gh.New(s.gh)
+		defer proxmoxServer.Close()
+		defer githubServer.Close()
+		info := proxmoxServer.Info()
+		id, secret := info.TokenID, info.TokenSecret
+		if s.token != "" {
+			id, secret = s.token, testSecret
+		}
+		c, _, err := config.Load(config.LoadOptions{Env: append([]string{
+			"PROXMOX_URL=" + info.URL, "PROXMOX_NODE=" + info.Node, "PROXMOX_TOKEN_ID=" + id, "PROXMOX_TOKEN_SECRET=" + secret,
+			"PROXMOX_POOL=" + info.ResourcePool, "PROXMOX_FINGERPRINT=" + strings.TrimSuffix(strings.Repeat("AB:", 32), ":"),
+			"REPO_OWNER=NREL", "REPO_NAME=EnergyPlus", "GITHUB_TOKEN=" + githubServer.Info().Token, "RUNNER_LABELS=energyplus,linux",
+			"RUNNER_ID_START=300", "RUNNER_ID_END=319", "MAX_TOTAL_RUNNERS=4",
+		}, s.env...)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Image.ResourcePool = "ci-templates"
+		if s.file != nil {
+			s.file(c)
+		}
+		if s.server != nil {
+			s.server(proxmoxServer)
+		}
+		p, err := proxmox.New(proxmox.Options{
+			Endpoints: c.Proxmox.Endpoints, TokenID: id, TokenSecret: runner.NewSecret(secret), Transport: proxmoxServer.RoundTripper(),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		g, err := github.New(github.Options{Token: c.GitHub.Token, Transport: githubServer.RoundTripper()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		found = check.Look(t.Context(), check.Options{Config: c, Proxmox: p, GitHub: g, Features: s.features})
+	})
+	return found
+}
+
+// bad are the findings that aren't well.
+func bad(list []check.Finding) []check.Finding {
+	return slices.DeleteFunc(slices.Clone(list), func(f check.Finding) bool { return f.Level == check.OK })
+}
+
+// finding gives the one with that id that isn't well, and the whole list in the failure when there is none.
+func finding(t *testing.T, list []check.Finding, id string) check.Finding {
+	t.Helper()
+	for _, f := range bad(list) {
+		if f.ID == id {
+			return f
+		}
+	}
+	t.Fatalf("no finding %s among %+v", id, bad(list))
+	return check.Finding{}
+}
