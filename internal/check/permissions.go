@@ -67,7 +67,7 @@ func (c *checker) grant(l lack) string {
 		return "on a node: " + acl
 	}
 	privileges := strings.Join(l.privileges, " ")
-	return fmt.Sprintf(`on a node: pveum role add %s --privs "%s" || pveum role modify %s --append 1 --privs "%s"; %s`, l.role, privileges, l.role, privileges, acl)
+	return fmt.Sprintf("on a node: pveum role add %s --privs %q || pveum role modify %s --append 1 --privs %q; %s", l.role, privileges, l.role, privileges, acl)
 }
 
 // places finds the paths, from the configuration and from the templates that the token sees.

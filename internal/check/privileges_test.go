@@ -137,7 +137,7 @@ func TestEachPrivilegeTakenAwayIsNamedWithItsPath(t *testing.T) {
 					if !strings.HasSuffix(f.Cure, acl) {
 						t.Errorf("without %s on %s the cure is %q, want %q at its end", privilege, path, f.Cure, acl)
 					}
-					if add := fmt.Sprintf(`pveum role add %s --privs "%s"`, role, privilege); builtIn[role] == nil && !strings.Contains(f.Cure, add) {
+					if add := fmt.Sprintf("pveum role add %s --privs %q", role, privilege); builtIn[role] == nil && !strings.Contains(f.Cure, add) {
 						t.Errorf("without %s on %s the cure is %q, want %q in it", privilege, path, f.Cure, add)
 					}
 				}

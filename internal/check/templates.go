@@ -151,7 +151,7 @@ func (c *checker) missing(t template) {
 func (c *checker) settings(t template) {
 	v := t.cfg.Values
 	tell := func(level Level, reason, set string) {
-		c.tell("template-settings", level, t.String(), reason, "on the node: qm set "+fmt.Sprint(t.id)+" "+set)
+		c.tell("template-settings", level, t.String(), reason, fmt.Sprintf("on the node: qm set %d %s", t.id, set))
 	}
 	if !t.cfg.AgentEnabled {
 		level := Warning

@@ -47,10 +47,10 @@ func (c *checker) vmids(ctx context.Context) {
 	}
 	if len(foreign) > 0 {
 		c.tell("vmid-unclaimed", Warning, what, "hold VMs that aren't this installation's; they are never touched: "+strings.Join(foreign, ", "),
-			"move them out of the range, or set vmids to one that nobody uses; the leftovers of another Mayfly: on the node, qm destroy VMID --purge")
+			"give runners a range that nobody uses: RUNNER_ID_START and RUNNER_ID_END (vmids)")
 	}
 	if len(hidden) > 0 {
-		c.tell("vmid-clash", Warning, what, "are in part taken by guests that this token doesn't see: "+strings.Join(hidden, ", "), "set vmids to a range that nobody uses")
+		c.tell("vmid-clash", Warning, what, "are in part taken by guests that this token doesn't see: "+strings.Join(hidden, ", "), "give runners a range that nobody uses: RUNNER_ID_START and RUNNER_ID_END (vmids)")
 	}
 	c.room(what, r.Size()-len(foreign)-len(hidden), len(foreign)+len(hidden))
 }
@@ -72,13 +72,13 @@ func (c *checker) claim(ctx context.Context, g proxmox.Resource) error {
 // room looks whether the range is large enough: a VMID whose VM can't be destroyed is set aside.
 func (c *checker) room(what string, free, taken int) {
 	most := c.Config.MaxRunners
-	cure := "set RUNNER_ID_START and RUNNER_ID_END (vmids) wider, or MAX_TOTAL_RUNNERS (max_runners) lower"
+	cure := "set RUNNER_ID_START and RUNNER_ID_END (vmids) further apart, or MAX_TOTAL_RUNNERS (max_runners) lower"
 	switch {
 	case free <= 0:
 		c.tell("vmid-range", Error, what, "are all taken: no runner can be made", cure)
 	case free < most:
 		c.tell("vmid-range", Warning, what, fmt.Sprintf("leave %d for up to %d runners", free, most), cure)
 	case taken == 0:
-		c.ok("vmid-range", what, fmt.Sprintf("are free or this installation's, enough for %d runners", most))
+		c.ok("vmid-range", what, fmt.Sprintf("are free or this installation's, enough for max_runners (%d)", most))
 	}
 }

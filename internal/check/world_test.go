@@ -1,6 +1,7 @@
 package check_test
 
 import (
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -28,8 +29,9 @@ type setting struct {
 	env      []string
 	file     func(*config.Config) // changes what was loaded
 	features []check.Feature
-	token    string // of Proxmox; "" is the stand-in's own, with the privileges of a dispatcher
-	server   func(*pve.Server)
+	token    string                                    // of Proxmox; "" is the stand-in's own, with the privileges of a dispatcher
+	admin    func(*proxmox.Client)                     // changes the cluster beforehand, as its administrator
+	through  func(http.RoundTripper) http.RoundTripper // is between the checks and both servers
 }
 
 // look makes all checks against stand-ins in process, in virtual time.
@@ -60,16 +62,25 @@ func look(t *testing.T, s setting) (found []check.Finding) {
 		if s.file != nil {
 			s.file(c)
 		}
-		if s.server != nil {
-			s.server(proxmoxServer)
+		if s.admin != nil {
+			a, err := proxmox.New(proxmox.Options{
+				Endpoints: c.Proxmox.Endpoints, TokenID: info.AdminTokenID, TokenSecret: runner.NewSecret(info.AdminTokenSecret), Transport: proxmoxServer.RoundTripper(),
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.admin(a)
+		}
+		if s.through == nil {
+			s.through = func(next http.RoundTripper) http.RoundTripper { return next }
 		}
 		p, err := proxmox.New(proxmox.Options{
-			Endpoints: c.Proxmox.Endpoints, TokenID: id, TokenSecret: runner.NewSecret(secret), Transport: proxmoxServer.RoundTripper(),
+			Endpoints: c.Proxmox.Endpoints, TokenID: id, TokenSecret: runner.NewSecret(secret), Transport: s.through(proxmoxServer.RoundTripper()),
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
-		g, err := github.New(github.Options{Token: c.GitHub.Token, Transport: githubServer.RoundTripper()})
+		g, err := github.New(github.Options{Token: c.GitHub.Token, Transport: s.through(githubServer.RoundTripper())})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -131,7 +131,7 @@ func writeFindings(w io.Writer, findings []check.Finding, colour bool) error {
 		}
 		fmt.Fprintf(&out, "%s  %-*s  %s\n", word, wide, f.What, f.Reason)
 		if f.Cure != "" {
-			fmt.Fprintf(&out, "%9s%*s  -> %s\n", "", wide, "", f.Cure)
+			fmt.Fprintf(&out, "%9s-> %s\n", "", f.Cure)
 		}
 	}
 	fmt.Fprintf(&out, "\n%d ok, %s, %s\n", levels[check.OK], count(levels[check.Warning], "warning"), count(levels[check.Error], "error"))

@@ -1,0 +1,167 @@
+package check_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"mayfly/internal/check"
+	"mayfly/internal/config"
+	"mayfly/internal/proxmox"
+	"mayfly/internal/runner"
+	"mayfly/internal/sim/gh"
+	"mayfly/internal/sim/pve"
+)
+
+func TestAllIsWellOnTheClusterOfTheGuide(t *testing.T) {
+	found := look(t, setting{})
+	if worst := check.Worst(found); worst != check.OK {
+		t.Errorf("worst finding %s: %+v", worst, bad(found))
+	}
+	for _, id := range []string{
+		"proxmox-reachable", "proxmox-version", "proxmox-certificate", "proxmox-clock", "proxmox-node", "resource-pool", "proxmox-privileges", "template",
+		"storage", "vmid-range", "github-reachable", "github-clock", "github-token-expiry", "github-permission", "github-labels",
+	} {
+		seen := false
+		for _, f := range found {
+			seen = seen || f.ID == id
+		}
+		if !seen {
+			t.Errorf("no finding %s among %+v", id, found)
+		}
+	}
+}
+
+// set changes the config of a VM of the node pve1.
+func set(t *testing.T, vmid int, options map[string]string, del ...string) func(*proxmox.Client) {
+	return func(a *proxmox.Client) {
+		if err := a.SetConfig(context.Background(), "pve1", vmid, options, del, ""); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// image is the note of a template that Mayfly built so many days ago.
+func image(days, contract int) map[string]string {
+	i := runner.Image{
+		Installation: "energyplus-runner-300", Name: "debian-12", Version: "20260101-0000", RunnerVersion: "2.330.0",
+		RunnerReleased: virtualStart.AddDate(0, 0, -days), Built: virtualStart, Contract: contract, VMID: 9000,
+	}
+	return map[string]string{"description": i.Description()}
+}
+
+// virtualStart is when time begins inside testing/synctest.
+var virtualStart = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+
+func TestEachMistakeIsToldWithItsCure(t *testing.T) {
+	for _, tc := range []struct {
+		name    string
+		setting setting
+		id      string
+		level   check.Level
+		reason  string
+		cure    string
+	}{
+		{"Proxmox too old", setting{pve: pve.Options{Release: "8.3.5"}}, "proxmox-version", check.Error, "8.3.5 is too old", "upgrade"},
+		{"Proxmox newer than known", setting{pve: pve.Options{Release: "10.0.1"}}, "proxmox-version", check.Warning, "10.0.1 is newer", "watch"},
+		{"certificate not checked", setting{file: func(c *config.Config) { c.Proxmox.Fingerprint, c.Proxmox.VerifyTLS = "", false }}, "proxmox-certificate", check.Warning, "is not checked", "PROXMOX_FINGERPRINT"},
+		{"wrong secret", setting{token: testToken}, "proxmox-token", check.Error, "", "pveum user token add mayfly@pve dispatcher"},
+		{"node by another name", setting{file: func(c *config.Config) { c.Proxmox.Node = "pve7" }}, "proxmox-node", check.Error, "which has pve1", "PROXMOX_NODE"},
+		{"no such resource pool", setting{file: func(c *config.Config) { c.Proxmox.ResourcePool = "cj" }}, "resource-pool", check.Error, "doesn't exist", "pveum pool add cj"},
+		{"no resource pool", setting{file: func(c *config.Config) { c.Proxmox.ResourcePool = "" }}, "resource-pool", check.Warning, "every VM", "pveum pool add ci "},
+		{"clock a minute ahead", setting{through: shifted(time.Minute)}, "proxmox-clock", check.Warning, "ahead of", "chronyc"},
+		{"clock behind by far", setting{through: shifted(-10 * time.Minute)}, "github-clock", check.Error, "behind this machine's; GitHub refuses", "timedatectl"},
+
+		{"template missing", setting{env: []string{"TEMPLATE_NAME=other"}}, "template-missing", check.Error, "isn't on node pve1", "pveum pool modify ci-templates --vms VMID"},
+		{"image not built", setting{env: []string{"TEMPLATE_IMAGE=debian-12"}}, "template-missing", check.Error, "no promoted version on node pve1", "mayfly image build debian-12"},
+		{"agent off", setting{pve: pve.Options{TemplateAgentOff: true}}, "template-settings", check.Error, "has no guest agent", "qm set 9000 --agent enabled=1"},
+		{"protected", setting{admin: set(t, 9000, map[string]string{"protection": "1"})}, "template-settings", check.Warning, "is protected", "qm set 9000 --protection 0"},
+		{"starts with the node", setting{admin: set(t, 9000, map[string]string{"onboot": "1"})}, "template-settings", check.Warning, "starts with its node", "qm set 9000 --onboot 0"},
+		{"boots from the network", setting{admin: set(t, 9000, map[string]string{"boot": "order=net0;scsi0"})}, "template-settings", check.Warning, `boots from "net0" first`, "qm set 9000 --boot order=scsi0"},
+		{"foreign contract", setting{admin: set(t, 9000, image(1, 99))}, "template-contract", check.Error, "contract 99", "mayfly image build debian-12"},
+		{"runner release ages", setting{admin: set(t, 9000, image(16, 2))}, "template-runner-release", check.Warning, "released 16 days ago", "mayfly image build debian-12"},
+		{"runner release is old", setting{admin: set(t, 9000, image(26, 2))}, "template-runner-release", check.Error, "released 26 days ago", "mayfly image build debian-12"},
+
+		{"others in the range", setting{env: []string{"RUNNER_ID_START=200", "RUNNER_ID_END=299"}}, "vmid-unclaimed", check.Warning, "211 (its marker is", "RUNNER_ID_START"},
+		{"guests that nobody sees", setting{env: []string{"RUNNER_ID_START=200", "RUNNER_ID_END=299"}}, "vmid-clash", check.Warning, "207, 216", "RUNNER_ID_START"},
+		{"range too small", setting{env: []string{"RUNNER_ID_START=299", "RUNNER_ID_END=302"}}, "vmid-range", check.Warning, "leave 3 for up to 4 runners", "RUNNER_ID_END"},
+		{"range full", setting{env: []string{"RUNNER_ID_START=299", "RUNNER_ID_END=299", "MAX_TOTAL_RUNNERS=1"}}, "vmid-range", check.Error, "all taken", "RUNNER_ID_END"},
+
+		{"storage without ISO images", setting{env: []string{"RUNNER_HANDOFF=iso", "PROXMOX_STORAGE=local-lvm"}}, "storage-content", check.Error, "not iso", "pvesm set local-lvm --content images,rootdir,iso"},
+		{"storage missing", setting{features: []check.Feature{check.Build}, file: func(c *config.Config) { c.Image.Storage = "nvme" }}, "storage-missing", check.Error, "isn't on node pve1", "image.storage"},
+
+		{"token of GitHub ends", setting{gh: gh.Options{Tokens: expiring(3 * 24 * time.Hour)}, file: useToken}, "github-token-expiry", check.Warning, "ends in 3 days, on 2000-01-04", "Regenerate token"},
+		{"token without Actions", setting{gh: gh.Options{Tokens: limited("administration")}, file: useToken}, "github-permission", check.Error, "can't read jobs", "Actions: Read and write"},
+		{"token without Administration", setting{gh: gh.Options{Tokens: limited("actions")}, file: useToken}, "github-permission", check.Error, "can't read runners", "Administration: Read and write"},
+		{"token for another repository", setting{gh: gh.Options{Tokens: []gh.TokenSpec{{Token: otherToken, Repositories: []string{"NREL/other"}}}}, file: useToken}, "github-target", check.Error, "", "add NREL/EnergyPlus"},
+		{"wrong token of GitHub", setting{file: useToken}, "github-token", check.Error, "", "GITHUB_TOKEN"},
+		{"forks in public", setting{gh: gh.Options{Public: true}, env: []string{"RUNNER_FORKS=allow"}}, "github-forks", check.Error, "is public, and pools energyplus run", "RUNNER_FORKS=deny"},
+		{"GitHub's own labels", setting{env: []string{"RUNNER_LABELS=energyplus,Ubuntu-22.04,linux"}}, "github-labels", check.Warning, "Ubuntu-22.04", "runs-on: [self-hosted, energyplus, linux]"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			f := finding(t, look(t, tc.setting), tc.id)
+			if f.Level != tc.level || !strings.Contains(f.Reason, tc.reason) || !strings.Contains(f.Cure, tc.cure) {
+				t.Errorf("got %+v, want %s with %q and cure %q", f, tc.level, tc.reason, tc.cure)
+			}
+		})
+	}
+}
+
+const otherToken = "github_pat_other"
+
+func useToken(c *config.Config) { c.GitHub.Token = runner.NewSecret(otherToken) }
+
+func expiring(in time.Duration) []gh.TokenSpec {
+	return []gh.TokenSpec{{Token: otherToken, Expires: virtualStart.Add(in + time.Hour)}}
+}
+
+func limited(permission string) []gh.TokenSpec {
+	return []gh.TokenSpec{{Token: otherToken, Permissions: map[string]string{permission: "write"}}}
+}
+
+// through makes a transport of a function.
+type through func(*http.Request) (*http.Response, error)
+
+func (f through) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// shifted is a server whose clock is that far ahead.
+func shifted(by time.Duration) func(http.RoundTripper) http.RoundTripper {
+	return func(next http.RoundTripper) http.RoundTripper {
+		return through(func(r *http.Request) (*http.Response, error) {
+			resp, err := next.RoundTrip(r)
+			if err == nil {
+				resp.Header.Set("Date", time.Now().Add(by).UTC().Format(http.TimeFormat))
+			}
+			return resp, err
+		})
+	}
+}
+
+func TestServersThatDontAnswerAreOneFindingEach(t *testing.T) {
+	down := func(http.RoundTripper) http.RoundTripper {
+		return through(func(*http.Request) (*http.Response, error) { return nil, errors.New("connection refused") })
+	}
+	found := look(t, setting{through: down})
+	if len(found) != 2 || found[0].ID != "proxmox-reachable" || found[1].ID != "github-reachable" || check.Worst(found) != check.Error {
+		t.Errorf("found %+v, want that neither answers", found)
+	}
+}
+
+func TestChecksOnlyRead(t *testing.T) {
+	var changed []string
+	watch := func(next http.RoundTripper) http.RoundTripper {
+		return through(func(r *http.Request) (*http.Response, error) {
+			if r.Method != http.MethodGet {
+				changed = append(changed, r.Method+" "+r.URL.Path)
+			}
+			return next.RoundTrip(r)
+		})
+	}
+	look(t, setting{through: watch, features: check.Features()})
+	if len(changed) > 0 {
+		t.Errorf("sent %v", changed)
+	}
+}
