@@ -6,6 +6,7 @@ import (
 
 	"mayfly/internal/config"
 	"mayfly/internal/github"
+	"mayfly/internal/handoff"
 	"mayfly/internal/proxmox"
 	"mayfly/internal/runner"
 )
@@ -45,7 +46,7 @@ const (
 // Features lists all of them.
 func Features() []Feature { return []Feature{Run, Build} }
 
-// Options are what to check and through whom. All fields but Pin are required.
+// Options are what to check and through whom. Config and the two clients are required.
 type Options struct {
 	Config  *config.Config
 	Proxmox Proxmox
@@ -56,6 +57,9 @@ type Options struct {
 	// Pin reads the certificate that Proxmox shows and gives the setting that pins it, "PROXMOX_FINGERPRINT=AA:BB:…". nil
 	// leaves the setting to the reader.
 	Pin func(ctx context.Context) (string, error)
+	// HandOff makes the configured hand-off ready as mayfly run would, and gives that of snippets where there is one: it looks
+	// at the user-data template and the folder of snippets on this machine. nil looks at neither.
+	HandOff func() (*handoff.Snippet, error)
 }
 
 // checker is one run of all checks, with what earlier ones have seen.
@@ -67,6 +71,7 @@ type checker struct {
 	storages  []proxmox.Storage
 	resources []proxmox.Resource
 	templates []template
+	snippet   *handoff.Snippet // nil where none is configured
 }
 
 // patience bounds each of the two sides: a server that is that slow is told as one that doesn't answer.
@@ -82,6 +87,7 @@ func Look(ctx context.Context, o Options) []Finding {
 			c.Features = append(c.Features, Build)
 		}
 	}
+	c.handOff()
 	c.side(ctx, c.reachProxmox,
 		c.version, c.certificate, c.proxmoxClock, c.node, c.resourcePools, c.findTemplates, c.permissions, c.lookAtTemplates,
 		c.lookAtStorages, c.vmids)

@@ -3,6 +3,7 @@ package check_test
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -81,6 +82,9 @@ func TestEachMistakeIsToldWithItsCure(t *testing.T) {
 		{"protected", setting{admin: set(t, 9000, map[string]string{"protection": "1"})}, "template-settings", check.Warning, "is protected", "qm set 9000 --protection 0"},
 		{"starts with the node", setting{admin: set(t, 9000, map[string]string{"onboot": "1"})}, "template-settings", check.Warning, "starts with its node", "qm set 9000 --onboot 0"},
 		{"boots from the network", setting{admin: set(t, 9000, map[string]string{"boot": "order=net0;scsi0"})}, "template-settings", check.Warning, `boots from "net0" first`, "qm set 9000 --boot order=scsi0"},
+		{"locked", setting{server: lock(t, 9000, "backup")}, "template-lock", check.Warning, "is locked (backup)", "qm unlock 9000"},
+		{"image in a drive", setting{through: rewritten("/qemu/9000/config", `"ostype"`, `"ide3":"local:iso/setup.iso,media=cdrom","ostype"`)}, "template-settings", check.Warning, "has local:iso/setup.iso in drive ide3", "qm set 9000 --ide3 none,media=cdrom"},
+		{"no linked clones", setting{through: rewritten("/nodes/pve1/storage", `"lvmthin"`, `"lvm"`)}, "template-linked-clone", check.Error, "storage local-lvm of type lvm", "full_clone: true"},
 		{"foreign contract", setting{admin: set(t, 9000, image(1, 99))}, "template-contract", check.Error, "contract 99", "mayfly image build debian-12"},
 		{"runner release ages", setting{admin: set(t, 9000, image(16, 2))}, "template-runner-release", check.Warning, "released 16 days ago", "mayfly image build debian-12"},
 		{"runner release is old", setting{admin: set(t, 9000, image(26, 2))}, "template-runner-release", check.Error, "released 26 days ago", "mayfly image build debian-12"},
@@ -91,6 +95,9 @@ func TestEachMistakeIsToldWithItsCure(t *testing.T) {
 		{"range full", setting{env: []string{"RUNNER_ID_START=299", "RUNNER_ID_END=299", "MAX_TOTAL_RUNNERS=1"}}, "vmid-range", check.Error, "all taken", "RUNNER_ID_END"},
 
 		{"storage without ISO images", setting{env: []string{"RUNNER_HANDOFF=iso", "PROXMOX_STORAGE=local-lvm"}}, "storage-content", check.Error, "not iso", "pvesm set local-lvm --content images,rootdir,iso"},
+		{"storage disabled", setting{through: rewritten("/nodes/pve1/storage", `"enabled":1`, `"enabled":0`)}, "storage-inactive", check.Error, "is disabled", "pvesm set local-lvm --disable 0"},
+		{"storage not active", setting{through: rewritten("/nodes/pve1/storage", `"active":1`, `"active":0`)}, "storage-inactive", check.Error, "isn't active on node pve1", "pvesm status --storage local-lvm"},
+		{"storage nearly full", setting{through: rewritten("/nodes/pve1/storage", `"avail":`, `"avail":1,"was":`)}, "storage-space", check.Warning, "free of", "free space"},
 		{"storage missing", setting{features: []check.Feature{check.Build}, file: func(c *config.Config) { c.Image.Storage = "nvme" }}, "storage-missing", check.Error, "isn't on node pve1", "image.storage"},
 
 		{"token of GitHub ends", setting{gh: gh.Options{Tokens: expiring(3 * 24 * time.Hour)}, file: useToken}, "github-token-expiry", check.Warning, "ends in 3 days, on 2000-01-04", "Regenerate token"},
@@ -106,6 +113,36 @@ func TestEachMistakeIsToldWithItsCure(t *testing.T) {
 			if f.Level != tc.level || !strings.Contains(f.Reason, tc.reason) || !strings.Contains(f.Cure, tc.cure) {
 				t.Errorf("got %+v, want %s with %q and cure %q", f, tc.level, tc.reason, tc.cure)
 			}
+		})
+	}
+}
+
+// lock puts a lock on a VM.
+func lock(t *testing.T, vmid int, name string) func(*pve.Server) {
+	return func(s *pve.Server) {
+		if err := s.SetLock(vmid, name); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// rewritten is a server that says something else on the path that ends so.
+func rewritten(path, from, to string) func(http.RoundTripper) http.RoundTripper {
+	return func(next http.RoundTripper) http.RoundTripper {
+		return through(func(r *http.Request) (*http.Response, error) {
+			resp, err := next.RoundTrip(r)
+			if err != nil || !strings.HasSuffix(r.URL.Path, path) {
+				return resp, err
+			}
+			body, err := io.ReadAll(resp.Body)
+			if err != nil {
+				return nil, err
+			}
+			if err := resp.Body.Close(); err != nil {
+				return nil, err
+			}
+			resp.Body = io.NopCloser(strings.NewReader(strings.ReplaceAll(string(body), from, to)))
+			return resp, nil
 		})
 	}
 }

@@ -73,17 +73,9 @@ func (c *checker) grant(l lack) string {
 // places finds the paths, from the configuration and from the templates that the token sees.
 func (c *checker) places(granted map[string]map[string]bool) places {
 	p := places{runners: poolPath(c.Config.Proxmox.ResourcePool), builds: poolPath(c.Config.Image.ResourcePool), before9: c.before9()}
-	if c.Config.Image.ResourcePool != "" {
-		p.templates = []string{p.builds}
-	}
 	for _, t := range c.templates {
-		if !t.found {
-			continue
-		}
-		own := fmt.Sprintf("/vms/%d", t.id)
-		// A template outside the configured resource pool is judged by itself.
-		if here, listed := granted[own]; c.Config.Image.ResourcePool == "" || listed && !sameGrants(here, granted[p.builds]) {
-			p.templates = appendNew(p.templates, own)
+		if path := c.templatePath(t, granted); path != "" {
+			p.templates = appendNew(p.templates, path)
 		}
 		for _, d := range t.disks() {
 			p.disks = appendNew(p.disks, d.storage)
@@ -107,14 +99,18 @@ func (c *checker) places(granted map[string]map[string]bool) places {
 	return p
 }
 
-// sameGrants reports whether what a resource pool grants is all that a VM in it has.
-func sameGrants(vm, pool map[string]bool) bool {
-	for privilege := range pool {
-		if _, ok := vm[privilege]; !ok {
-			return false
-		}
+// templatePath is where a template's privileges come from: its own path where they are complete, or its resource pool lacks
+// nothing, which it can't be in then; else the configured resource pool. It is "" where neither is known.
+func (c *checker) templatePath(t template, granted map[string]map[string]bool) string {
+	own, pool := fmt.Sprintf("/vms/%d", t.id), poolPath(c.Config.Image.ResourcePool)
+	complete := func(on string) bool { return has(granted, on, "VM.Audit") && has(granted, on, "VM.Clone") }
+	switch {
+	case c.Config.Image.ResourcePool == "" && !t.found:
+		return ""
+	case c.Config.Image.ResourcePool == "", t.found && (complete(own) || complete(pool)):
+		return own
 	}
-	return true
+	return pool
 }
 
 func poolPath(name string) string {

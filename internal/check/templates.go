@@ -171,6 +171,7 @@ func (c *checker) settings(t template) {
 			fmt.Sprintf("wait for the backup or task; where none runs, on the node: qm unlock %d", t.id))
 	}
 	c.boot(t, tell)
+	c.drive(t)
 	for _, d := range t.drives(true) {
 		if d.volume != "none" && !strings.Contains(d.volume, "cloudinit") {
 			tell(Warning, fmt.Sprintf("has %s in drive %s: no clone starts once that file is gone", d.volume, d.key), "--"+d.key+" none,media=cdrom")

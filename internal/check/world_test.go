@@ -10,6 +10,7 @@ import (
 	"mayfly/internal/check"
 	"mayfly/internal/config"
 	"mayfly/internal/github"
+	"mayfly/internal/handoff"
 	"mayfly/internal/proxmox"
 	"mayfly/internal/runner"
 	"mayfly/internal/sim/gh"
@@ -29,7 +30,9 @@ type setting struct {
 	env      []string
 	file     func(*config.Config) // changes what was loaded
 	features []check.Feature
+	handOff  func() (*handoff.Snippet, error)
 	token    string                                    // of Proxmox; "" is the stand-in's own, with the privileges of a dispatcher
+	server   func(*pve.Server)                         // changes the stand-in beforehand
 	admin    func(*proxmox.Client)                     // changes the cluster beforehand, as its administrator
 	through  func(http.RoundTripper) http.RoundTripper // is between the checks and both servers
 }
@@ -62,6 +65,9 @@ func look(t *testing.T, s setting) (found []check.Finding) {
 		if s.file != nil {
 			s.file(c)
 		}
+		if s.server != nil {
+			s.server(proxmoxServer)
+		}
 		if s.admin != nil {
 			a, err := proxmox.New(proxmox.Options{
 				Endpoints: c.Proxmox.Endpoints, TokenID: info.AdminTokenID, TokenSecret: runner.NewSecret(info.AdminTokenSecret), Transport: proxmoxServer.RoundTripper(),
@@ -84,7 +90,7 @@ func look(t *testing.T, s setting) (found []check.Finding) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		found = check.Look(t.Context(), check.Options{Config: c, Proxmox: p, GitHub: g, Features: s.features})
+		found = check.Look(t.Context(), check.Options{Config: c, Proxmox: p, GitHub: g, Features: s.features, HandOff: s.handOff})
 	})
 	return found
 }

@@ -12,7 +12,9 @@ import (
 
 	"mayfly/internal/check"
 	"mayfly/internal/config"
+	"mayfly/internal/fleet"
 	"mayfly/internal/github"
+	"mayfly/internal/handoff"
 )
 
 func newCheckCommand(a *app) *cobra.Command {
@@ -44,7 +46,7 @@ The exit code is that of the worst finding: 0 all is well, 3 a warning, 1 an err
 			}
 			defer both.close()
 			findings := check.Look(cmd.Context(), check.Options{
-				Config: c, Proxmox: both.pve, GitHub: both.gh, Features: wanted, Pin: pinOf(c),
+				Config: c, Proxmox: both.pve, GitHub: both.gh, Features: wanted, Pin: pinOf(c), HandOff: a.handOffOf(c, both),
 			})
 			if err := cmd.Context().Err(); err != nil {
 				return fmt.Errorf("check: interrupted: %w", err)
@@ -85,6 +87,18 @@ func pinOf(c *config.Config) func(context.Context) (string, error) {
 		return nil
 	}
 	return func(ctx context.Context) (string, error) { return observe(ctx, endpoints) }
+}
+
+// handOffOf makes the hand-offs as mayfly run does.
+func (a *app) handOffOf(c *config.Config, both clients) func() (*handoff.Snippet, error) {
+	return func() (*handoff.Snippet, error) {
+		seeders, err := newSeeders(c, both.pve, a.logger)
+		if err != nil {
+			return nil, err
+		}
+		snippet, _ := seeders[fleet.WaySnippet].(*handoff.Snippet)
+		return snippet, nil
+	}
 }
 
 // checkExit is the exit code of the worst finding, which has been told.
