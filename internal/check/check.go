@@ -72,6 +72,7 @@ type checker struct {
 	resources []proxmox.Resource
 	templates []template
 	snippet   *handoff.Snippet // nil where none is configured
+	latest    string           // release of the Actions runner that GitHub wants, "" while unknown
 }
 
 // patience bounds each of the two sides: a server that is that slow is told as one that doesn't answer.
@@ -93,6 +94,7 @@ func Look(ctx context.Context, o Options) []Finding {
 		c.lookAtStorages, c.vmids)
 	c.side(ctx, c.reachGitHub,
 		c.githubClock, c.tokenExpiry, c.targets, c.labels)
+	c.runnerReleases() // of Proxmox's templates, by what GitHub says
 	return c.findings
 }
 

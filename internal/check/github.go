@@ -94,8 +94,11 @@ func (c *checker) target(ctx context.Context, t runner.Target) {
 		}
 	}
 	if good {
-		if _, err := c.GitHub.LatestRunner(ctx, t); err != nil {
+		release, err := c.GitHub.LatestRunner(ctx, t)
+		if err != nil {
 			lacks(err, "Administration", "read what runner GitHub wants")
+		} else {
+			c.latest = release.Version
 		}
 	}
 	if good {

@@ -177,6 +177,21 @@ func shifted(by time.Duration) func(http.RoundTripper) http.RoundTripper {
 	}
 }
 
+func TestLatestRunnerReleaseIsNeverTooOld(t *testing.T) {
+	note := image(40, 2)
+	note["description"] = strings.ReplaceAll(note["description"], "2.330.0", "2.336.0") // the stand-in's latest
+	for _, f := range look(t, setting{admin: set(t, 9000, note)}) {
+		if f.ID != "template-runner-release" {
+			continue
+		}
+		if f.Level != check.OK || !strings.Contains(f.Reason, "40 days ago, GitHub's latest") {
+			t.Errorf("got %+v", f)
+		}
+		return
+	}
+	t.Error("no finding of the release")
+}
+
 func TestServersThatDontAnswerAreOneFindingEach(t *testing.T) {
 	down := func(http.RoundTripper) http.RoundTripper {
 		return through(func(*http.Request) (*http.Response, error) { return nil, errors.New("connection refused") })

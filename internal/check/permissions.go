@@ -30,7 +30,7 @@ func (c *checker) permissions(ctx context.Context) {
 		}
 		l := &order[at]
 		l.features = appendNew(l.features, string(n.feature))
-		if has(granted, n.path, n.privilege) {
+		if c.covers(granted, n) {
 			continue
 		}
 		l.privileges = append(l.privileges, n.privilege)
@@ -47,6 +47,22 @@ func (c *checker) permissions(ctx context.Context) {
 		}
 		c.tell(id, l.level, what, fmt.Sprintf("the token lacks %s on %s: %s", strings.Join(l.privileges, ", "), l.path, strings.Join(l.why, "; ")), c.grant(l))
 	}
+}
+
+// covers reports whether the token has what is needed where it is used: a grant on a node is enough for the guide's /nodes when
+// no other node is used, one on /vms for VMs that are in a resource pool (not for seeing what is in it).
+func (c *checker) covers(granted map[string]map[string]bool, n need) bool {
+	switch {
+	case n.path == "/nodes":
+		nodes := []string{c.Config.Proxmox.Node}
+		if n.feature == Build && len(c.Config.Image.Nodes) > 0 {
+			nodes = c.Config.Image.Nodes
+		}
+		return !slices.ContainsFunc(nodes, func(name string) bool { return !has(granted, "/nodes/"+name, n.privilege) })
+	case strings.HasPrefix(n.path, "/pool/") && strings.HasPrefix(n.privilege, "VM.") && has(granted, "/vms", n.privilege):
+		return true
+	}
+	return has(granted, n.path, n.privilege)
 }
 
 // lack is what is missing of one role on one path.

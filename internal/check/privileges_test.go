@@ -148,3 +148,39 @@ func TestEachPrivilegeTakenAwayIsNamedWithItsPath(t *testing.T) {
 		})
 	}
 }
+
+// Grants by other paths than the guide's are as good: on the node, on all VMs.
+func TestGrantsByOtherPathsCount(t *testing.T) {
+	g := readGuide(t, "9")
+	grants := g.grants["mayfly@pve"]
+	grants["/nodes/pve1"] = grants["/nodes"]
+	delete(grants, "/nodes")
+	g.roles["AllVMs"] = slices.Concat(g.roles["MayflyVM"], g.roles["PVETemplateUser"])
+	grants["/vms"] = "AllVMs"
+	delete(grants, "/pool/ci-templates")
+	g.roles["MayflyVM"] = []string{"Pool.Audit"}
+	gc := guideCase{version: "9.2.11", user: "mayfly@pve", features: []check.Feature{check.Run}}
+	for _, f := range bad(gc.look(t, g, "", "")) {
+		if f.ID == "proxmox-privileges" {
+			t.Errorf("got %+v", f)
+		}
+	}
+}
+
+func TestTokenWithoutAnyGrantIsToldAllOfThem(t *testing.T) {
+	g := guide{grants: map[string]map[string]string{"mayfly@pve": {}}}
+	gc := guideCase{version: "9.2.11", user: "mayfly@pve", features: []check.Feature{check.Run}}
+	var paths []string
+	for _, f := range bad(gc.look(t, g, "", "")) {
+		if f.ID == "proxmox-privileges" {
+			_, path, _ := strings.Cut(f.What, " on ")
+			path, _, _ = strings.Cut(path, " ")
+			paths = append(paths, path)
+		}
+	}
+	slices.Sort(paths)
+	want := []string{"/nodes", "/pool/ci", "/pool/ci-templates", "/sdn/zones/localnetwork/vmbr0", "/storage/local-lvm"}
+	if !slices.Equal(paths, want) {
+		t.Errorf("lacks on %v, want %v", paths, want)
+	}
+}

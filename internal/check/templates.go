@@ -229,21 +229,33 @@ func (c *checker) contents(t template) {
 		return
 	}
 	i := t.image
-	build := "mayfly image build " + i.Name
 	if i.Contract < handoff.OldestContract || i.Contract > handoff.Contract {
-		c.tell("template-contract", Error, t.String(), fmt.Sprintf("keeps run-once contract %d, this Mayfly speaks %d to %d", i.Contract, handoff.OldestContract, handoff.Contract), build)
+		c.tell("template-contract", Error, t.String(), fmt.Sprintf("keeps run-once contract %d, this Mayfly speaks %d to %d", i.Contract, handoff.OldestContract, handoff.Contract),
+			"mayfly image build "+i.Name)
 	}
-	if i.RunnerReleased.IsZero() {
-		return
+}
+
+// runnerReleases judges the age of the Actions runner in each image. The release that GitHub wants now can't be too old, however
+// long it has been out; of GitHub that wasn't reached nothing is known.
+func (c *checker) runnerReleases() {
+	for _, t := range c.templates {
+		if t.image == nil || t.image.RunnerReleased.IsZero() {
+			continue
+		}
+		const id = "template-runner-release"
+		i, age := t.image, time.Since(t.image.RunnerReleased)
+		words := fmt.Sprintf("holds Actions runner %s, released %d days ago", i.RunnerVersion, int(age.Hours()/24))
+		level := Warning
+		switch {
+		case i.RunnerVersion == c.latest:
+			c.ok(id, t.String(), words+", GitHub's latest")
+			continue
+		case age < releaseWarns:
+			c.ok(id, t.String(), words)
+			continue
+		case age >= releaseAlarms:
+			level = Error
+		}
+		c.tell(id, level, t.String(), words+"; GitHub gives a release no more jobs 30 days after the next one is out", "mayfly image build "+i.Name)
 	}
-	age := time.Since(i.RunnerReleased)
-	if age < releaseWarns {
-		return
-	}
-	level := Warning
-	if age >= releaseAlarms {
-		level = Error
-	}
-	c.tell("template-runner-release", level, t.String(), fmt.Sprintf("holds Actions runner %s, released %d days ago; GitHub gives a release no more jobs 30 days after the next one is out",
-		i.RunnerVersion, int(age.Hours()/24)), build)
 }
