@@ -67,9 +67,9 @@ type checker struct {
 	Options
 	findings []Finding
 
-	release   string // Proxmox VE's, "" while unknown
-	storages  []proxmox.Storage
-	resources []proxmox.Resource
+	release   string                       // Proxmox VE's, "" while unknown
+	storages  map[string][]proxmox.Storage // by node
+	resources []proxmox.Resource           // nil when they couldn't be read: the nodes are always among them
 	templates []template
 	snippet   *handoff.Snippet // nil where none is configured
 	latest    string           // release of the Actions runner that GitHub wants, "" while unknown
@@ -90,7 +90,7 @@ func Look(ctx context.Context, o Options) []Finding {
 	}
 	c.handOff()
 	c.side(ctx, c.reachProxmox,
-		c.version, c.certificate, c.proxmoxClock, c.node, c.resourcePools, c.findTemplates, c.permissions, c.lookAtTemplates,
+		c.version, c.certificate, c.proxmoxClock, c.nodes, c.resourcePools, c.findTemplates, c.permissions, c.lookAtTemplates,
 		c.lookAtStorages, c.vmids)
 	c.side(ctx, c.reachGitHub,
 		c.githubClock, c.tokenExpiry, c.targets, c.labels)

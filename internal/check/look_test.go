@@ -96,9 +96,14 @@ func TestEachMistakeIsToldWithItsCure(t *testing.T) {
 
 		{"storage without ISO images", setting{env: []string{"RUNNER_HANDOFF=iso", "PROXMOX_STORAGE=local-lvm"}}, "storage-content", check.Error, "not iso", "pvesm set local-lvm --content images,rootdir,iso"},
 		{"storage disabled", setting{through: rewritten("/nodes/pve1/storage", `"enabled":1`, `"enabled":0`)}, "storage-inactive", check.Error, "is disabled", "pvesm set local-lvm --disable 0"},
-		{"storage not active", setting{through: rewritten("/nodes/pve1/storage", `"active":1`, `"active":0`)}, "storage-inactive", check.Error, "isn't active on node pve1", "pvesm status --storage local-lvm"},
+		{"storage not active", setting{through: rewritten("/nodes/pve1/storage", `"active":1`, `"active":0`)}, "storage-inactive", check.Error, "isn't active on the node", "pvesm status --storage local-lvm"},
+		{"storages that can't be read", setting{through: broken("/nodes/pve1/storage")}, "proxmox-storages", check.Error, "", "pvesm status"},
+		{"resources that can't be read", setting{through: broken("/cluster/resources")}, "proxmox-resources", check.Error, "", "pvestatd"},
+		{"privileges that can't be read", setting{through: broken("/access/permissions")}, "proxmox-privileges", check.Error, "", "pveum user token permissions ci@pve mayfly"},
 		{"storage nearly full", setting{through: rewritten("/nodes/pve1/storage", `"avail":`, `"avail":1,"was":`)}, "storage-space", check.Warning, "free of", "free space"},
-		{"storage missing", setting{features: []check.Feature{check.Build}, file: func(c *config.Config) { c.Image.Storage = "nvme" }}, "storage-missing", check.Error, "isn't on node pve1", "image.storage"},
+		{"storage missing", setting{features: []check.Feature{check.Build}, file: func(c *config.Config) { c.Image.Storage = "nvme" }}, "storage-missing", check.Error, "isn't on the node", "image.storage"},
+
+		{"node of builds by another name", setting{features: []check.Feature{check.Build}, file: func(c *config.Config) { c.Image.Nodes = []string{"pve1", "pve8"} }}, "proxmox-node", check.Error, "which has pve1", "image.nodes"},
 
 		{"token of GitHub ends", setting{gh: gh.Options{Tokens: expiring(3 * 24 * time.Hour)}, file: useToken}, "github-token-expiry", check.Warning, "ends in 3 days, on 2000-01-04", "Regenerate token"},
 		{"token without Actions", setting{gh: gh.Options{Tokens: limited("administration")}, file: useToken}, "github-permission", check.Error, "can't read jobs", "Actions: Read and write"},
@@ -147,6 +152,18 @@ func rewritten(path, from, to string) func(http.RoundTripper) http.RoundTripper 
 	}
 }
 
+// broken is a server that fails on the path that ends so.
+func broken(path string) func(http.RoundTripper) http.RoundTripper {
+	return func(next http.RoundTripper) http.RoundTripper {
+		return through(func(r *http.Request) (*http.Response, error) {
+			if strings.HasSuffix(r.URL.Path, path) {
+				return nil, errors.New("connection reset")
+			}
+			return next.RoundTrip(r)
+		})
+	}
+}
+
 const otherToken = "github_pat_other"
 
 func useToken(c *config.Config) { c.GitHub.Token = runner.NewSecret(otherToken) }
@@ -174,6 +191,31 @@ func shifted(by time.Duration) func(http.RoundTripper) http.RoundTripper {
 			}
 			return resp, err
 		})
+	}
+}
+
+func TestWhatCouldNotBeReadIsNotTakenForMissing(t *testing.T) {
+	for _, path := range []string{"/cluster/resources", "/nodes/pve1/storage"} {
+		found := bad(look(t, setting{through: broken(path)}))
+		if len(found) != 1 {
+			t.Errorf("without %s: %+v, want that alone", path, found)
+		}
+	}
+}
+
+func TestStoragesOfBuildsAreLookedAtOnEachNode(t *testing.T) {
+	found := look(t, setting{
+		pve: pve.Options{Nodes: []string{"pve1", "pve2"}}, features: []check.Feature{check.Build},
+		file: func(c *config.Config) { c.Image.Nodes = []string{"pve1", "pve2"} },
+	})
+	on := map[string]int{}
+	for _, f := range found {
+		if strings.HasPrefix(f.What, "storage ") {
+			on[strings.Fields(f.What)[3]]++
+		}
+	}
+	if on["pve1"] < 3 || on["pve1"] != on["pve2"] {
+		t.Errorf("looked at %v, want three uses on each node; findings %+v", on, found)
 	}
 }
 

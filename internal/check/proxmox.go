@@ -132,19 +132,51 @@ func (c *checker) clock(id, what string, ahead time.Duration, cure string) {
 	c.tell(id, level, what, words, cure)
 }
 
-// node looks whether the configured node is there and up, and reads what later checks look at.
-func (c *checker) node(ctx context.Context) {
-	const id = "proxmox-node"
-	name := c.Config.Proxmox.Node
-	what := "node " + name
-	nodes, err := c.Proxmox.Nodes(ctx)
+// nodes looks whether the nodes that are used are there and up, and reads what later checks look at.
+func (c *checker) nodes(ctx context.Context) {
+	all, err := c.Proxmox.Nodes(ctx)
 	if err != nil {
-		c.tell(id, Error, what, err.Error(), "on a node: pvecm status")
+		c.tell("proxmox-node", Error, "nodes", err.Error(), "on a node: pvecm status")
 		return
 	}
+	if c.resources, err = c.Proxmox.Resources(ctx); err != nil {
+		c.tell("proxmox-resources", Error, "list of the cluster's resources", err.Error(), "on a node: systemctl status pvestatd pveproxy")
+	}
+	c.storages = map[string][]proxmox.Storage{}
+	for _, name := range c.nodesUsed() {
+		if !c.node(name, all) {
+			continue // its storages would have to be asked of it
+		}
+		list, err := c.Proxmox.Storages(ctx, name)
+		if err != nil {
+			c.tell("proxmox-storages", Error, "storages of node "+name, err.Error(), "on the node: pvesm status")
+			continue
+		}
+		c.storages[name] = list
+	}
+}
+
+// nodesUsed are the node that runners live on and those that images are built on.
+func (c *checker) nodesUsed() []string {
+	var list []string
+	if c.wants(Run) || len(c.Config.Image.Nodes) == 0 {
+		list = append(list, c.Config.Proxmox.Node)
+	}
+	if c.wants(Build) {
+		for _, n := range c.Config.Image.Nodes {
+			list = appendNew(list, n)
+		}
+	}
+	return list
+}
+
+// node judges one node, and reports whether it is online.
+func (c *checker) node(name string, all []proxmox.Node) bool {
+	const id = "proxmox-node"
+	what := "node " + name
 	var names []string
 	status := ""
-	for _, n := range nodes {
+	for _, n := range all {
 		names = append(names, n.Name)
 		if n.Name == name {
 			status = n.Status
@@ -154,16 +186,11 @@ func (c *checker) node(ctx context.Context) {
 	case "online":
 		c.ok(id, what, "is online")
 	case "":
-		c.tell(id, Error, what, "isn't in the cluster, which has "+strings.Join(names, ", "), "set PROXMOX_NODE (proxmox.node) to one of them")
+		c.tell(id, Error, what, "isn't in the cluster, which has "+strings.Join(names, ", "), "set PROXMOX_NODE (proxmox.node; image.nodes for builds) to one of them")
 	default:
 		c.tell(id, Error, what, "is "+status, "on a node: pvecm status")
 	}
-	if c.resources, err = c.Proxmox.Resources(ctx); err != nil {
-		c.tell("proxmox-resources", Error, "list of the cluster's resources", err.Error(), "on a node: systemctl status pvestatd pveproxy")
-	}
-	if c.storages, err = c.Proxmox.Storages(ctx, name); err != nil {
-		c.tell("proxmox-storages", Error, "storages of "+what, err.Error(), "on the node: pvesm status")
-	}
+	return status == "online"
 }
 
 // resourcePools looks whether the resource pools exist.

@@ -69,7 +69,7 @@ func (t template) bridges() []string {
 
 // findTemplates looks for what each pool is cloned from, on the node, and reads its config.
 func (c *checker) findTemplates(ctx context.Context) {
-	if !c.wants(Run) {
+	if !c.wants(Run) || c.resources == nil {
 		return
 	}
 	for _, pool := range c.Config.Pools {
@@ -207,10 +207,11 @@ func (c *checker) linked(t template) {
 	if t.full {
 		return
 	}
+	storages := c.storages[c.Config.Proxmox.Node]
 	for _, d := range t.disks() {
-		at := slices.IndexFunc(c.storages, func(s proxmox.Storage) bool { return s.Name == d.storage })
-		if at >= 0 && slices.Contains(thick, c.storages[at].Type) {
-			c.tell("template-linked-clone", Error, t.String(), fmt.Sprintf("has disk %s on storage %s of type %s, which has no linked clones", d.key, d.storage, c.storages[at].Type),
+		at := slices.IndexFunc(storages, func(s proxmox.Storage) bool { return s.Name == d.storage })
+		if at >= 0 && slices.Contains(thick, storages[at].Type) {
+			c.tell("template-linked-clone", Error, t.String(), fmt.Sprintf("has disk %s on storage %s of type %s, which has no linked clones", d.key, d.storage, storages[at].Type),
 				"set full_clone: true for its pools, or build it on another storage (LVM-thin, ZFS, a directory, Ceph RBD)")
 			return
 		}

@@ -16,7 +16,7 @@ const mostAsked = 200
 
 // vmids looks at who is in the range of runners.
 func (c *checker) vmids(ctx context.Context) {
-	if !c.wants(Run) {
+	if !c.wants(Run) || c.resources == nil {
 		return
 	}
 	r := c.Config.VMIDs
