@@ -69,7 +69,7 @@ release-check: ## make release twice, in two clones, and compare every byte
 	@scripts/need.sh go certs git
 	@scripts/release-check.sh
 
-release-test: release ## install, start, upgrade and purge the .deb in a container with systemd
+release-test: release ## install, start, upgrade and purge the .deb in a container with systemd; as root
 	@scripts/need.sh go certs dpkg-deb mmdebstrap systemd-nspawn
 	go test -tags release -count=1 -timeout $(E2E_TIMEOUT) -v ./test/release/...
 

@@ -3,8 +3,8 @@
 # .deb, .rpm, OCI images, SBOMs and SHA256SUMS. The same commit gives the same bytes with the same Go and root certificates:
 # all times are the commit's, all modes and orders are set here. scripts/release-check.sh proves it.
 #
-# Environment: CERTIFICATES, the root certificates' file that goes into the images (default: Debian's ca-certificates); VERSION,
-# instead of what Git says; SOURCE_DATE_EPOCH, instead of the commit's time.
+# Environment: CERTIFICATES, the root certificates' file that goes into the images (default: Debian's ca-certificates);
+# RELEASE_VERSION, instead of what release-version.sh says; SOURCE_DATE_EPOCH, instead of the commit's time.
 set -eu
 
 cd "$(dirname "$0")/.."
@@ -20,20 +20,7 @@ export LC_ALL=C TZ=UTC CGO_ENABLED=0 GOOS=linux
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
 export SOURCE_DATE_EPOCH
 
-# version prints the packages' version: 1.2.3 at the tag v1.2.3, 1.2.3+4.gabc1234 four commits later, 1.2.3~rc.1 for the tag
-# v1.2.3-rc.1 (~ sorts before nothing), and 0~20261125171500.gabc1234 before the first tag. All sort by age in dpkg and rpm.
-version() {
-  if long=$(git describe --tags --long --abbrev=10 --match 'v[0-9]*' 2>/dev/null); then
-    commit=${long##*-}
-    rest=${long%-*}
-    tag=${rest%-*}
-    tag=$(echo "${tag#v}" | tr - '~')
-    [ "${rest##*-}" = 0 ] && echo "$tag" || echo "$tag+${rest##*-}.$commit"
-  else
-    echo "0~$(date -u -d "@$SOURCE_DATE_EPOCH" +%Y%m%d%H%M%S).g$(git rev-parse --short=10 HEAD)"
-  fi
-}
-VERSION=${VERSION:-$(version)}
+VERSION=${RELEASE_VERSION:-$(scripts/release-version.sh)}
 export VERSION
 # In a file's name and an image's tag ~ and + are unwelcome.
 name=mayfly-$(echo "$VERSION" | tr '~+' '--')
@@ -41,7 +28,7 @@ name=mayfly-$(echo "$VERSION" | tr '~+' '--')
 rm -rf dist
 mkdir -p dist/build/common dist/build/host
 work=dist/build
-GOOS='' GOARCH='' go build -trimpath -o "$work/host/release" ./scripts/release
+GOOS='' GOARCH='' go build -buildvcs=false -trimpath -o "$work/host/release" ./scripts/release
 
 # What is the same on each architecture.
 "$work/host/release" docs "$work/common"
@@ -51,7 +38,7 @@ for GOARCH in "$@"; do
   export GOARCH
   echo "release.sh: mayfly $VERSION for $GOARCH"
   binary=$work/$GOARCH/mayfly
-  go build -trimpath -ldflags "-s -w -X $variable=$VERSION" -o "$binary" ./cmd/mayfly
+  go build -buildvcs=false -trimpath -ldflags "-s -w -X $variable=$VERSION" -o "$binary" ./cmd/mayfly
   size=$(wc -c <"$binary")
   if [ "$size" -ge $largest ]; then
     echo "release.sh: $binary has $size bytes; want fewer than $largest" >&2
