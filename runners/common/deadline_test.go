@@ -2,6 +2,7 @@ package common_test
 
 import (
 	"os"
+	"os/exec"
 	"strconv"
 	"strings"
 	"syscall"
@@ -153,15 +154,24 @@ func TestLogsStayOnTheDisk(t *testing.T) {
 	}
 }
 
-// TestListenerOutlivesItsJobsInTheOOMKillersEyes: jobs are at 500, by GitHub's runner.
+// TestListenerOutlivesItsJobsInTheOOMKillersEyes: jobs are at 500, by GitHub's runner. Each process has a score of its own,
+// so this is the kernel's file. Who may not make a process safer keeps the score, and the job runs all the same.
 func TestListenerOutlivesItsJobsInTheOOMKillersEyes(t *testing.T) {
+	own, err := os.ReadFile("/proc/self/oom_score_adj")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := string(own)
+	if exec.CommandContext(t.Context(), "/bin/sh", "-c", "echo -500 >/proc/self/oom_score_adj").Run() == nil {
+		want = "-500\n"
+	}
 	inEveryShell(t, func(t *testing.T, b *sandbox) {
-		b.write("proc/self/oom_score_adj", "0\n", 0o644)
-		b.act(`cat "$root/proc/self/oom_score_adj"`)
+		b.link("proc/self/oom_score_adj", "/proc/self/oom_score_adj")
+		b.act(`cat /proc/self/oom_score_adj`)
 		b.deliver()
 		b.untilOff()
-		if got := b.read("run/mayfly/listener.log"); got != "-500\n" {
-			t.Errorf("the listener's score: %q, want -500", got)
+		if got := b.read("run/mayfly/listener.log"); got != want {
+			t.Errorf("the listener's score: %q, want %q", got, want)
 		}
 	})
 }
