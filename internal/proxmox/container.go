@@ -2,15 +2,11 @@ package proxmox
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
-	"strings"
 )
 
 // NewContainer are the parameters of an LXC container's creation.
@@ -70,17 +66,9 @@ type ContainerConfig struct {
 
 // ContainerConfig reads GET /nodes/{node}/lxc/{vmid}/config (VM.Audit).
 func (c *Client) ContainerConfig(ctx context.Context, node string, vmid int) (ContainerConfig, error) {
-	op := fmt.Sprintf("read config of container %d on %s", vmid, node)
-	var w map[string]json.RawMessage
-	if err := c.do(ctx, call{op: op, method: http.MethodGet, path: containerPath(node, vmid, "config"), limit: remote}, &w); err != nil {
+	v, err := c.guestConfig(ctx, fmt.Sprintf("container %d on %s", vmid, node), containerPath(node, vmid, "config"))
+	if err != nil {
 		return ContainerConfig{}, err
-	}
-	if w == nil {
-		return ContainerConfig{}, unreadable(op, errors.New("no config in it"))
-	}
-	v := make(map[string]string, len(w))
-	for key, raw := range w {
-		v[key] = scalar(raw)
 	}
 	return ContainerConfig{
 		Hostname: v["hostname"], Description: v["description"], Lock: v["lock"], Tags: splitList(v["tags"]),
@@ -93,24 +81,7 @@ func (c *Client) ContainerConfig(ctx context.Context, node string, vmid int) (Co
 // somebody has changed since is refused as Busy. Proxmox writes every value to its cluster log: no secrets. Each option
 // has its own privilege: hostname and net0 VM.Config.Network, description and tags VM.Config.Options, ….
 func (c *Client) SetContainerConfig(ctx context.Context, node string, vmid int, set map[string]string, del []string, digest string) error {
-	form := url.Values{}
-	for key, value := range set {
-		form.Set(key, value)
-	}
-	if len(del) > 0 {
-		form.Set("delete", strings.Join(del, ","))
-	}
-	if digest != "" {
-		form.Set("digest", digest)
-	}
-	keys := slices.Sorted(maps.Keys(set))
-	for _, key := range del {
-		keys = append(keys, "-"+key)
-	}
-	return c.do(ctx, call{
-		op:     fmt.Sprintf("set %s of container %d on %s", strings.Join(keys, ","), vmid, node),
-		method: http.MethodPut, path: containerPath(node, vmid, "config"), params: form, limit: change,
-	}, nil)
+	return c.setGuestConfig(ctx, fmt.Sprintf("container %d on %s", vmid, node), containerPath(node, vmid, "config"), set, del, digest)
 }
 
 // ContainerRunning reads GET /nodes/{node}/lxc/{vmid}/status/current (VM.Audit).

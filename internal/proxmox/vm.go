@@ -2,13 +2,10 @@ package proxmox
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -50,17 +47,9 @@ type VMConfig struct {
 
 // VMConfig reads GET /nodes/{node}/qemu/{vmid}/config (VM.Audit).
 func (c *Client) VMConfig(ctx context.Context, node string, vmid int) (VMConfig, error) {
-	op := fmt.Sprintf("read config of VM %d on %s", vmid, node)
-	var w map[string]json.RawMessage
-	if err := c.do(ctx, call{op: op, method: http.MethodGet, path: vmPath(node, vmid, "config"), limit: remote}, &w); err != nil {
+	v, err := c.guestConfig(ctx, fmt.Sprintf("VM %d on %s", vmid, node), vmPath(node, vmid, "config"))
+	if err != nil {
 		return VMConfig{}, err
-	}
-	if w == nil {
-		return VMConfig{}, unreadable(op, errors.New("no config in it"))
-	}
-	v := make(map[string]string, len(w))
-	for key, raw := range w {
-		v[key] = scalar(raw)
 	}
 	return VMConfig{
 		Name: v["name"], Description: v["description"], Lock: v["lock"], Tags: splitList(v["tags"]),
@@ -154,22 +143,5 @@ func (c *Client) Clone(ctx context.Context, node string, template int, o CloneOp
 // digest (of [VMConfig]) a config that somebody has changed since is refused as Busy. Proxmox writes every value to
 // its cluster log: no secrets. Each option has its own privilege.
 func (c *Client) SetConfig(ctx context.Context, node string, vmid int, set map[string]string, del []string, digest string) error {
-	form := url.Values{}
-	for key, value := range set {
-		form.Set(key, value)
-	}
-	if len(del) > 0 {
-		form.Set("delete", strings.Join(del, ","))
-	}
-	if digest != "" {
-		form.Set("digest", digest)
-	}
-	keys := slices.Sorted(maps.Keys(set))
-	for _, key := range del {
-		keys = append(keys, "-"+key)
-	}
-	return c.do(ctx, call{
-		op:     fmt.Sprintf("set %s of VM %d on %s", strings.Join(keys, ","), vmid, node),
-		method: http.MethodPut, path: vmPath(node, vmid, "config"), params: form, limit: change,
-	}, nil)
+	return c.setGuestConfig(ctx, fmt.Sprintf("VM %d on %s", vmid, node), vmPath(node, vmid, "config"), set, del, digest)
 }
