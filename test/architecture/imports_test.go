@@ -18,7 +18,7 @@ var mayImport = map[string][]string{
 	},
 	"internal/config": {"internal/cloudinit", "internal/runner", "runners"},
 
-	"internal/bootstrap": {"internal/proxmox", "internal/runner"},
+	"internal/bootstrap": {"dispatcher", "internal/proxmox", "internal/runner"},
 	"internal/check":     {"internal/config", "internal/fleet", "internal/github", "internal/handoff", "internal/proxmox", "internal/runner"},
 	"internal/web":       {"internal/fleet", "internal/runner"},
 	"internal/fleet":     {"internal/cloudinit", "internal/demand", "internal/github", "internal/handoff", "internal/proxmox", "internal/runner"},
@@ -43,6 +43,7 @@ var mayImport = map[string][]string{
 	"scripts/release": {"internal/cli"},
 
 	// Files that are shipped inside the binary.
+	"dispatcher":     {},
 	"runners":        {},
 	"runners/common": {}, // shell, and the Go tests that run it
 }
