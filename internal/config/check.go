@@ -30,6 +30,7 @@ func (l *loader) check() {
 	l.checkPace()
 	l.checkPools()
 	l.checkImage()
+	l.checkBootstrap()
 }
 
 // checkRequired names what nobody set and nothing stands in for.

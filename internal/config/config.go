@@ -32,11 +32,12 @@ type Config struct {
 	MaxRunners   int
 	PollInterval time.Duration
 	// Handoff is one of HandoffAgent, HandoffISO, HandoffSnippet and HandoffAuto.
-	Handoff string
-	Pools   []runner.Pool
-	Image   Image
-	Web     Web
-	Log     Log
+	Handoff   string
+	Pools     []runner.Pool
+	Image     Image
+	Bootstrap Bootstrap
+	Web       Web
+	Log       Log
 	// UserDataTemplate is a path; a relative one that isn't there means the template inside the binary
 	// (runners.UserDataTemplate) when it is the default.
 	UserDataTemplate string

@@ -51,6 +51,8 @@ type File struct {
 	Pools []FilePool `yaml:"pools"`
 	// How runner images are built: mayfly image build.
 	Image FileImage `yaml:"image"`
+	// The container that the dispatcher is put into: mayfly bootstrap.
+	Bootstrap FileBootstrap `yaml:"bootstrap"`
 	// Where /healthz and /readyz are.
 	Web FileWeb `yaml:"web"`
 	// How the log is written, to standard error.

@@ -18,6 +18,7 @@ func (f form) matches(s string) bool { return regexp.MustCompile(f.pattern).Matc
 // are Proxmox's formats pve-node, pve-storage-id, pve-poolid, dns-name and pve-tokenid.
 func formOf(name string) (form, bool) {
 	const hexPair = `[0-9A-Fa-f]{2}`
+	const octet = `(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])`
 	const print256 = hexPair + `(:?` + hexPair + `){31}`
 	f, ok := map[string]form{
 		"installation":   {`^[a-z0-9_][a-z0-9_.-]{0,62}$`, "want 1 to 63 lower-case letters, digits, '_', '-' and '.'"},
@@ -33,6 +34,9 @@ func formOf(name string) (form, bool) {
 		"image":          {`^[a-z0-9]([a-z0-9-]{0,36}[a-z0-9])?$`, "want an image's name of lower-case letters, digits and inner dashes, for example debian-12 or ubuntu-2404"},
 		"schedule":       {`^(daily|weekly|[0-9A-Za-z*/,-]+( +[0-9A-Za-z*/,?-]+){4})$`, "want daily, weekly or five cron fields, for example 30 4 * * 1"},
 		"bridge":         {`^[A-Za-z][A-Za-z0-9_.-]{0,14}$`, "want a bridge's name, for example vmbr0"},
+		"hostname":       {`^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$`, "want a host name without a domain, for example mayfly"},
+		"ipv4":           {`^` + octet + `([.]` + octet + `){3}$`, "want an IPv4 address, for example 192.0.2.1"},
+		"container_ip":   {`^(dhcp|` + octet + `([.]` + octet + `){3}/([89]|[12][0-9]|30))$`, "want dhcp, or an IPv4 address with the network's size, for example 192.0.2.5/24"},
 		"runner_version": {`^[0-9]{1,9}[.][0-9]{1,9}[.][0-9]{1,9}$`, "want a release such as 2.330.0"},
 		"sha256":         {`^[0-9A-Fa-f]{64}$`, "want 64 hex digits"},
 		"checksum":       {`^(sha256:[0-9A-Fa-f]{64}|sha512:[0-9A-Fa-f]{128})$`, "want sha256: and 64 hex digits, or sha512: and 128"},

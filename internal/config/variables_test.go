@@ -50,6 +50,10 @@ func defaults() *config.Config {
 			VMIDs: config.VMIDRange{Start: 9000, End: 9099}, Storage: "local-lvm", Bridge: "vmbr0", Cores: 2, Memory: 4 * runner.GiB,
 			Disk: 20 * runner.GiB, Keep: 2, Timeout: time.Hour, Fetch: "auto",
 		},
+		Bootstrap: config.Bootstrap{
+			Hostname: "mayfly", Storage: "local-lvm", Bridge: "vmbr0", Cores: 1, Memory: 512 * runner.MiB, Disk: 4 * runner.GiB,
+			TemplateStorage: "local", IP: "dhcp",
+		},
 		Pools: []runner.Pool{{
 			Name: "energyplus", Target: runner.Target{Owner: "NREL", Repo: "EnergyPlus"},
 			Labels: []string{"energyplus", "linux", "x64", "ubuntu-22.04"}, GroupID: 1, NamePrefix: "energyplus-runner",
@@ -121,6 +125,17 @@ func TestEachVariableDoesWhatTheOlderDispatcherMeant(t *testing.T) {
 		{"MAX_TOTAL_RUNNERS", "7", func(c *config.Config) { c.MaxRunners, c.Pools[0].Max = 7, 7 }},
 		{"GITHUB_API_URL", "http://127.0.0.1:8080/api/v3/", func(c *config.Config) { c.GitHub.APIURL = "http://127.0.0.1:8080/api/v3" }},
 		{"GITHUB_API_URL", "http://ghes.example.org/api/v3", func(c *config.Config) { c.GitHub.APIURL = "https://ghes.example.org/api/v3" }},
+		{"CT_ID", "1000", func(c *config.Config) { c.Bootstrap.ID = 1000 }},
+		{"CT_HOSTNAME", "ci", func(c *config.Config) { c.Bootstrap.Hostname = "ci" }},
+		{"CT_STORAGE", "ssd", func(c *config.Config) { c.Bootstrap.Storage = "ssd" }},
+		{"CT_BRIDGE", "vmbr1", func(c *config.Config) { c.Bootstrap.Bridge = "vmbr1" }},
+		{"CT_CORES", "2", func(c *config.Config) { c.Bootstrap.Cores = 2 }},
+		{"CT_MEMORY", "1GiB", func(c *config.Config) { c.Bootstrap.Memory = runner.GiB }},
+		{"CT_DISK", "8GiB", func(c *config.Config) { c.Bootstrap.Disk = 8 * runner.GiB }},
+		{"CT_TEMPLATE", "d.tar.zst", func(c *config.Config) { c.Bootstrap.Template = "d.tar.zst" }},
+		{"CT_TEMPLATE_URL", "https://mirror.example/d.tar.zst", func(c *config.Config) { c.Bootstrap.TemplateURL = "https://mirror.example/d.tar.zst" }},
+		{"CT_TEMPLATE_STORAGE", "nfs", func(c *config.Config) { c.Bootstrap.TemplateStorage = "nfs" }},
+		{"CT_IP", "192.0.2.5/24", func(c *config.Config) { c.Bootstrap.IP = "192.0.2.5/24" }},
 		{"USER_DATA_TEMPLATE", "x.tpl", func(c *config.Config) { c.UserDataTemplate = "x.tpl" }},
 		{"SNIPPETS_DIR", "/mnt/snippets", func(c *config.Config) { c.SnippetsDir = "/mnt/snippets" }},
 	} {
