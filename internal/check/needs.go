@@ -4,8 +4,8 @@ import (
 	"mayfly/internal/config"
 )
 
-// need is a privilege that a feature takes on a path. Roles and words are those of PROXMOX_SETUP.md, section 5: a test gives a
-// token exactly what that section gives, and takes each privilege away.
+// need is a privilege that a feature takes on a path. Roles are those of docs/roles.yaml: a test gives a
+// token exactly what that file says, and takes each privilege away.
 type need struct {
 	feature   Feature
 	path      string
