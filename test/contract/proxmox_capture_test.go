@@ -70,10 +70,18 @@ type schemaMethod struct {
 	Parameters struct{ Properties map[string]property }
 }
 
-// schemaMethods reads the schema file, apart from the stand-in's own reader.
-func schemaMethods(t *testing.T) []schemaMethod {
+// schemaFiles are the stand-in's schemas by release.
+var schemaFiles = map[string]string{release84: "schema-8.4.json", release92: "schema.json"}
+
+const (
+	release84 = "8.4.5"
+	release92 = "9.2.11" // of the captures
+)
+
+// schemaMethods reads a release's schema file, apart from the stand-in's own reader.
+func schemaMethods(t *testing.T, release string) []schemaMethod {
 	t.Helper()
-	data, err := os.ReadFile("../../internal/sim/pve/data/schema.json")
+	data, err := os.ReadFile("../../internal/sim/pve/data/" + schemaFiles[release])
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -47,7 +47,7 @@ func TestEntriesHaveTheFieldsThatWereRecorded(t *testing.T) {
 		}
 	}
 	synctest.Test(t, func(t *testing.T) {
-		w := newProxmox(t, "", all)
+		w := newProxmox(t, release92, "", all)
 		defer w.s.Close()
 		w.wait(w.do("POST", "/nodes/pve1/qemu/9000/clone", "newid=101", "pool=ci"))
 		w.wait(w.do("POST", "/nodes/pve1/qemu/9000/clone", "newid=102", "pool=ci"))

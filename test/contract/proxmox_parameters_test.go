@@ -32,10 +32,16 @@ var unsendable = map[string]string{
 // TestParametersAgreeWithTheSchema draws values for every parameter of every method that the stand-in serves, reads
 // Proxmox's schema for what has to be said of each, and asks.
 func TestParametersAgreeWithTheSchema(t *testing.T) {
-	w := newProxmox(t, "", nil)
+	for release := range schemaFiles {
+		t.Run(release, func(t *testing.T) { parametersAgree(t, release) })
+	}
+}
+
+func parametersAgree(t *testing.T, release string) {
+	w := newProxmox(t, release, "", nil)
 	defer w.s.Close()
 	read, all := 0, 0
-	for _, m := range schemaMethods(t) {
+	for _, m := range schemaMethods(t, release) {
 		drawn := m.drawn()
 		read, all = read+len(drawn), all+len(m.Parameters.Properties)
 		if _, there := m.Parameters.Properties["node"]; there {

@@ -15,7 +15,7 @@ import (
 // TestProxmoxAnswersAsRecorded asks the stand-in what was asked of Proxmox VE 9.2, in the state that it was asked in,
 // and compares the status, the reason phrase and the JSON's form.
 func TestProxmoxAnswersAsRecorded(t *testing.T) {
-	all, methods := captures(t), schemaMethods(t)
+	all, methods := captures(t), schemaMethods(t, release92)
 	compared, recorded := map[string]int{}, map[string]int{}
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		c := all[name]
@@ -71,7 +71,7 @@ func checkTables(t *testing.T, all map[string]capture) {
 
 // compare prepares a cluster for one capture and asks.
 func compare(t *testing.T, c capture, all map[string]capture) {
-	w := newProxmox(t, c.Name, all)
+	w := newProxmox(t, release92, c.Name, all)
 	defer w.s.Close()
 	base, what, ofTask := taskCapture(c.Name)
 	var got reply

@@ -30,12 +30,12 @@ type proxmox struct {
 // "options" VM.Config.Options on one container.
 const tokenSecret = "7d1e6a52-0c4b-4f1e-9a38-2b5c0e9f6d17"
 
-func newProxmox(t *testing.T, name string, all map[string]capture) *proxmox {
+func newProxmox(t *testing.T, release, name string, all map[string]capture) *proxmox {
 	var nodes []string
 	if strings.HasPrefix(name, "x3-") {
 		nodes = []string{"pve1", "pve2", "pve3"}
 	}
-	s := pve.New(pve.Options{Nodes: nodes, Storages: []pve.Storage{
+	s := pve.New(pve.Options{Release: release, Nodes: nodes, Storages: []pve.Storage{
 		{ID: "imgonly", Type: "dir", Content: []string{"images"}}, {ID: "shr", Type: "dir", Content: []string{"images"}, Shared: true},
 	}, Tokens: []pve.Token{
 		{ID: "ci@noaudit!nopriv", Secret: tokenSecret},

@@ -17,7 +17,7 @@ func (s *Server) containerConfig(q *call) (any, error) {
 	}
 	out := map[string]any{"digest": ct.digest()}
 	for k, v := range ct.conf {
-		out[k] = typedBy(loadMethods().container, k, v)
+		out[k] = typedBy(s.methods.container, k, v)
 	}
 	if q.params.yes("current") {
 		return out, nil
@@ -26,14 +26,14 @@ func (s *Server) containerConfig(q *call) (any, error) {
 		delete(out, k)
 	}
 	for k, v := range ct.pending {
-		out[k] = typedBy(loadMethods().container, k, v)
+		out[k] = typedBy(s.methods.container, k, v)
 	}
 	return out, nil
 }
 
 // setContainerConfig is PUT config (pve-container API2/LXC/Config.pm, update_vm).
 func (s *Server) setContainerConfig(q *call) (any, error) {
-	p, table := q.params, loadMethods().container
+	p, table := q.params, s.methods.container
 	set := map[string]string{}
 	for k := range p {
 		if table[k] != nil && p.has(k) {

@@ -31,7 +31,7 @@ func (s *Server) createContainer(q *call) (any, error) {
 	}
 	n := &newContainer{vmid: q.vmid(), node: q.node, auth: q.token, pool: p.str("pool"), template: p.str("ostemplate"), conf: map[string]string{}}
 	for k := range p {
-		if loadMethods().container[k] != nil && k != "unprivileged" && p.has(k) {
+		if s.methods.container[k] != nil && k != "unprivileged" && p.has(k) {
 			n.conf[k] = p.str(k)
 		}
 	}

@@ -20,7 +20,7 @@ func (s *Server) createVM(q *call) (any, error) {
 	}
 	ch := &change{vmid: q.vmid(), node: q.node, auth: q.token, set: map[string]string{}}
 	for k := range p {
-		if loadMethods().config[k] != nil && p.has(k) {
+		if s.methods.config[k] != nil && p.has(k) {
 			ch.set[k] = p.str(k)
 		}
 	}

@@ -61,6 +61,14 @@ func taskText(err error) string {
 	return fmt.Sprintf("%d %s", ae.status, firstLineOf(ae.msg))
 }
 
+// asError keeps a nil *apiError from becoming an error that isn't nil.
+func asError(err *apiError) error {
+	if err == nil {
+		return nil
+	}
+	return err
+}
+
 func firstLineOf(s string) string {
 	line, _, _ := strings.Cut(s, "\n")
 	return line

@@ -76,7 +76,7 @@ func (s *Server) serve(r *http.Request) (any, int, error) {
 	if err := s.readBody(r, path, q); err != nil {
 		return nil, 0, err
 	}
-	m, args := loadMethods().find(r.Method, path)
+	m, args := s.methods.find(r.Method, path)
 	if m == nil {
 		return nil, 0, &apiError{status: 501, msg: "Method '" + r.Method + " " + path + "' not implemented", exact: true}
 	}

@@ -34,7 +34,8 @@ type Options struct {
 	TemplateName string
 	// Logger takes one line for each request at debug; nil discards.
 	Logger *slog.Logger
-	// Release is the version to show; "" is "9.2.11".
+	// Release is the version to show; "" is "9.2.11". One that begins with 8 gives the API of 8.4: its calls, parameters and
+	// privileges, of which VM.Monitor is one and VM.GuestAgent.* aren't. All else is as on 9.2.
 	Release string
 	// SnippetsDir is the folder of this machine behind local:snippets/, which all nodes see; "" is an empty one. Snippets
 	// are read from it, and deleted in it, when Proxmox would.
@@ -67,7 +68,8 @@ type Token struct {
 	Roles map[string]string
 }
 
-// Role is a role beside the built-in ones and those of the fleet's token, as `pveum role add` makes it.
+// Role is a role beside the built-in ones and those of the fleet's token, as `pveum role add` makes it. Privileges that the
+// release doesn't have are nothing.
 type Role struct {
 	Name       string
 	Privileges []string

@@ -7,13 +7,14 @@ import (
 	"mayfly/internal/runner"
 )
 
-// fleetRoles are the roles that the fleet's token needs on Proxmox VE 9, nothing more, and the Administrator's.
+// fleetRoles are the roles that the fleet's token needs, nothing more, and the Administrator's; each with what one release
+// has and the other hasn't, which known leaves out.
 func fleetRoles() map[string][]string {
 	return map[string][]string{
 		"CIRunnerVM": {
 			"VM.Allocate", "VM.Audit", "VM.PowerMgmt", "VM.Config.Options", "VM.Config.CPU", "VM.Config.Memory",
 			"VM.Config.Network", "VM.Config.Disk", "VM.Config.CDROM", "VM.Config.Cloudinit", "VM.Config.HWType",
-			"Pool.Audit", "VM.GuestAgent.Audit", "VM.GuestAgent.Unrestricted",
+			"Pool.Audit", "VM.GuestAgent.Audit", "VM.GuestAgent.Unrestricted", monitor,
 		},
 		"CIRunnerDS":   {"Datastore.AllocateSpace", "Datastore.Audit"},
 		"CIRunnerISO":  {"Datastore.Allocate", "Datastore.AllocateTemplate", "Datastore.Audit"},
@@ -22,7 +23,7 @@ func fleetRoles() map[string][]string {
 		"MayflyImage": {
 			"VM.Allocate", "VM.Audit", "VM.Clone", "VM.PowerMgmt", "VM.Config.Options", "VM.Config.CPU", "VM.Config.Memory",
 			"VM.Config.Network", "VM.Config.Disk", "VM.Config.CDROM", "VM.Config.HWType", "Pool.Audit", "VM.GuestAgent.Audit",
-			"VM.GuestAgent.Unrestricted",
+			"VM.GuestAgent.Unrestricted", monitor,
 		},
 		"MayflyISO":      {"Datastore.AllocateTemplate", "Datastore.Audit", "Datastore.Allocate"},
 		"MayflyUpload":   {"Datastore.AllocateTemplate", "Datastore.Audit"},
@@ -38,7 +39,7 @@ func fleetRoles() map[string][]string {
 			"User.Modify", "VM.Allocate", "VM.Audit", "VM.Backup", "VM.Clone", "VM.Config.CDROM", "VM.Config.CPU",
 			"VM.Config.Cloudinit", "VM.Config.Disk", "VM.Config.HWType", "VM.Config.Memory", "VM.Config.Network",
 			"VM.Config.Options", "VM.Console", "VM.GuestAgent.Audit", "VM.GuestAgent.FileRead",
-			"VM.GuestAgent.FileSystemMgmt", "VM.GuestAgent.FileWrite", "VM.GuestAgent.Unrestricted", "VM.Migrate",
+			"VM.GuestAgent.FileSystemMgmt", "VM.GuestAgent.FileWrite", "VM.GuestAgent.Unrestricted", "VM.Migrate", monitor,
 			"VM.PowerMgmt", "VM.Replicate", "VM.Snapshot", "VM.Snapshot.Rollback",
 		},
 	}
@@ -83,6 +84,9 @@ func (s *Server) populate() {
 	c.grant("/nodes", fleetToken, "CIRunnerNode")
 	for _, r := range s.opts.Roles {
 		c.access.roles[r.Name] = r.Privileges
+	}
+	for name, privileges := range c.access.roles {
+		c.access.roles[name] = s.opts.known(privileges)
 	}
 	for _, t := range s.opts.Tokens {
 		c.access.tokens[t.ID] = &token{id: t.ID, secret: t.Secret}

@@ -174,7 +174,8 @@ func (s *Server) nodeStatus(q *call) (any, error) {
 	s.lock()
 	defer s.mu.Unlock()
 	used := s.committed(q.node.name)
-	kernel := map[string]any{"sysname": "Linux", "release": "6.14.11-4-pve", "version": "#1 SMP PREEMPT_DYNAMIC PMX 6.14.11-4", "machine": "x86_64"}
+	version := "#1 SMP PREEMPT_DYNAMIC PMX " + strings.TrimSuffix(s.opts.kernel(), "-pve")
+	kernel := map[string]any{"sysname": "Linux", "release": s.opts.kernel(), "version": version, "machine": "x86_64"}
 	return map[string]any{
 		"uptime": int64(time.Since(q.node.boot) / time.Second), "cpu": 0.02, "wait": 0.0, "idle": 0, "loadavg": []string{"0.20", "0.15", "0.10"},
 		"memory": map[string]any{"total": int64(nodeMemory), "used": int64(used), "free": int64(nodeMemory - used), "available": int64(nodeMemory - used)},
@@ -185,7 +186,7 @@ func (s *Server) nodeStatus(q *call) (any, error) {
 			"cpus": nodeCPUs, "cores": nodeCPUs / 2, "sockets": 1, "model": "stand-in", "vendor": "AuthenticAMD", "family": "25", "mhz": "3000.000",
 			"user_hz": 100, "hvm": "1", "flags": "fpu vme svm",
 		},
-		"pveversion": "pve-manager/" + s.opts.Release + "/" + repoID, "kversion": "Linux 6.14.11-4-pve #1 SMP PREEMPT_DYNAMIC PMX 6.14.11-4",
+		"pveversion": "pve-manager/" + s.opts.Release + "/" + repoID, "kversion": "Linux " + s.opts.kernel() + " " + version,
 		"current-kernel": kernel, "boot-info": map[string]any{"mode": "efi", "secureboot": 0},
 	}, nil
 }

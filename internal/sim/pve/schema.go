@@ -12,14 +12,23 @@ import (
 //go:embed data/schema.json
 var schemaJSON []byte
 
-// loadMethods reads the embedded schema once for all servers; nothing changes it afterwards.
-var loadMethods = sync.OnceValue(func() *methodTable {
-	t, err := parseMethods(schemaJSON)
+//go:embed data/schema-8.4.json
+var schemaJSON84 []byte
+
+// Each embedded schema is read once for all servers; nothing changes it afterwards. What is stored is read by that of 9.2
+// alone, which has all options of 8.4's.
+var (
+	loadMethods   = sync.OnceValue(func() *methodTable { return mustParse(schemaJSON) })
+	loadMethods84 = sync.OnceValue(func() *methodTable { return mustParse(schemaJSON84) })
+)
+
+func mustParse(data []byte) *methodTable {
+	t, err := parseMethods(data)
 	if err != nil {
 		panic(fmt.Sprintf("embedded schema: %v", err)) // the file is part of the program
 	}
 	return t
-})
+}
 
 // schemaType is one node of Proxmox's JSON schema dialect, as far as parameters use it.
 type schemaType struct {

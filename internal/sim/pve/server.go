@@ -25,6 +25,7 @@ type Server struct {
 	// handlers answer the methods of the schema; nothing changes them after New.
 	handlers map[string]func(*call) (any, error)
 	start    time.Time
+	methods  *methodTable // of the release; nothing changes it
 
 	identity identity // the TLS certificate, made when first needed
 
@@ -37,7 +38,7 @@ type Server struct {
 // requests start.
 func New(opts Options) *Server {
 	s := &Server{opts: opts.withDefaults(), start: time.Now()}
-	s.handlers = s.routes()
+	s.handlers, s.methods = s.routes(), s.opts.methods()
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	if s.opts.Engine == nil {
 		s.opts.Engine = newPlayedEngine(players{guest: s.opts.Guest, ctx: s.ctx, workers: &s.workers})
