@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
-	"slices"
 	"strings"
 	"time"
 
@@ -127,28 +125,25 @@ func (c *checker) forks(what string, t runner.Target, repo github.Repository) {
 	}
 }
 
-// hosted are the labels of GitHub's own runners (docs, "GitHub-hosted runners reference", workflow labels).
-var hosted = regexp.MustCompile(`(?i)^(ubuntu-(latest|slim|[0-9]{2}\.[0-9]{2})|windows-(latest|20[0-9]{2}|11)|macos-(latest|[0-9]{2}))(-(arm|arm64|large|xlarge|intel))?$`)
-
 // labels looks for those that GitHub's own runners have, too.
 func (c *checker) labels(context.Context) {
 	if !c.wants(Run) {
 		return
 	}
+	const id = "github-labels"
 	for _, p := range c.Config.Pools {
-		var both []string
-		for _, l := range p.Labels {
-			if hosted.MatchString(l) {
-				both = append(both, l)
-			}
+		what, both := "labels of pool "+p.Name, p.HostedLabels()
+		list := strings.Join(both, ", ")
+		switch {
+		case !c.Config.GitHub.Hosted():
+			c.ok(id, what, "can't be those of GitHub's own runners: a GitHub Enterprise Server has none")
+		case len(both) == 0:
+			c.ok(id, what, "are no labels of GitHub's own runners")
+		case len(both) < len(p.Labels):
+			c.ok(id, what, "jobs that name only "+list+" are left to GitHub's own runners, which have it, too; those with "+runner.SelfHosted+" or another label of the pool come here")
+		default:
+			c.tell(id, Warning, what, list+": runners of GitHub's own have them, too; a job that names nothing else starts a VM here, and GitHub may give it to either",
+				"add a label of your own to the pool's, and name it in workflows: runs-on: ["+runner.SelfHosted+", YOURS, "+list+"]")
 		}
-		what := "labels of pool " + p.Name
-		if len(both) == 0 {
-			c.ok("github-labels", what, "are no labels of GitHub's own runners")
-			continue
-		}
-		rest := slices.DeleteFunc(slices.Clone(p.Labels), func(l string) bool { return slices.Contains(both, l) })
-		c.tell("github-labels", Warning, what, strings.Join(both, ", ")+": runners of GitHub have it, too; a job that wants nothing else runs there, and may start a VM here for nothing",
-			"in workflows: runs-on: ["+strings.Join(append([]string{runner.SelfHosted}, rest...), ", ")+"]; and take it out of the pool's labels")
 	}
 }

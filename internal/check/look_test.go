@@ -36,6 +36,18 @@ func TestAllIsWellOnTheClusterOfTheGuide(t *testing.T) {
 	}
 }
 
+// The default labels of the environment hold one of GitHub's own runners.
+func TestDefaultLabelsAreNoFinding(t *testing.T) {
+	for _, f := range look(t, setting{env: []string{"RUNNER_LABELS=energyplus,linux,x64,ubuntu-22.04"}}) {
+		if f.Level != check.OK {
+			t.Errorf("got %+v", f)
+		}
+		if f.ID == "github-labels" && !strings.Contains(f.Reason, "only ubuntu-22.04 are left to GitHub's own") {
+			t.Errorf("got %+v, want it explained", f)
+		}
+	}
+}
+
 // set changes the config of a VM of the node pve1.
 func set(t *testing.T, vmid int, options map[string]string, del ...string) func(*proxmox.Client) {
 	return func(a *proxmox.Client) {
@@ -111,7 +123,7 @@ func TestEachMistakeIsToldWithItsCure(t *testing.T) {
 		{"token for another repository", setting{gh: gh.Options{Tokens: []gh.TokenSpec{{Token: otherToken, Repositories: []string{"NREL/other"}}}}, file: useToken}, "github-target", check.Error, "", "add NREL/EnergyPlus"},
 		{"wrong token of GitHub", setting{file: useToken}, "github-token", check.Error, "", "GITHUB_TOKEN"},
 		{"forks in public", setting{gh: gh.Options{Public: true}, env: []string{"RUNNER_FORKS=allow"}}, "github-forks", check.Error, "is public, and pools energyplus run", "RUNNER_FORKS=deny"},
-		{"GitHub's own labels", setting{env: []string{"RUNNER_LABELS=energyplus,Ubuntu-22.04,linux"}}, "github-labels", check.Warning, "Ubuntu-22.04", "runs-on: [self-hosted, energyplus, linux]"},
+		{"only GitHub's own labels", setting{env: []string{"RUNNER_LABELS=Ubuntu-22.04"}}, "github-labels", check.Warning, "Ubuntu-22.04", "runs-on: [self-hosted, YOURS, Ubuntu-22.04]"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			f := finding(t, look(t, tc.setting), tc.id)

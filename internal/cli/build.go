@@ -27,6 +27,7 @@ func fleetSpec(c *config.Config) fleet.Spec {
 		Way:          fleet.Way(c.Handoff),
 		Storage:      c.Proxmox.Storage,
 		WebURL:       c.GitHub.WebURL(),
+		Hosted:       c.GitHub.Hosted(),
 		Timing:       fleet.DefaultTiming(),
 	}
 }

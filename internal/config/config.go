@@ -81,6 +81,10 @@ func (g GitHub) WebURL() string {
 	return strings.Replace(g.APIURL, "://api.", "://", 1)
 }
 
+// Hosted reports whether GitHub has runners of its own there: on github.com and ghe.com, not on GitHub Enterprise Server
+// (GitHub docs, "GitHub-hosted runners").
+func (g GitHub) Hosted() bool { return strings.Contains(g.APIURL, "://api.") }
+
 // VMIDRange is the VMIDs that belong to the installation, both ends included.
 type VMIDRange struct{ Start, End int }
 

@@ -202,7 +202,7 @@ func (p *planner) poolFor(j runner.Job) (runner.Pool, bool) {
 	var best runner.Pool
 	found := false
 	for _, pool := range p.s.Pools {
-		if rule, _ := pool.Jobs.Forbids(j); rule != "" || !pool.Serves(j) {
+		if rule, _ := pool.Jobs.Forbids(j); rule != "" || !p.fits(pool, j) {
 			continue
 		}
 		if !found || cmp.Or(cmp.Compare(len(pool.Labels), len(best.Labels)), cmp.Compare(pool.Name, best.Name)) < 0 {
@@ -212,9 +212,17 @@ func (p *planner) poolFor(j runner.Job) (runner.Pool, bool) {
 	return best, found
 }
 
+// fits reports whether a runner of the pool could take the job, and is meant to.
+func (p *planner) fits(pool runner.Pool, j runner.Job) bool {
+	return pool.Serves(j) && (!p.s.Hosted || !pool.LeavesToGitHub(j))
+}
+
 func (p *planner) whyNoPool(j runner.Job) string {
 	if len(j.Labels) == 0 {
 		return "no pool matches: the job's runs-on names no label (a runner group alone); set accept_unlabeled on the pool that shall take such jobs"
+	}
+	if p.s.Hosted && slices.ContainsFunc(p.s.Pools, func(pool runner.Pool) bool { return pool.Serves(j) }) {
+		return fmt.Sprintf("left to GitHub's own runners: runs-on names only labels of theirs, %s; with self-hosted before them it would come here", strings.Join(j.Labels, ","))
 	}
 	offers := make([]string, 0, len(p.s.Pools))
 	for _, pool := range p.s.Pools {

@@ -108,6 +108,14 @@ func TestEveryWaitingJobHasItsReason(t *testing.T) {
 		{name: "no pool matches", job: job(1, "gpu"), code: WaitNoPool, words: "runs-on wants gpu, ep offers self-hosted,linux,x64"},
 		{name: "no labels", job: job(1), code: WaitNoPool, words: "accept_unlabeled"},
 		{name: "another repository", job: func() runner.Job { j := fits; j.Target.Repo = "Other"; return j }(), code: WaitNoPool, words: "none serves NREL/Other"},
+		{
+			name: "meant for GitHub's own", job: job(1, "ubuntu-22.04"), code: WaitNoPool, words: "left to GitHub's own runners: runs-on names only labels of theirs, ubuntu-22.04",
+			spec: func(s *Spec) { s.Hosted, s.Pools[0].Labels = true, append(s.Pools[0].Labels, "ubuntu-22.04") },
+		},
+		{
+			name: "GitHub has none of its own there", job: job(1, "ubuntu-22.04"), code: WaitRunner, words: "is being made", clones: 1,
+			spec: func(s *Spec) { s.Pools[0].Labels = append(s.Pools[0].Labels, "ubuntu-22.04") },
+		},
 		{name: "runner on its way", job: fits, world: func(o *observed) { o.with(200, "ep", runner.Booting) }, code: WaitRunner, words: "is booting"},
 		{name: "idle runner", job: fits, world: func(o *observed) { o.with(200, "ep", runner.Idle) }, code: WaitAssign, words: "GitHub assigns"},
 		{name: "pool at max", job: fits, spec: func(s *Spec) { s.Pools[0].Max = 1 }, world: func(o *observed) { o.with(200, "ep", runner.Busy).job = 9 }, code: WaitPoolMax, words: "pool ep is at its max of 1"},

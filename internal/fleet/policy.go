@@ -12,7 +12,7 @@ import (
 // where there are several.
 func (p *planner) forbidden(j runner.Job) (pool string, r Reason, yes bool) {
 	for _, candidate := range p.s.Pools {
-		if !candidate.Serves(j) || yes && candidate.Name > pool {
+		if !p.fits(candidate, j) || yes && candidate.Name > pool {
 			continue
 		}
 		rule, why := candidate.Jobs.Forbids(j)

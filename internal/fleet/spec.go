@@ -38,6 +38,8 @@ type Spec struct {
 	Storage string
 	// WebURL is where GitHub's repositories are for people, "https://github.com"; config.sh registers there.
 	WebURL string
+	// Hosted says that GitHub has runners of its own there: a job that names only their labels is left to them.
+	Hosted bool
 	Timing Timing
 
 	lasting bool // there is a seeder whose user-data lasts
