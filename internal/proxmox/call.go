@@ -87,6 +87,7 @@ func (c *Client) task(ctx context.Context, r call) (UPID, error) {
 	if err := c.do(ctx, r, &id); err != nil {
 		return "", err
 	}
+	c.guests.ordered(r)
 	upid, err := ParseUPID(string(id))
 	if err != nil {
 		return "", c.scrub(r, &Error{
@@ -180,7 +181,7 @@ func (c *Client) attempt(ctx context.Context, end *endpoint, r call) ([]byte, *f
 	c.clock.note(resp.Header, began, time.Since(began))
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
 		// Half a body of a refusal still has its reason phrase.
-		f := refusal(r, resp, body)
+		f := c.refusal(r, resp, body)
 		f.err = c.scrub(r, f.err)
 		return nil, f
 	}

@@ -43,6 +43,9 @@ type Client struct {
 	gate      *gate
 	log       *slog.Logger
 	clock     *clock
+	guests    *guestPools
+
+	user, tokenName string // the token's, for hints
 
 	firstPause time.Duration // before a read is sent again; tests shorten it
 }
@@ -75,9 +78,10 @@ func New(o Options) (*Client, error) {
 		return nil, errors.New("proxmox token secret: empty or with blanks in it; want the UUID that Proxmox showed once")
 	}
 	c := &Client{
-		ends: ends, transport: o.Transport, gate: newGate(), log: log, clock: new(clock), firstPause: firstPause,
+		ends: ends, transport: o.Transport, gate: newGate(), log: log, clock: new(clock), guests: &guestPools{of: map[int]string{}}, firstPause: firstPause,
 		keys: &keys{auth: "PVEAPIToken=" + o.TokenID + "=" + secret, forms: secretForms(secret)},
 	}
+	c.user, c.tokenName, _ = strings.Cut(o.TokenID, "!")
 	if c.transport != nil {
 		return c, nil
 	}

@@ -109,9 +109,6 @@ func sync500(r call, words string) (Kind, string) {
 	}
 	for _, list := range [][]phrase{phrases, atOnce} {
 		if p, ok := find(list, words); ok {
-			if p.kind == Permission {
-				return Permission, permissionHint(words)
-			}
 			return p.kind, p.hint
 		}
 	}

@@ -17,7 +17,7 @@ const (
 )
 
 // refusal makes an error of a reply that isn't a success.
-func refusal(r call, resp *http.Response, body []byte) *failure {
+func (c *Client) refusal(r call, resp *http.Response, body []byte) *failure {
 	e := &Error{Op: r.op, Status: resp.StatusCode}
 	e.Message, e.Fields = message(resp, body)
 	f := &failure{err: e}
@@ -42,7 +42,7 @@ func refusal(r call, resp *http.Response, body []byte) *failure {
 	case s == http.StatusUnauthorized:
 		e.Kind, e.Hint = Unauthorized, unauthorizedHint(e.Message)
 	case s == http.StatusForbidden:
-		e.Kind, e.Hint = Permission, permissionHint(e.Message)
+		e.Kind, e.Hint = Permission, c.permissionHint(r, e.Message)
 	case s == http.StatusRequestEntityTooLarge, s == http.StatusNotImplemented, s == 506:
 		e.Kind, e.Hint = BadParameter, notImplementedHint(e.Message)
 	case s < 500:
@@ -50,6 +50,9 @@ func refusal(r call, resp *http.Response, body []byte) *failure {
 		e.Kind, e.Hint = Unavailable, "that is no answer of Proxmox VE's: check PROXMOX_URL"
 	case s == http.StatusInternalServerError:
 		e.Kind, e.Hint = sync500(r, e.Message)
+		if e.Kind == Permission {
+			e.Hint = c.permissionHint(r, e.Message)
+		}
 		f.transient = r.method == http.MethodGet && daemonDown.MatchString(e.Message)
 	case s == statusNoConnect:
 		e.Kind, f.transient, f.unexecuted = Unavailable, true, true
@@ -119,27 +122,6 @@ func unauthorizedHint(words string) string {
 		return "check PROXMOX_TOKEN_ID (user@realm!name)"
 	}
 	return "check PROXMOX_TOKEN_ID and PROXMOX_TOKEN_SECRET; Proxmox says the same of an expired or disabled token"
-}
-
-// missing finds path and privileges in "Permission check failed (/vms/9000, VM.Clone)".
-var missing = regexp.MustCompile(`\((/[^\s,]*), (?:[A-Za-z.]+ for [^)]*|([A-Za-z.|]+))\)`)
-
-func permissionHint(words string) string {
-	if strings.Contains(words, "root@pam") || strings.Contains(words, "nly root") {
-		return "no token may do that"
-	}
-	m := missing.FindStringSubmatch(words)
-	if m == nil {
-		return "see the token's privileges: pveum user token permissions USER NAME"
-	}
-	if m[2] == "" {
-		return "grant that to the token and its user, or do without"
-	}
-	hint := "grant " + strings.ReplaceAll(m[2], "|", " or ") + " on " + m[1] + " to the token and its user"
-	if strings.HasPrefix(m[1], "/vms/") {
-		hint += "; of a VM outside the token's resource pool, and of one that is gone, Proxmox says the same"
-	}
-	return hint
 }
 
 func notImplementedHint(words string) string {

@@ -99,7 +99,9 @@ func (c *Client) Resources(ctx context.Context) ([]Resource, error) {
 	if err != nil {
 		return nil, err
 	}
-	return resources("list cluster resources", list)
+	all, err := resources("list cluster resources", list)
+	c.guests.saw(all)
+	return all, err
 }
 
 // ResourcePool reads GET /pools?poolid=id: the pool's members. Every valid token may. An unknown pool is NotFound.
@@ -121,6 +123,7 @@ func (c *Client) ResourcePool(ctx context.Context, id string) ([]Resource, error
 		for i := range members {
 			members[i].Pool = id
 		}
+		c.guests.saw(members)
 		return members, err
 	}
 	return nil, &Error{Kind: NotFound, Op: op, Message: "no such pool"}

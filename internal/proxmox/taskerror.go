@@ -20,7 +20,10 @@ func (c *Client) TaskError(ctx context.Context, upid UPID, exit string) error {
 	if e.Message == "" {
 		e.Message = "no exit status"
 	}
-	if e.Kind == TaskFailed {
+	switch e.Kind { //nolint:exhaustive // the others' words say it all
+	case Permission:
+		e.Hint = c.permissionHint(call{}, exit)
+	case TaskFailed:
 		if cause := causeLine(c.logTail(ctx, upid), exit); cause != "" {
 			e.Message += ": " + cause
 		}
