@@ -68,7 +68,7 @@ func TestContainerIsThereWhenItsDispatcherIsReadyAndElseNothingIs(t *testing.T) 
 		{name: "VMID taken", change: func(m *bootstrap.Making) { m.Container.VMID = 9000 }, want: "VM 9000 already exists", kind: proxmox.Exists},
 		{name: "no vztmpl", change: func(m *bootstrap.Making) { m.TemplateStorage = "local-lvm" }, want: "upload", kind: nil},
 		{name: "no rootdir", change: func(m *bootstrap.Making) { m.Container.Storage = "local" }, want: "container directories", kind: proxmox.BadParameter},
-		{name: "bridge", change: func(m *bootstrap.Making) { m.Container.Bridge = "vmbr7" }, want: "grant SDN.Use on /sdn/zones/localnetwork/vmbr7", kind: proxmox.Permission},
+		{name: "bridge", change: func(m *bootstrap.Making) { m.Container.Bridge = "vmbr7" }, want: "needs SDN.Use on /sdn/zones/localnetwork/vmbr7", kind: proxmox.Permission},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
