@@ -19,8 +19,9 @@ const (
 	configPath  = "/etc/mayfly/mayfly.yaml"
 	sealedPath  = "/etc/mayfly/sealed.age"
 	// unitDir is where a package puts units, too: installing one later replaces ours.
-	unitDir   = "/usr/lib/systemd/system"
-	dropInDir = "/etc/systemd/system/mayfly.service.d"
+	unitDir = "/usr/lib/systemd/system"
+	// dropInName is the name of ours below /etc/systemd/system/UNIT.d.
+	dropInName = "container.conf"
 )
 
 // VMIDVariable is the variable of the environment that tells `mayfly run` the VMID of the container that it is in.
@@ -66,12 +67,13 @@ func (c Contents) Entries() ([]Entry, error) {
 	case len(c.Sealed) == 0 || len(c.Config) == 0:
 		return nil, errors.New("fill container template: configuration and sealed secrets are needed")
 	}
-	dropIn := fmt.Appendf(slices.Clone(dispatcher.ContainerDropIn), "# Whose tags tell whether it is ready.\nEnvironment=%s=%d\n", VMIDVariable, c.VMID)
+	whose := fmt.Appendf(nil, "# Whose tags tell whether it is ready.\nEnvironment=%s=%d\n", VMIDVariable, c.VMID)
 	entries := []Entry{
 		regular(programPath, 0o755, program),
 		regular(unitDir+"/mayfly.service", 0o644, dispatcher.Unit),
 		regular(unitDir+"/mayfly-first-start.service", 0o644, dispatcher.FirstStartUnit),
-		regular(dropInDir+"/container.conf", 0o644, dropIn),
+		regular("/etc/systemd/system/mayfly.service.d/"+dropInName, 0o644, slices.Concat(dispatcher.ContainerDropIn, whose)),
+		regular("/etc/systemd/system/mayfly-first-start.service.d/"+dropInName, 0o644, slices.Concat([]byte("[Service]\n"), whose)),
 		// What `systemctl enable mayfly` would make. The preset says so once more: systemd applies presets at the first boot.
 		link("/etc/systemd/system/multi-user.target.wants/mayfly.service", unitDir+"/mayfly.service"),
 		link("/etc/systemd/system/dispatcher.service", unitDir+"/mayfly.service"),

@@ -79,10 +79,12 @@ func TestContentsAreWholeAndAsReadableAsTheyMustBe(t *testing.T) {
 			t.Errorf("%s leads to %q, which isn't there", path, to)
 		}
 	}
-	dropIn := got["/etc/systemd/system/mayfly.service.d/container.conf"].Body
-	lines := strings.Split(dropIn, "\n")
-	if at := slices.Index(lines, "Environment=MAYFLY_CONTAINER_VMID=190"); at < slices.Index(lines, "[Service]") || at < 0 {
-		t.Errorf("drop-in:\n%s", dropIn)
+	for _, unit := range []string{"mayfly", "mayfly-first-start"} {
+		dropIn := got["/etc/systemd/system/"+unit+".service.d/container.conf"].Body
+		lines := strings.Split(dropIn, "\n")
+		if at := slices.Index(lines, "Environment=MAYFLY_CONTAINER_VMID=190"); at < 0 || at < slices.Index(lines, "[Service]") {
+			t.Errorf("drop-in of %s:\n%s", unit, dropIn)
+		}
 	}
 }
 

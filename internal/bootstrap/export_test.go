@@ -21,12 +21,16 @@ func FirstStartOn(d Disk) (map[string]runner.Secret, error) { return firstStart(
 
 type played struct{ d Disk }
 
-func (p played) read(path string) ([]byte, error)                     { return p.d.Read(path) }
-func (p played) mkdir(path string, mode fs.FileMode) error            { return p.d.Mkdir(path, mode) }
-func (p played) create(path string, data []byte, m fs.FileMode) error { return p.d.Create(path, data, m) }
-func (p played) rename(from, to string) error                         { return p.d.Rename(from, to) }
-func (p played) remove(path string) error                             { return p.d.Remove(path) }
-func (p played) sync(dir string) error                                { return p.d.Sync(dir) }
+func (p played) read(path string) ([]byte, error)          { return p.d.Read(path) }
+func (p played) mkdir(path string, mode fs.FileMode) error { return p.d.Mkdir(path, mode) }
+
+func (p played) create(path string, data []byte, m fs.FileMode) error {
+	return p.d.Create(path, data, m)
+}
+
+func (p played) rename(from, to string) error { return p.d.Rename(from, to) }
+func (p played) remove(path string) error     { return p.d.Remove(path) }
+func (p played) sync(dir string) error        { return p.d.Sync(dir) }
 
 // SealedPath and KeysPath are where the two halves are.
 const (

@@ -81,7 +81,7 @@ func TestHalvesThatDontFitAreForGood(t *testing.T) {
 
 func TestSecretsAreToldBesideAFailureSoThatItCanBeReported(t *testing.T) {
 	root := inFolder(t, sealedDisk(t, map[string]string{bootstrap.ProxmoxTokenSecret: "0b7e5a44"}, ""))
-	if err := os.WriteFile(filepath.Join(root, "etc/credstore"), nil, 0o600); err != nil { // where a folder has to be
+	if err := os.WriteFile(filepath.Join(root, "etc", "credstore"), nil, 0o600); err != nil { // where a folder has to be
 		t.Fatal(err)
 	}
 	secrets, err := bootstrap.FirstStart(root)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 	"time"
 
 	"mayfly/internal/proxmox"
@@ -105,8 +104,8 @@ func (m *Making) ready(ctx context.Context, api *proxmox.Client) error {
 		case err != nil && ctx.Err() == nil && !errors.Is(err, proxmox.Unavailable):
 			return err
 		case err == nil && slices.Contains(cfg.Tags, TagFailed):
-			reason, _, _ := strings.Cut(cfg.Description, "\n")
-			return fmt.Errorf("wait for the dispatcher in container %d: it can't start: %s", m.Container.VMID, reason)
+			reason, _ := splitReason(cfg.Description)
+			return fmt.Errorf("wait for the dispatcher in container %d: it can't start: %s", m.Container.VMID, oneLine(reason))
 		case err == nil && slices.Contains(cfg.Tags, TagReady):
 			return nil
 		}

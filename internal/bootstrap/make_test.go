@@ -63,7 +63,7 @@ func TestContainerIsThereWhenItsDispatcherIsReadyAndElseNothingIs(t *testing.T) 
 		kind   error
 	}{
 		{name: "ready", inside: map[string]string{"tags": "mayfly-ready"}},
-		{name: "failed", inside: map[string]string{"tags": "mayfly-failed", "description": "GitHub can't be reached: no route\nmore"}, want: "it can't start: GitHub can't be reached: no route"},
+		{name: "failed", inside: map[string]string{"tags": "mayfly-failed", "description": "mayfly: GitHub can't be reached: no route\nmore"}, want: "it can't start: GitHub can't be reached: no route"},
 		{name: "silent", want: "no word of it within 3m0s", kind: context.DeadlineExceeded},
 		{name: "VMID taken", change: func(m *bootstrap.Making) { m.Container.VMID = 9000 }, want: "VM 9000 already exists", kind: proxmox.Exists},
 		{name: "no vztmpl", change: func(m *bootstrap.Making) { m.TemplateStorage = "local-lvm" }, want: "upload", kind: nil},

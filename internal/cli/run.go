@@ -63,6 +63,17 @@ func (a *app) serve(ctx context.Context, c *config.Config, drain bool) error {
 		return err
 	}
 	defer both.close()
+	teller, err := a.teller(both.pve)
+	if err != nil {
+		return err
+	}
+	err = a.serveFleet(ctx, c, both, teller, drain)
+	teller.confess(ctx, err)
+	return err
+}
+
+// serveFleet is serve with the clients of both sides, and who tells Proxmox how it goes, if anybody.
+func (a *app) serveFleet(ctx context.Context, c *config.Config, both clients, teller *teller, drain bool) error {
 	seeders, err := newSeeders(c, both.pve, a.logger)
 	if err != nil {
 		return err
@@ -104,6 +115,12 @@ func (a *app) serve(ctx context.Context, c *config.Config, drain bool) error {
 		h.run(ctx, told)
 		return nil
 	})
+	if teller != nil {
+		group.Go(func() error {
+			teller.tell(ctx, controller)
+			return nil
+		})
+	}
 	if keepImages != nil {
 		group.Go(func() error {
 			keepImages(ctx, told)

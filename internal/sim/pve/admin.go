@@ -45,21 +45,28 @@ func (s *Server) Halt(ctx context.Context, vmid int, status string) error {
 	return s.opts.Engine.Stop(ctx, vmid)
 }
 
-// Migrate moves a VM with its disks to another node, as it is: running or not. From then on its old path answers as if
-// it weren't there (recorded from Proxmox VE 9.2: moved-*).
+// Migrate moves a VM or a container with its disks to another node, as it is: running or not. From then on its old path
+// answers as if it weren't there (recorded from Proxmox VE 9.2: moved-*).
 func (s *Server) Migrate(vmid int, to string) error {
 	s.lock()
 	defer s.mu.Unlock()
-	v := s.vms[vmid]
-	if v == nil || s.nodes[to] == nil {
+	var node *string
+	switch v, ct := s.vms[vmid], s.containers[vmid]; {
+	case s.nodes[to] == nil:
+	case v != nil:
+		node = &v.node
+	case ct != nil:
+		node = &ct.node
+	}
+	if node == nil {
 		return fmt.Errorf("migrate VM %d to %s: no such VM, or no such node", vmid, to)
 	}
 	for _, key := range slices.Sorted(maps.Keys(s.volumes)) {
-		if vol := s.volumes[key]; vol.vmid == vmid && s.reaches(v.node, key) {
+		if vol := s.volumes[key]; vol.vmid == vmid && s.reaches(*node, key) {
 			delete(s.volumes, key)
-			s.volumes[to+strings.TrimPrefix(key, v.node)] = vol
+			s.volumes[to+strings.TrimPrefix(key, *node)] = vol
 		}
 	}
-	v.node = to
+	*node = to
 	return nil
 }
