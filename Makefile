@@ -1,7 +1,7 @@
 # Mayfly's tasks. `make help` lists them. Each target installs what it needs itself (scripts/need.sh); only make and Go
 # must be there.
 .DEFAULT_GOAL := help
-.PHONY: build demo test bench-boot e2e crash soak lint fuzz release release-check release-test clean help
+.PHONY: build demo test bench-boot bench-startup e2e crash soak lint fuzz release release-check release-test clean help
 
 # Tools at exact versions; a new version is a change like any other.
 GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
@@ -52,6 +52,10 @@ bench-boot: ## how long guests take from power-on to ready, with each boot trick
 	@scripts/need.sh go certs
 	@sh test/guest/packages.sh
 	go test -tags bench -count=1 -timeout $(BENCH_TIMEOUT) -v ./test/boot/...
+
+bench-startup: ## how long the dispatcher takes from its exec to the first look at both sides; writes docs/performance.md
+	@scripts/need.sh go certs
+	go test -tags bench -count=1 -timeout $(TEST_TIMEOUT) -v ./test/startup/...
 
 lint: ## formatting, vet, golangci-lint, shellcheck, cloud-init schema, go.mod
 	@scripts/need.sh go certs git shellcheck /usr/bin/python3

@@ -111,7 +111,7 @@ func TestDispatcherMarksTheContainerThatItIsIn(t *testing.T) {
 func TestDispatcherRefusesAContainerThatIsNone(t *testing.T) {
 	c := newContained(t)
 	var said bytes.Buffer
-	env := slices.Concat(c.env, []string{"PROXMOX_TOKEN_SECRET=x", "GITHUB_TOKEN=y", bootstrap.VMIDVariable+"=ct190"})
+	env := slices.Concat(c.env, []string{"PROXMOX_TOKEN_SECRET=x", "GITHUB_TOKEN=y", bootstrap.VMIDVariable + "=ct190"})
 	code := cli.Main(t.Context(), []string{"run", "--listen", "127.0.0.1:0"}, strings.NewReader(""), &said, &said, env)
 	if code != cli.ExitUsage || !strings.Contains(said.String(), `MAYFLY_CONTAINER_VMID="ct190": want the VMID`) {
 		t.Errorf("exit code %d: %s", code, said.String())
