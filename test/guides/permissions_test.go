@@ -119,6 +119,16 @@ func cluster(t *testing.T) (*pve.Server, setup) {
 	t.Helper()
 	s := readSetup(t, guide(t, setupGuide), "9")
 	guests := world.NewGuests(world.GuestOptions{})
+	server := pve.New(guideOptions(s, guests))
+	t.Cleanup(func() {
+		server.Close()
+		guests.Close()
+	})
+	return server, s
+}
+
+// guideOptions give a stand-in the users of the guide, with what they are granted there.
+func guideOptions(s setup, guests *world.Guests) pve.Options {
 	o := pve.Options{Engine: guests}
 	for name, privileges := range s.roles {
 		o.Roles = append(o.Roles, pve.Role{Name: name, Privileges: privileges})
@@ -127,12 +137,7 @@ func cluster(t *testing.T) (*pve.Server, setup) {
 		user, _, _ := strings.Cut(id, "!")
 		o.Tokens = append(o.Tokens, pve.Token{ID: id, Secret: secretOf(id), Roles: s.grants[user]})
 	}
-	server := pve.New(o)
-	t.Cleanup(func() {
-		server.Close()
-		guests.Close()
-	})
-	return server, s
+	return o
 }
 
 // secretOf is the secret that the stand-in knows a token by.
