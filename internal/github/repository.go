@@ -13,6 +13,8 @@ import (
 type Repository struct {
 	// Private is false for public repositories, whose pull requests come from anybody.
 	Private bool
+	// DefaultBranch is where workflows are taken from that aren't started by a push.
+	DefaultBranch string
 }
 
 // Repository reads the repository: the check, at start-up, of token and target.
@@ -30,5 +32,5 @@ func (c *Client) Repository(ctx context.Context, t runner.Target) (Repository, e
 	case r == nil || r.Private == nil:
 		return Repository{}, &Error{Kind: Unavailable, Op: op, Status: http.StatusOK, Message: "the reply holds no repository"}
 	}
-	return Repository{Private: r.GetPrivate()}, nil
+	return Repository{Private: r.GetPrivate(), DefaultBranch: r.GetDefaultBranch()}, nil
 }

@@ -20,6 +20,7 @@ var mayImport = map[string][]string{
 
 	"internal/bootstrap": {"dispatcher", "internal/proxmox", "internal/runner"},
 	"internal/check":     {"internal/config", "internal/fleet", "internal/github", "internal/handoff", "internal/proxmox", "internal/runner"},
+	"internal/up":        {"internal/fleet", "internal/github", "internal/proxmox", "internal/runner"},
 	"internal/web":       {"internal/fleet", "internal/runner"},
 	"internal/fleet":     {"internal/cloudinit", "internal/demand", "internal/github", "internal/handoff", "internal/proxmox", "internal/runner"},
 	"internal/demand":    {"internal/github", "internal/runner"},
