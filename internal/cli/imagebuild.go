@@ -111,7 +111,7 @@ func (f imageBuild) names(c *config.Config, args []string) ([]string, error) {
 
 // buildNow builds the images one after the other.
 func (a *app) buildNow(ctx context.Context, c *config.Config, names []string, f imageBuild) error {
-	view := a.newBuildView(ctx)
+	view := a.newBuildView(ctx, a.stderr, "")
 	defer view.close()
 	i, err := a.newImages(c, imageSpec(c), view.event)
 	if err != nil {

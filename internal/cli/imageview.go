@@ -20,6 +20,7 @@ import (
 // for each stage that is over; elsewhere a line for each stage; with --log-format json log lines.
 type buildView struct {
 	w      io.Writer
+	indent string     // before each line
 	width  func() int // 0 when w is no terminal
 	log    func(image.Event)
 	cancel context.CancelFunc
@@ -38,13 +39,14 @@ const (
 	sayEvery  = 15 * time.Second
 )
 
-func (a *app) newBuildView(ctx context.Context) *buildView {
-	v := &buildView{w: a.stderr, now: map[string]image.Event{}, said: map[string]time.Time{}, width: func() int { return 0 }, cancel: func() {}}
+// newBuildView shows builds on w, with indent before each line.
+func (a *app) newBuildView(ctx context.Context, w io.Writer, indent string) *buildView {
+	v := &buildView{w: w, indent: indent, now: map[string]image.Event{}, said: map[string]time.Time{}, width: func() int { return 0 }, cancel: func() {}}
 	if a.flags.logFormat == "json" {
 		v.log = logBuild(a.logger)
 		return v
 	}
-	f := terminal(a.stderr, a.env)
+	f := terminal(w, a.env)
 	if f == nil {
 		return v
 	}
@@ -104,7 +106,7 @@ func (v *buildView) event(e image.Event) {
 	if v.width() == 0 {
 		if e.New || time.Since(v.said[e.Node]) >= sayEvery {
 			v.said[e.Node] = time.Now()
-			fmt.Fprintln(v.w, strings.TrimRight(buildLine(e, false, time.Now()), " "))
+			fmt.Fprintln(v.w, strings.TrimRight(v.indent+buildLine(e, false, time.Now()), " "))
 		}
 		v.now[e.Node] = e
 		return
@@ -125,7 +127,7 @@ func (v *buildView) event(e image.Event) {
 
 // over writes the line of a stage that is over, which stays.
 func (v *buildView) over(e image.Event) {
-	fmt.Fprintln(v.w, clip(buildLine(e, true, time.Now()), v.width()))
+	fmt.Fprintln(v.w, clip(v.indent+buildLine(e, true, time.Now()), v.width()))
 }
 
 // end leaves what was shown as it is; the next image begins below.
@@ -154,7 +156,7 @@ func (v *buildView) erase() {
 func (v *buildView) draw(now time.Time) {
 	v.erase()
 	for _, node := range v.order {
-		fmt.Fprintln(v.w, clip(buildLine(v.now[node], false, now), v.width()))
+		fmt.Fprintln(v.w, clip(v.indent+buildLine(v.now[node], false, now), v.width()))
 		v.drawn++
 	}
 }

@@ -29,7 +29,7 @@ func story(began time.Time) []image.Event {
 func TestABuildIsToldLineByLineWhereThereIsNoTerminal(t *testing.T) {
 	var out bytes.Buffer
 	a := newApp(Options{Stdout: &out, Stderr: &out})
-	v := a.newBuildView(t.Context())
+	v := a.newBuildView(t.Context(), a.stderr, "")
 	for _, e := range story(time.Now()) {
 		v.event(e)
 	}

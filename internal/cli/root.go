@@ -19,6 +19,7 @@ const defaultConfigFile = "mayfly.yaml"
 // commands lists the constructors of all commands, in the order of the help text.
 func commands() []func(*app) *cobra.Command {
 	return []func(*app) *cobra.Command{
+		newUpCommand,
 		newRunCommand,
 		newFirstStartCommand,
 		newCheckCommand,

@@ -48,7 +48,7 @@ Under systemd (Type=notify) it tells when it is ready, what it does and, with Wa
 			if err != nil {
 				return err
 			}
-			return a.serve(cmd.Context(), c, drain)
+			return a.serve(cmd.Context(), c, serving{drain: drain})
 		},
 	}
 	cmd.Flags().StringVar(&listen, "listen", "", "`HOST:PORT` of /healthz and /readyz, port 0 for any free one (default: web.listen, 127.0.0.1:9180)")
@@ -56,8 +56,16 @@ Under systemd (Type=notify) it tells when it is ready, what it does and, with Wa
 	return cmd
 }
 
-// serve keeps the fleet until ctx ends, and with drain until it is empty then. Everything that it starts has ended when it returns.
-func (a *app) serve(ctx context.Context, c *config.Config, drain bool) error {
+// serving says how to serve.
+type serving struct {
+	// drain goes on until the fleet is empty when it is told to stop.
+	drain bool
+	// made hears of the controller before that runs; nil for nobody.
+	made func(*fleet.Controller)
+}
+
+// serve keeps the fleet until ctx ends. Everything that it starts has ended when it returns.
+func (a *app) serve(ctx context.Context, c *config.Config, how serving) error {
 	both, err := newClients(c, a.logger, github.Options{})
 	if err != nil {
 		return err
@@ -67,13 +75,13 @@ func (a *app) serve(ctx context.Context, c *config.Config, drain bool) error {
 	if err != nil {
 		return err
 	}
-	err = a.serveFleet(ctx, c, both, teller, drain)
+	err = a.serveFleet(ctx, c, both, teller, how)
 	teller.confess(ctx, err)
 	return err
 }
 
 // serveFleet is serve with the clients of both sides, and who tells Proxmox how it goes, if anybody.
-func (a *app) serveFleet(ctx context.Context, c *config.Config, both clients, teller *teller, drain bool) error {
+func (a *app) serveFleet(ctx context.Context, c *config.Config, both clients, teller *teller, how serving) error {
 	seeders, err := newSeeders(c, both.pve, a.logger)
 	if err != nil {
 		return err
@@ -94,6 +102,9 @@ func (a *app) serveFleet(ctx context.Context, c *config.Config, both clients, te
 	if err != nil {
 		return err
 	}
+	if how.made != nil {
+		how.made(controller)
+	}
 	a.logger.Info("mayfly starts", "version", currentVersion().Version, "installation", c.Installation, "node", c.Proxmox.Node,
 		"pools", len(c.Pools), "max_runners", c.MaxRunners, "listen", address(l))
 
@@ -106,7 +117,7 @@ func (a *app) serveFleet(ctx context.Context, c *config.Config, both clients, te
 		}
 		return errStopped // ends the others, too
 	})
-	group.Go(func() error { return stopWhenTold(ctx, told, controller, drain, a.logger) })
+	group.Go(func() error { return stopWhenTold(ctx, told, controller, how.drain, a.logger) })
 	if l != nil {
 		group.Go(func() error { return web.Serve(ctx, l, controller, a.logger) })
 	}

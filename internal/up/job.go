@@ -177,7 +177,7 @@ func (f *FirstJob) pick(ctx context.Context) (runner.Job, bool, error) {
 func (f *FirstJob) serves(j runner.Job) bool {
 	return slices.ContainsFunc(f.Spec.Pools, func(p runner.Pool) bool {
 		rule, _ := p.Jobs.Forbids(j)
-		return p.Serves(j) && rule == ""
+		return p.Serves(j) && rule == "" && (!f.Spec.Hosted || !p.LeavesToGitHub(j))
 	})
 }
 

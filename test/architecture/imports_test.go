@@ -14,7 +14,7 @@ var mayImport = map[string][]string{
 
 	"internal/cli": {
 		"internal/bootstrap", "internal/check", "internal/cloudinit", "internal/config", "internal/demand", "internal/fleet", "internal/github", "internal/handoff", "internal/image",
-		"internal/proxmox", "internal/runner", "internal/sim/gh", "internal/sim/pve", "internal/sim/pve/qemu", "internal/sim/world", "internal/web", "runners",
+		"internal/proxmox", "internal/runner", "internal/sim/gh", "internal/sim/pve", "internal/sim/pve/qemu", "internal/sim/world", "internal/up", "internal/web", "runners",
 	},
 	"internal/config": {"internal/cloudinit", "internal/runner", "runners"},
 
