@@ -2,6 +2,7 @@ package up
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -15,9 +16,15 @@ type Step struct {
 	// done each time.
 	Already func(ctx context.Context) (string, error)
 	// Do does it and says, in a few words, what is so now. When it returns an error, or its context ends, nothing half-made is
-	// left.
+	// left. An error that is [Already] means that there was nothing to do.
 	Do func(ctx context.Context) (string, error)
 }
+
+// Already says what is so already, of a step that only finds out on its way.
+type Already string //nolint:errname // read as up.Already
+
+// Error gives the words.
+func (a Already) Error() string { return "already done: " + string(a) }
 
 // Names are those of steps, in their order.
 func Names(steps []Step) []string {
@@ -65,7 +72,12 @@ func (s Step) run(ctx context.Context, out *Printer) error {
 	}
 	began := time.Now()
 	so, err := s.Do(ctx)
-	if err != nil {
+	var already Already
+	switch {
+	case errors.As(err, &already):
+		out.Line(already.Error())
+		return nil
+	case err != nil:
 		return err
 	}
 	out.Line(fmt.Sprintf("done in %s: %s", Took(time.Since(began)), so))

@@ -100,6 +100,13 @@ func TestAStepThatIsInterruptedOrStoppedIsTakenUpAgain(t *testing.T) {
 	}
 }
 
+func TestAStepThatFindsNothingToDoIsAlreadyDone(t *testing.T) {
+	steps := []Step{{Name: "one", Do: func(context.Context) (string, error) { return "", Already("it is") }}, {Name: "two", Do: func(context.Context) (string, error) { return "so", nil }}}
+	if out, err := run(t.Context(), steps, ""); err != nil || out != "1/2  one\n     already done: it is\n2/2  two\n     done in 0 s: so\n" {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
 func TestAStepThatCantBeJudgedStops(t *testing.T) {
 	boom := errors.New("look at x: no answer; wait")
 	steps := []Step{{Name: "one", Already: func(context.Context) (string, error) { return "", boom }, Do: func(context.Context) (string, error) {
