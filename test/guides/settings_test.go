@@ -138,6 +138,22 @@ func judge(t *testing.T, name, piece string, top map[string]any) {
 	}
 }
 
+// imageForm is the name of an image that a pool shall follow, in the midst of a sentence.
+var imageForm = regexp.MustCompile("`image: ([^`…]+)`|TEMPLATE_IMAGE=([^`\\s]+)")
+
+func TestPoolsMayFollowTheImagesThatGuidesName(t *testing.T) {
+	checked := 0
+	for _, name := range guides(t) {
+		for _, m := range imageForm.FindAllStringSubmatch(guide(t, name), -1) {
+			checked++
+			judge(t, name, "pools:\n  - {name: a, target: a/b, labels: [a], image: "+m[1]+m[2]+"}\n", map[string]any{"pools": true})
+		}
+	}
+	if checked < 3 {
+		t.Errorf("checked %d names, want 3 at least", checked)
+	}
+}
+
 func TestPiecesOfYAMLAreFoundInLists(t *testing.T) {
 	got := yamlPieces("a\n\n   ```yaml\n   a:\n     b: 1\n   ```\n\n```yaml\nc: 2\n```\n")
 	if want := []string{"\na:\n  b: 1", "c: 2\n"}; !slices.Equal(got, want) {
