@@ -20,6 +20,7 @@ const defaultConfigFile = "mayfly.yaml"
 func commands() []func(*app) *cobra.Command {
 	return []func(*app) *cobra.Command{
 		newUpCommand,
+		newInitCommand,
 		newRunCommand,
 		newFirstStartCommand,
 		newCheckCommand,

@@ -36,13 +36,7 @@ type Override struct {
 // Load reads, merges and checks the configuration. The error is of type [Problems] and holds everything that is wrong;
 // the origins are returned with it as far as they are known.
 func Load(opts LoadOptions) (*Config, Origins, error) {
-	if opts.ReadFile == nil {
-		opts.ReadFile = os.ReadFile
-	}
-	if opts.Stat == nil {
-		opts.Stat = os.Stat
-	}
-	l := &loader{opts: opts, origins: Origins{}}
+	l := newLoader(opts)
 	if l.gather() {
 		l.complete()
 		l.check()
@@ -76,6 +70,16 @@ type loader struct {
 	broken []string
 	// misspelt are variables whose names are near those of ours.
 	misspelt []Warning
+}
+
+func newLoader(opts LoadOptions) *loader {
+	if opts.ReadFile == nil {
+		opts.ReadFile = os.ReadFile
+	}
+	if opts.Stat == nil {
+		opts.Stat = os.Stat
+	}
+	return &loader{opts: opts, origins: Origins{}}
 }
 
 // gather reads every place, the weakest first, so that a stronger one overwrites it. It returns false when a file can't

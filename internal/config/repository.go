@@ -124,7 +124,7 @@ func (l *loader) completeTarget(pool *FilePool) {
 	}
 	pool.Target = owner.text + "/" + name.text
 	l.origins[targetPath] = from
-	pool.Name = poolName(name.text)
+	pool.Name = PoolName(name.text)
 	l.origins[namePath] = Origin{Kind: FromDefault, Why: "the repository's name"}
 }
 
@@ -143,24 +143,24 @@ func (l *loader) repositoryURL(v variable) (owner, name string, ok bool) {
 	}
 	host := strings.TrimPrefix(strings.ToLower(u.Host), "www.")
 	if apiPath := "github.api_url"; host != githubHost && !l.known(apiPath) {
-		l.file.GitHub.APIURL = enterpriseAPI(u)
+		l.file.GitHub.APIURL = EnterpriseAPI(u)
 		l.origins[apiPath] = v.origin
 		l.warn(v.origin, apiPath, fmt.Sprintf("is not set; %s is taken from %s: set GITHUB_API_URL if that is wrong", l.file.GitHub.APIURL, repoURL))
 	}
 	return parts[0], parts[1], true
 }
 
-// enterpriseAPI is where the REST API of a host is that isn't github.com: /api/v3 on GitHub Enterprise Server, a host
+// EnterpriseAPI is where the REST API of a host is that isn't github.com: /api/v3 on GitHub Enterprise Server, a host
 // of its own on GHE.com (GitHub docs, "Getting started with the REST API").
-func enterpriseAPI(repository *url.URL) string {
+func EnterpriseAPI(repository *url.URL) string {
 	if strings.HasSuffix(strings.ToLower(repository.Hostname()), ".ghe.com") {
 		return repository.Scheme + "://api." + repository.Host
 	}
 	return repository.Scheme + "://" + repository.Host + "/api/v3"
 }
 
-// poolName makes a pool's name out of a repository's.
-func poolName(repository string) string {
+// PoolName makes a pool's name out of a repository's.
+func PoolName(repository string) string {
 	name := strings.TrimLeft(strings.ToLower(repository), ".-")
 	if name == "" {
 		return "pool"
