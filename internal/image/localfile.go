@@ -3,24 +3,12 @@ package image
 import (
 	"context"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"path/filepath"
-	"time"
-)
 
-const (
-	// resumes is how often a download that broke off is taken up again.
-	resumes = 5
-	// resumeAfter is between two of them.
-	resumeAfter = 5 * time.Second
-	// silence is how long a server may send nothing.
-	silence = time.Minute
-	// tellEvery is how many bytes pass between two reports.
-	tellEvery = 4 << 20
+	"mayfly/internal/download"
 )
 
 // localFile gives the source's file, downloaded to the cache. What a broken download has left is taken up again; the
@@ -57,23 +45,8 @@ func (b *Builder) localFile(ctx context.Context, s Source, t *teller) (*os.File,
 }
 
 func (b *Builder) downloadTo(ctx context.Context, f *os.File, s Source, t *teller) error {
-	var err error
-	for try := range resumes {
-		if try > 0 {
-			t.says(fmt.Sprintf("taken up again: %v", err))
-			if !pause(ctx, b.resumeAfter) {
-				return context.Cause(ctx)
-			}
-		}
-		var refused bool
-		if refused, err = b.rest(ctx, f, s.URL, t); err == nil {
-			break
-		}
-		if refused || ctx.Err() != nil {
-			return err
-		}
-	}
-	if err != nil {
+	o := download.Options{HTTP: b.http, Pause: b.resumeAfter, Checked: true, Bytes: t.bytes, Says: t.says}
+	if err := download.Rest(ctx, o, f, s.URL); err != nil {
 		return err
 	}
 	if err := b.verify(f, s.Checksum); err != nil {
@@ -81,87 +54,6 @@ func (b *Builder) downloadTo(ctx context.Context, f *os.File, s Source, t *telle
 		return err
 	}
 	return nil
-}
-
-// rest downloads what the file lacks. refused says that asking again is of no use.
-func (b *Builder) rest(ctx context.Context, f *os.File, url string, t *teller) (refused bool, err error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	quiet := time.AfterFunc(silence, func() { cancel(fmt.Errorf("the server has sent nothing for %s", silence)) })
-	defer quiet.Stop()
-	at, err := f.Seek(0, io.SeekEnd)
-	if err != nil {
-		return true, err
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return true, err
-	}
-	if at > 0 {
-		req.Header.Set("Range", fmt.Sprintf("bytes=%d-", at))
-	}
-	resp, err := b.http.Do(req)
-	if err != nil {
-		return false, cause(ctx, err)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	switch resp.StatusCode {
-	case http.StatusPartialContent:
-	case http.StatusOK: // from the beginning
-		at = 0
-	case http.StatusRequestedRangeNotSatisfiable: // nothing is lacking, or it is another file
-		return false, nil
-	default:
-		return resp.StatusCode < 500, errors.New("the server answers " + resp.Status)
-	}
-	if _, err := f.Seek(at, io.SeekStart); err != nil {
-		return true, err
-	}
-	if err := f.Truncate(at); err != nil {
-		return true, err
-	}
-	total := int64(0)
-	if resp.ContentLength > 0 {
-		total = at + resp.ContentLength
-	}
-	if err := copyTelling(f, resp.Body, at, total, t, func() { quiet.Reset(silence) }); err != nil {
-		return false, cause(ctx, err)
-	}
-	return false, nil
-}
-
-// copyTelling copies, and tells how far it is.
-func copyTelling(to io.Writer, from io.Reader, at, total int64, t *teller, alive func()) error {
-	told := at
-	buf := make([]byte, 256<<10)
-	for {
-		n, err := from.Read(buf)
-		if n > 0 {
-			alive()
-			if _, err := to.Write(buf[:n]); err != nil {
-				return err
-			}
-			if at += int64(n); at-told >= tellEvery {
-				t.bytes(at, total)
-				told = at
-			}
-		}
-		switch {
-		case errors.Is(err, io.EOF):
-			t.bytes(at, total)
-			return nil
-		case err != nil:
-			return err
-		}
-	}
-}
-
-// cause prefers why a context ended to the words of the call that it cut off.
-func cause(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	return err
 }
 
 // verify compares the file's checksum.

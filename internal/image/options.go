@@ -99,7 +99,7 @@ type Builder struct {
 	log     *slog.Logger
 	// fetching lets one download go on at a time: nodes want the same file.
 	fetching *semaphore.Weighted
-	// resumeAfter is resumeAfter; tests shorten it.
+	// resumeAfter is the pause before a download is taken up again, 0 for the usual one; tests shorten it.
 	resumeAfter time.Duration
 }
 
@@ -110,7 +110,7 @@ func New(o Options) (*Builder, error) {
 	}
 	b := &Builder{
 		spec: o.Spec, pve: o.Proxmox, scripts: o.Scripts, http: o.HTTP, cache: o.CacheDir, report: &reporter{to: o.Progress}, log: o.Logger,
-		fetching: semaphore.NewWeighted(1), resumeAfter: resumeAfter,
+		fetching: semaphore.NewWeighted(1),
 	}
 	if b.http == nil {
 		b.http = http.DefaultClient
