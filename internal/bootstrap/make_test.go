@@ -18,7 +18,7 @@ func TestWhatIsLeftBehindIsSaidOnTheSameLine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := pve.New(pve.Options{MayUpload: true})
 		defer s.Close()
-		if _, err := s.Fault(pve.FaultSpec{Match: pve.FaultMatch{Task: "imgdel", At: "start"}, Kind: "kill"}); err != nil {
+		if _, err := s.Fault(pve.FaultSpec{Match: pve.FaultMatch{Task: "imgdel", At: "start", Count: -1}, Kind: "kill"}); err != nil {
 			t.Fatal(err)
 		}
 		m := making(9000)

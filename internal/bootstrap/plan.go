@@ -26,13 +26,17 @@ type Container struct {
 	MAC string
 	// ResourcePool is "" for none.
 	ResourcePool string
+	// Description are its notes, which hold its marker.
+	Description string
 	// KeyLine is what [CarrierLine] gave.
 	KeyLine runner.Secret
 }
 
 // Creation are the parameters of the container's creation from a template, a volume such as
-// "local:vztmpl/mayfly-190.tar.zst". It is unprivileged, may nest namespaces, which systemd needs, and starts with its node.
-// Tags are left out: a token whose privileges come from the resource pool sets them afterwards.
+// "local:vztmpl/mayfly-190.tar.zst". It is unprivileged and may nest namespaces, which systemd needs. Tags are left out: a
+// token whose privileges come from the resource pool sets them afterwards. So is the start with its node, which comes when
+// its dispatcher was ready, and the volume of its state: mounted before the archive is unpacked, it would make folders on
+// its way that are open to everybody, which systemd refuses for a service with a user of its own.
 func (c Container) Creation(template string) proxmox.NewContainer {
 	net := "name=eth0,bridge=" + c.Bridge
 	if c.MAC != "" {
@@ -43,8 +47,11 @@ func (c Container) Creation(template string) proxmox.NewContainer {
 		net += ",gw=" + c.Gateway
 	}
 	options := map[string]string{
-		"hostname": c.Hostname, "unprivileged": "1", "features": "nesting=1", "onboot": "1", "swap": "0", "ostype": "debian",
+		"hostname": c.Hostname, "unprivileged": "1", "features": "nesting=1", "swap": "0", "ostype": "debian",
 		"rootfs": c.Storage + ":" + up(c.Disk, runner.GiB), "cores": strconv.Itoa(c.Cores), "memory": up(c.Memory, runner.MiB), "net0": net,
+	}
+	if c.Description != "" {
+		options["description"] = c.Description
 	}
 	if !c.KeyLine.IsZero() {
 		options["ssh-public-keys"] = c.KeyLine.Reveal()

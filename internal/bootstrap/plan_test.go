@@ -22,11 +22,11 @@ func container() bootstrap.Container {
 
 func TestCreationSaysWhatTheContainerIsToBe(t *testing.T) {
 	c := container()
-	c.MAC, c.KeyLine = "BC:24:11:00:00:01", runner.NewSecret("ssh-ed25519 AAAA x")
+	c.MAC, c.Description, c.KeyLine = "BC:24:11:00:00:01", "a marker", runner.NewSecret("ssh-ed25519 AAAA x")
 	want := proxmox.NewContainer{VMID: 190, Template: "local:vztmpl/m.tar.zst", Pool: "ci", Options: map[string]string{
-		"hostname": "mayfly", "unprivileged": "1", "features": "nesting=1", "onboot": "1", "swap": "0", "ostype": "debian", "rootfs": "local-lvm:4",
+		"hostname": "mayfly", "unprivileged": "1", "features": "nesting=1", "swap": "0", "ostype": "debian", "rootfs": "local-lvm:4",
 		"cores": "2", "memory": "513", "net0": "name=eth0,bridge=vmbr0,hwaddr=BC:24:11:00:00:01,ip=192.0.2.5/24,gw=192.0.2.1",
-		"ssh-public-keys": "ssh-ed25519 AAAA x",
+		"ssh-public-keys": "ssh-ed25519 AAAA x", "description": "a marker",
 	}}
 	if diff := cmp.Diff(want, c.Creation("local:vztmpl/m.tar.zst")); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -41,7 +41,18 @@ type clients struct {
 // newClients makes the clients that the configuration describes. It connects to nothing. An error is a mistake of the
 // configuration that config itself can't see.
 func newClients(c *config.Config, log *slog.Logger, pace github.Options) (clients, error) {
-	pve, errPVE := proxmox.New(proxmox.Options{
+	pve, errPVE := proxmox.New(proxmoxOptions(c, log))
+	pace.BaseURL, pace.Token, pace.Logger, pace.Version = c.GitHub.APIURL, c.GitHub.Token, log, currentVersion().Version
+	gh, errGH := github.New(pace)
+	if err := errors.Join(errPVE, errGH); err != nil {
+		return clients{}, usageError{err}
+	}
+	return clients{pve, gh}, nil
+}
+
+// proxmoxOptions are how Proxmox is reached.
+func proxmoxOptions(c *config.Config, log *slog.Logger) proxmox.Options {
+	return proxmox.Options{
 		Endpoints:          c.Proxmox.Endpoints,
 		TokenID:            c.Proxmox.TokenID,
 		TokenSecret:        c.Proxmox.TokenSecret,
@@ -49,13 +60,7 @@ func newClients(c *config.Config, log *slog.Logger, pace github.Options) (client
 		CAFile:             c.Proxmox.CAFile,
 		InsecureSkipVerify: !c.Proxmox.VerifyTLS,
 		Logger:             log,
-	})
-	pace.BaseURL, pace.Token, pace.Logger, pace.Version = c.GitHub.APIURL, c.GitHub.Token, log, currentVersion().Version
-	gh, errGH := github.New(pace)
-	if err := errors.Join(errPVE, errGH); err != nil {
-		return clients{}, usageError{err}
 	}
-	return clients{pve, gh}, nil
 }
 
 // close drops idle connections.

@@ -3,8 +3,6 @@ package cli
 import (
 	"context"
 	"errors"
-	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -81,15 +79,8 @@ func (a *app) newImages(c *config.Config, spec image.Spec, progress func(image.E
 }
 
 func (a *app) newBuilder(both clients, spec image.Spec, progress func(image.Event)) (*image.Builder, error) {
-	cache := lookup(a.env, "XDG_CACHE_HOME")
-	if cache == "" {
-		cache = filepath.Join(lookup(a.env, "HOME"), ".cache")
-	}
-	if !filepath.IsAbs(cache) {
-		cache = os.TempDir()
-	}
 	b, err := image.New(image.Options{
-		Spec: spec, Proxmox: both.pve, Scripts: runners.Common, CacheDir: filepath.Join(cache, "mayfly", "images"), Progress: progress, Logger: a.logger,
+		Spec: spec, Proxmox: both.pve, Scripts: runners.Common, CacheDir: a.cacheDir("images"), Progress: progress, Logger: a.logger,
 	})
 	if err != nil {
 		return nil, usageError{err}

@@ -24,6 +24,7 @@ func commands() []func(*app) *cobra.Command {
 		newRunCommand,
 		newFirstStartCommand,
 		newCheckCommand,
+		newBootstrapCommand,
 		newDemoCommand,
 		newImageCommand,
 		newSimCommand,

@@ -3,6 +3,7 @@ package proxmox
 import (
 	"context"
 	"net/http"
+	"net/url"
 
 	"mayfly/internal/runner"
 )
@@ -37,6 +38,23 @@ func (c *Client) Permissions(ctx context.Context) (map[string]map[string]bool, e
 		for privilege, propagate := range grants {
 			out[path][privilege] = bool(propagate)
 		}
+	}
+	return out, nil
+}
+
+// PermissionsOn reads GET /access/permissions?path=…: what the token may on one path, of whatever is granted above it
+// and, for a VM, in its resource pool.
+func (c *Client) PermissionsOn(ctx context.Context, path string) (map[string]bool, error) {
+	var w map[string]map[string]flag
+	err := c.do(ctx, call{
+		op: "read permissions on " + path, method: http.MethodGet, path: "/access/permissions", params: url.Values{"path": {path}}, limit: local,
+	}, &w)
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[string]bool, len(w[path]))
+	for privilege := range w[path] {
+		out[privilege] = true
 	}
 	return out, nil
 }

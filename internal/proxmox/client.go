@@ -31,6 +31,8 @@ type Options struct {
 	Logger *slog.Logger
 	// Transport replaces the client's own, TLS options and connection handling with it.
 	Transport http.RoundTripper
+	// Wrap, if set, stands before the transport: it shows, or answers, what would be sent.
+	Wrap func(http.RoundTripper) http.RoundTripper
 }
 
 // Client speaks to one cluster. It is safe for concurrent use, starts no goroutine of its own, and has at most three
@@ -83,7 +85,7 @@ func New(o Options) (*Client, error) {
 	}
 	c.user, c.tokenName, _ = strings.Cut(o.TokenID, "!")
 	if c.transport != nil {
-		return c, nil
+		return c.wrapped(o), nil
 	}
 	tlsCfg, err := tlsConfig(o)
 	if err != nil {
@@ -102,7 +104,14 @@ func New(o Options) (*Client, error) {
 		Protocols:           only1,
 	}
 	c.transport = c.own
-	return c, nil
+	return c.wrapped(o), nil
+}
+
+func (c *Client) wrapped(o Options) *Client {
+	if o.Wrap != nil {
+		c.transport = o.Wrap(c.transport)
+	}
+	return c
 }
 
 // Format prints the client as where it speaks to, whatever the verb: with one that doesn't fit a struct (%q, %x) fmt

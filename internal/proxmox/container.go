@@ -84,19 +84,35 @@ func (c *Client) SetContainerConfig(ctx context.Context, node string, vmid int, 
 	return c.setGuestConfig(ctx, fmt.Sprintf("container %d on %s", vmid, node), containerPath(node, vmid, "config"), set, del, digest)
 }
 
-// ContainerRunning reads GET /nodes/{node}/lxc/{vmid}/status/current (VM.Audit).
-func (c *Client) ContainerRunning(ctx context.Context, node string, vmid int) (bool, error) {
+// ContainerStatus is what a container does now.
+type ContainerStatus struct {
+	Running bool
+	// HA says that Proxmox's HA manager keeps it as it is.
+	HA bool
+}
+
+// ContainerStatus reads GET /nodes/{node}/lxc/{vmid}/status/current (VM.Audit).
+func (c *Client) ContainerStatus(ctx context.Context, node string, vmid int) (ContainerStatus, error) {
 	op := fmt.Sprintf("read status of container %d on %s", vmid, node)
 	var w struct {
 		Status text `json:"status"`
+		HA     struct {
+			Managed flag `json:"managed"`
+		} `json:"ha"`
 	}
 	if err := c.do(ctx, call{op: op, method: http.MethodGet, path: containerPath(node, vmid, "status/current"), limit: remote}, &w); err != nil {
-		return false, err
+		return ContainerStatus{}, err
 	}
 	if w.Status == "" {
-		return false, unreadable(op, errors.New("no status in it"))
+		return ContainerStatus{}, unreadable(op, errors.New("no status in it"))
 	}
-	return w.Status == "running", nil
+	return ContainerStatus{Running: w.Status == "running", HA: bool(w.HA.Managed)}, nil
+}
+
+// ContainerRunning reports whether a container runs (VM.Audit).
+func (c *Client) ContainerRunning(ctx context.Context, node string, vmid int) (bool, error) {
+	st, err := c.ContainerStatus(ctx, node, vmid)
+	return st.Running, err
 }
 
 // StartContainer starts a container (VM.PowerMgmt) and returns the task. Of one that runs already it is Exists.

@@ -22,6 +22,7 @@ type container struct {
 	archive *file  // a copy of what its root file system was made of; nil for a template that is only a size
 	keys    string // root's authorized_keys, as they were at creation
 	started int
+	ha      bool // the HA manager has it
 
 	running   bool
 	startedAt time.Time
@@ -41,6 +42,8 @@ func (s *Server) containerRoutes() map[string]handler {
 
 		"GET " + ct + "/config": s.containerConfig,
 		"PUT " + ct + "/config": s.setContainerConfig,
+
+		"POST " + ct + "/move_volume": s.moveContainerVolume,
 
 		"GET " + ct + "/status/current":   s.containerCurrent,
 		"POST " + ct + "/status/start":    s.startContainer,
@@ -168,7 +171,7 @@ func (s *Server) containerCurrent(q *call) (any, error) {
 		return nil, err
 	}
 	out := ct.figures()
-	out["ha"] = map[string]any{"managed": 0}
+	out["ha"] = map[string]any{"managed": flagOf(ct.ha)}
 	return out, nil
 }
 
@@ -194,6 +197,7 @@ type ContainerState struct {
 	Status string            `json:"status"` // running, stopped
 	Config map[string]string `json:"config"`
 	Starts int               `json:"starts"`
+	HA     bool              `json:"ha,omitempty"`
 }
 
 // containerStates are those that there are, by VMID. The caller holds Server.mu.
@@ -202,7 +206,7 @@ func (s *Server) containerStates() []ContainerState {
 	for _, id := range slices.Sorted(maps.Keys(s.containers)) {
 		ct := s.containers[id]
 		out = append(out, ContainerState{
-			VMID: id, Node: ct.node, Name: ct.name(), Pool: ct.pool, Status: ct.status(), Config: maps.Clone(ct.conf), Starts: ct.started,
+			VMID: id, Node: ct.node, Name: ct.name(), Pool: ct.pool, Status: ct.status(), Config: maps.Clone(ct.conf), Starts: ct.started, HA: ct.ha,
 		})
 	}
 	return out

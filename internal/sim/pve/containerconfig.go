@@ -90,6 +90,9 @@ func (s *Server) setContainerConfig(q *call) (any, error) {
 		delete(ct.pending, opt)
 		delete(ct.pendDel, opt)
 	}
+	if err := s.newMounts(q.token, ct, set); err != nil {
+		return nil, err
+	}
 	s.normaliseContainer(set)
 	ct.apply(set, gone)
 	return nil, nil

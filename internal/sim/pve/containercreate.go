@@ -148,7 +148,7 @@ func (s *Server) runCreateContainer(ctx context.Context, w *worker, ct *containe
 	}
 	defer release()
 	s.lock()
-	conf := s.makeVolumes(w, n)
+	conf := s.makeVolumes(w, n.node.name, n.vmid, n.conf)
 	tmpl := s.volume(ct.node, n.template)
 	s.mu.Unlock()
 	err = pause(ctx, s.opts.Timing.FullClone)
@@ -195,9 +195,10 @@ func storageOf(volid string) string {
 	return store
 }
 
-// makeVolumes makes a container's volumes and returns its configuration, which names them. The caller holds Server.mu.
-func (s *Server) makeVolumes(w *worker, n *newContainer) map[string]string {
-	conf := maps.Clone(n.conf)
+// makeVolumes makes a container's volumes and returns its configuration, which names them. The caller holds Server.mu. w
+// is nil where no task does it.
+func (s *Server) makeVolumes(w *worker, node string, vmid int, conf map[string]string) map[string]string {
+	conf = maps.Clone(conf)
 	for _, opt := range slices.Sorted(maps.Keys(conf)) {
 		if !isMountPoint(opt) {
 			continue
@@ -210,13 +211,12 @@ func (s *Server) makeVolumes(w *worker, n *newContainer) map[string]string {
 		}
 		size := runner.Bytes(gib * float64(runner.GiB))
 		st := s.storageByID(m[1])
-		volid := strings.TrimSuffix(s.diskName(n.node.name, st, n.vmid, ""), ".qcow2")
-		if st.files() {
-			volid += ".raw"
-		}
-		s.volumes[s.key(n.node.name, volid)] = &volume{vmid: n.vmid, content: "rootdir", format: "raw", size: size, used: size / 8, ctime: time.Now()}
+		volid := s.containerDisk(node, st, vmid)
+		s.volumes[s.key(node, volid)] = &volume{vmid: vmid, content: "rootdir", format: "raw", size: size, used: size / 8, ctime: time.Now()}
 		_, name, _ := strings.Cut(volid, ":")
-		s.logLocked(w, fmt.Sprintf("Formatting '%s', fmt=raw size=%d preallocation=off", st.path("images/"+name), size))
+		if w != nil {
+			s.logLocked(w, fmt.Sprintf("Formatting '%s', fmt=raw size=%d preallocation=off", st.path("images/"+name), size))
+		}
 		delete(fields, "volume")
 		fields["size"] = printSize(size)
 		conf[opt] = volid + "," + printProps(fields)

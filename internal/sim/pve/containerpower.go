@@ -167,7 +167,7 @@ func (s *Server) endContainer(q *call, kind string) (any, error) {
 func (s *Server) destroyContainer(q *call) (any, error) {
 	vmid, purge, force := q.vmid(), q.params.yes("purge"), q.params.yes("force")
 	s.lock()
-	_, err := s.destroyableContainer(q.node.name, vmid, force)
+	_, err := s.destroyableContainer(q.node.name, vmid, purge, force)
 	s.mu.Unlock()
 	if err != nil {
 		return nil, err
@@ -182,7 +182,7 @@ func (s *Server) destroyContainer(q *call) (any, error) {
 			return err
 		}
 		s.lock()
-		ct, aerr := s.destroyableContainer(w.node.name, vmid, force)
+		ct, aerr := s.destroyableContainer(w.node.name, vmid, purge, force)
 		if aerr == nil {
 			aerr = ct.checkLock()
 		}
@@ -205,13 +205,15 @@ func (s *Server) destroyContainer(q *call) (any, error) {
 }
 
 // destroyableContainer is what is checked before the lock and again with it.
-func (s *Server) destroyableContainer(node string, vmid int, force bool) (*container, *apiError) {
+func (s *Server) destroyableContainer(node string, vmid int, purge, force bool) (*container, *apiError) {
 	ct, err := s.containerOn(node, vmid)
 	switch {
 	case err != nil:
 		return nil, err
 	case ct.conf["protection"] == "1":
 		return nil, failf("can't remove CT %d - protection mode enabled", vmid)
+	case ct.ha && !purge:
+		return nil, failf("unable to remove CT %d - used in HA resources and purge parameter not set.", vmid)
 	case ct.running && !force:
 		return nil, failf("unable to destroy CT %d - container is running", vmid)
 	}
