@@ -35,7 +35,8 @@ var elsewhere = map[string]string{
 	"toomanyrequests":                                                 "Docker Hub",
 	"sudo: a password is required":                                    "sudo",
 	"SSL certificate problem: unable to get local issuer certificate": "curl, git",
-	"status=2": "systemctl status", "/dev/kvm": "a file", "mayfly.yaml": "a file", "RUNNER_LABELS": "a variable",
+	"gh: Not Found (HTTP 404)":                                        "gh, with GitHub's words",
+	"status=2":                                                        "systemctl status", "/dev/kvm": "a file", "mayfly.yaml": "a file", "RUNNER_LABELS": "a variable",
 	"systemctl status mayfly":                            "a command",
 	"curl: (7) Failed to connect to 127.0.0.1 port 9180": "curl",
 	"vm-2…-disk-…":                                       "the names of Proxmox's volumes",
@@ -116,13 +117,13 @@ func said(texts []string, quote string) bool {
 	})
 }
 
-// symptoms are the first cells of the tables that begin with "you see".
+// symptoms are the first cells of the tables of what is seen.
 func symptoms(text string) []string {
 	var cells []string
 	inside := false
 	for line := range strings.Lines(text) {
 		switch {
-		case strings.HasPrefix(line, "| you see |"):
+		case strings.HasPrefix(line, "| you see |"), strings.HasPrefix(line, "| seen |"), strings.HasPrefix(line, "| what you see | why |"):
 			inside = true
 		case !strings.HasPrefix(line, "|"):
 			inside = false
@@ -137,8 +138,15 @@ func symptoms(text string) []string {
 func TestEveryQuotedMessageIsSaid(t *testing.T) {
 	texts := sources(t)
 	cells := symptoms(guide(t, troubleGuide))
-	if len(cells) < 60 {
-		t.Errorf("%d symptoms, want 60 at least", len(cells))
+	if len(cells) < 100 {
+		t.Errorf("%d symptoms in %s, want 100 at least", len(cells), troubleGuide)
+	}
+	for _, name := range []string{setupGuide, byHandGuide} {
+		more := symptoms(guide(t, name))
+		if len(more) < 5 {
+			t.Errorf("%d symptoms in %s, want 5 at least", len(more), name)
+		}
+		cells = append(cells, more...)
 	}
 	used := map[string]bool{}
 	for _, cell := range cells {
