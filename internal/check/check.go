@@ -5,8 +5,8 @@ import (
 	"time"
 
 	"mayfly/internal/config"
+	"mayfly/internal/fleet"
 	"mayfly/internal/github"
-	"mayfly/internal/handoff"
 	"mayfly/internal/proxmox"
 	"mayfly/internal/runner"
 )
@@ -22,6 +22,12 @@ type Proxmox interface {
 	Storages(ctx context.Context, node string) ([]proxmox.Storage, error)
 	VMConfig(ctx context.Context, node string, vmid int) (proxmox.VMConfig, error)
 	VMIDFree(ctx context.Context, vmid int) (bool, error)
+	AllowedTags(ctx context.Context) (proxmox.TagRules, error)
+	BackupJobs(ctx context.Context) ([]proxmox.BackupJob, error)
+	Bridges(ctx context.Context, node string) ([]string, error)
+	VMFirewall(ctx context.Context, node string, vmid int) (proxmox.VMFirewall, error)
+	FirewallEnabled(ctx context.Context) (bool, error)
+	Appliances(ctx context.Context, node string) ([]proxmox.Appliance, error)
 }
 
 // GitHub is what checks ask of GitHub.
@@ -39,12 +45,13 @@ type Feature string
 
 // The features, each with privileges of its own.
 const (
-	Run   Feature = "run"   // mayfly run: clone, start, hand over, destroy
-	Build Feature = "build" // mayfly image build
+	Run       Feature = "run"       // mayfly run: clone, start, hand over, destroy
+	Build     Feature = "build"     // mayfly image build
+	Bootstrap Feature = "bootstrap" // mayfly bootstrap: put the dispatcher into a container
 )
 
 // Features lists all of them.
-func Features() []Feature { return []Feature{Run, Build} }
+func Features() []Feature { return []Feature{Run, Build, Bootstrap} }
 
 // Options are what to check and through whom. Config and the two clients are required.
 type Options struct {
@@ -57,9 +64,9 @@ type Options struct {
 	// Pin reads the certificate that Proxmox shows and gives the setting that pins it, "PROXMOX_FINGERPRINT=AA:BB:…". nil
 	// leaves the setting to the reader.
 	Pin func(ctx context.Context) (string, error)
-	// HandOff makes the configured hand-off ready as mayfly run would, and gives that of snippets where there is one: it looks
-	// at the user-data template and the folder of snippets on this machine. nil looks at neither.
-	HandOff func() (*handoff.Snippet, error)
+	// HandOff makes the configured hand-off ready as mayfly run would, and gives the ways that need something beside the guest agent: it
+	// looks at the user-data template and the folder of snippets on this machine. nil looks at neither.
+	HandOff func() (map[fleet.Way]fleet.Seeder, error)
 }
 
 // checker is one run of all checks, with what earlier ones have seen.
@@ -68,11 +75,12 @@ type checker struct {
 	findings []Finding
 
 	release   string                       // Proxmox VE's, "" while unknown
+	granted   map[string]map[string]bool   // the token's privileges by path, nil while unknown
 	storages  map[string][]proxmox.Storage // by node
 	resources []proxmox.Resource           // nil when they couldn't be read: the nodes are always among them
 	templates []template
-	snippet   *handoff.Snippet // nil where none is configured
-	latest    string           // release of the Actions runner that GitHub wants, "" while unknown
+	seeders   map[fleet.Way]fleet.Seeder
+	latest    string // release of the Actions runner that GitHub wants, "" while unknown
 }
 
 // patience bounds each of the two sides: a server that is that slow is told as one that doesn't answer.
@@ -91,9 +99,9 @@ func Look(ctx context.Context, o Options) []Finding {
 	c.handOff()
 	c.side(ctx, c.reachProxmox,
 		c.version, c.certificate, c.proxmoxClock, c.nodes, c.resourcePools, c.findTemplates, c.permissions, c.lookAtTemplates,
-		c.lookAtStorages, c.vmids)
+		c.ways, c.lookAtStorages, c.vmids, c.container, c.bridges, c.firewalls, c.tags, c.backups)
 	c.side(ctx, c.reachGitHub,
-		c.githubClock, c.tokenExpiry, c.targets, c.labels)
+		c.githubClock, c.tokenExpiry, c.targets, c.groups, c.labels)
 	c.runnerReleases() // of Proxmox's templates, by what GitHub says
 	return c.findings
 }

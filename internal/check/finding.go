@@ -5,9 +5,11 @@ import "strings"
 // Level is how bad a finding is.
 type Level string
 
-// The levels. An error keeps jobs from running, a warning may do so later or costs something else.
+// The levels. An error keeps jobs from running, a warning may do so later or costs something else. What the token isn't shown is neither:
+// somebody else has to look.
 const (
 	OK      Level = "ok"
+	Unseen  Level = "unseen"
 	Warning Level = "warning"
 	Error   Level = "error"
 )

@@ -147,3 +147,20 @@ func (c *checker) labels(context.Context) {
 		}
 	}
 }
+
+// groups looks at runner groups: those of an organization decide which repositories' jobs its runners take, and whether public ones'
+// are among them, but a repository's own runners are in none and take its jobs alone.
+func (c *checker) groups(context.Context) {
+	if !c.wants(Run) {
+		return
+	}
+	for _, p := range c.Config.Pools {
+		const id = "github-group"
+		what := "runner group of pool " + p.Name
+		if p.GroupID == 1 {
+			c.ok(id, what, "is the default one: only "+p.Target.String()+" sends jobs to its runners, no other repository, public or not")
+			continue
+		}
+		c.tell(id, Error, what, fmt.Sprintf("is %d; runners of a repository can only be in 1, Default, and GitHub refuses to register them", p.GroupID), "take runner_group_id out of the pool")
+	}
+}

@@ -1,10 +1,12 @@
 package check
 
 import (
+	"context"
 	"fmt"
 	"strings"
 
 	"mayfly/internal/config"
+	"mayfly/internal/fleet"
 )
 
 // handOff looks at what the hand-off needs on this machine.
@@ -15,13 +17,36 @@ func (c *checker) handOff() {
 	const id = "handoff"
 	what := "hand-off " + c.Config.Handoff
 	var err error
-	if c.snippet, err = c.HandOff(); err == nil {
+	if c.seeders, err = c.HandOff(); err == nil {
 		c.ok(id, what, "has all that it needs on this machine")
 		return
 	}
 	// These errors end with what to do.
 	reason, cure, _ := cutLast(err.Error(), "; ")
 	c.tell(id, Error, what, reason, cure)
+}
+
+// ways says which hand-off auto comes to, for each template, by the rule that mayfly run goes by.
+func (c *checker) ways(context.Context) {
+	if c.Config.Handoff != config.HandoffAuto || c.granted == nil {
+		return
+	}
+	spec := fleet.Spec{
+		Node: c.Config.Proxmox.Node, Token: c.Config.Proxmox.TokenID, ResourcePool: c.Config.Proxmox.ResourcePool, Way: fleet.WayAuto, Storage: c.Config.Proxmox.Storage,
+	}
+	for _, t := range c.templates {
+		if !t.found || t.err != nil {
+			continue
+		}
+		what := "hand-off auto of " + t.String()
+		way, why, problem := spec.ChooseWay(t.base, t.id, t.cfg, c.seeders, c.granted, c.storages[c.Config.Proxmox.Node])
+		if problem != "" {
+			_, reason, _ := strings.Cut(problem, ": ")
+			c.tell("handoff", Error, what, reason, "mend one of these; the guest agent is the shortest")
+			continue
+		}
+		c.ok("handoff", what, "comes to "+string(way)+": "+why)
+	}
 }
 
 // cutLast is strings.Cut at the last separator.
@@ -34,10 +59,11 @@ func cutLast(s, sep string) (before, after string, found bool) {
 
 // drive looks whether a template has the drive that snippets get into guests by.
 func (c *checker) drive(t template) {
-	if c.snippet == nil {
+	seeder := c.seeders[fleet.WaySnippet]
+	if seeder == nil {
 		return
 	}
-	if err := c.snippet.CheckVM(t.cfg.Values); err != nil {
+	if err := seeder.CheckVM(t.cfg.Values); err != nil {
 		storage := c.Config.Image.Storage
 		if disks := t.disks(); len(disks) > 0 {
 			storage = disks[0].storage

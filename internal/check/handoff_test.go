@@ -8,6 +8,7 @@ import (
 	"mayfly/internal/check"
 	"mayfly/internal/cloudinit"
 	"mayfly/internal/config"
+	"mayfly/internal/fleet"
 	"mayfly/internal/handoff"
 	"mayfly/internal/sim/pve"
 )
@@ -23,8 +24,9 @@ func snippets(t *testing.T, o pve.Options) setting {
 	}
 	return setting{
 		pve: o, env: []string{"RUNNER_HANDOFF=snippet", "SNIPPETS_DIR=" + dir},
-		handOff: func() (*handoff.Snippet, error) {
-			return handoff.NewSnippet(handoff.SnippetOptions{Dir: dir, Storage: "local", Installation: "energyplus-runner-300", Template: template})
+		handOff: func() (map[fleet.Way]fleet.Seeder, error) {
+			s, err := handoff.NewSnippet(handoff.SnippetOptions{Dir: dir, Storage: "local", Installation: "energyplus-runner-300", Template: template})
+			return map[fleet.Way]fleet.Seeder{fleet.WaySnippet: s}, err
 		},
 	}
 }
@@ -42,7 +44,7 @@ func TestSnippetsNeedACloudInitDriveInTheTemplate(t *testing.T) {
 }
 
 func TestWhatTheHandOffLacksOnThisMachineIsTold(t *testing.T) {
-	f := finding(t, look(t, setting{handOff: func() (*handoff.Snippet, error) {
+	f := finding(t, look(t, setting{handOff: func() (map[fleet.Way]fleet.Seeder, error) {
 		return nil, errors.New("check SNIPPETS_DIR /mnt: not writable; read-only file system; mount it for writing")
 	}}), "handoff")
 	if f.Level != check.Error || !strings.HasSuffix(f.Reason, "read-only file system") || f.Cure != "mount it for writing" {

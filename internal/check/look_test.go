@@ -38,8 +38,12 @@ func TestAllIsWellOnTheClusterOfTheGuide(t *testing.T) {
 
 // The default labels of the environment hold one of GitHub's own runners.
 func TestDefaultLabelsAreNoFinding(t *testing.T) {
-	for _, f := range look(t, setting{env: []string{"RUNNER_LABELS=energyplus,linux,x64,ubuntu-22.04"}}) {
-		if f.Level != check.OK {
+	found := look(t, setting{env: []string{"RUNNER_LABELS=energyplus,linux,x64,ubuntu-22.04"}})
+	if worst := check.Worst(found); worst != check.OK {
+		t.Errorf("worst finding %s: %+v", worst, bad(found))
+	}
+	for _, f := range found {
+		if f.Level != check.OK && f.Level != check.Unseen {
 			t.Errorf("got %+v", f)
 		}
 		if f.ID == "github-labels" && !strings.Contains(f.Reason, "only ubuntu-22.04 are left to GitHub's own") {
@@ -95,11 +99,45 @@ func TestEachMistakeIsToldWithItsCure(t *testing.T) {
 		{"starts with the node", setting{admin: set(t, 9000, map[string]string{"onboot": "1"})}, "template-settings", check.Warning, "starts with its node", "qm set 9000 --onboot 0"},
 		{"boots from the network", setting{admin: set(t, 9000, map[string]string{"boot": "order=net0;scsi0"})}, "template-settings", check.Warning, `boots from "net0" first`, "qm set 9000 --boot order=scsi0"},
 		{"locked", setting{server: lock(t, 9000, "backup")}, "template-lock", check.Warning, "is locked (backup)", "qm unlock 9000"},
+		{"disk on IDE", setting{through: rewritten("/qemu/9000/config", `scsi0`, `ide0`)}, "template-settings", check.Warning, "on ide0, an emulated bus", "with scsi0"},
+		{"SCSI controller by default", setting{admin: set(t, 9000, nil, "scsihw")}, "template-settings", check.Warning, "an emulated SCSI controller", "qm set 9000 --scsihw virtio-scsi-single"},
 		{"image in a drive", setting{through: rewritten("/qemu/9000/config", `"ostype"`, `"ide3":"local:iso/setup.iso,media=cdrom","ostype"`)}, "template-settings", check.Warning, "has local:iso/setup.iso in drive ide3", "qm set 9000 --ide3 none,media=cdrom"},
 		{"no linked clones", setting{through: rewritten("/nodes/pve1/storage", `"lvmthin"`, `"lvm"`)}, "template-linked-clone", check.Error, "storage local-lvm of type lvm", "full_clone: true"},
 		{"foreign contract", setting{admin: set(t, 9000, image(1, 99))}, "template-contract", check.Error, "contract 99", "mayfly image build debian-12"},
 		{"runner release ages", setting{admin: set(t, 9000, image(16, 2))}, "template-runner-release", check.Warning, "released 16 days ago", "mayfly image build debian-12"},
 		{"runner release is old", setting{admin: set(t, 9000, image(26, 2))}, "template-runner-release", check.Error, "released 26 days ago", "mayfly image build debian-12"},
+
+		{"bridge that isn't there", setting{through: rewritten("/nodes/pve1/network", `"vmbr0"`, `"vmbr1"`)}, "bridge", check.Error, "which has vmbr1", "qm set 9000 --net0 virtio,bridge=BRIDGE"},
+		{"bridge of builds on one of two nodes", setting{
+			pve: pve.Options{Nodes: []string{"pve1", "pve2"}}, features: []check.Feature{check.Build}, file: func(c *config.Config) { c.Image.Nodes = []string{"pve1", "pve2"} },
+			through: rewritten("/nodes/pve2/network", `"vmbr0"`, `"vmbr1"`),
+		}, "bridge", check.Error, "which has vmbr1", "set image.bridge"},
+		{"rules filter by address", setting{pve: pve.Options{TemplateFirewall: map[string]string{"enable": "1", "dhcp": "1", "ipfilter": "1"}}}, "firewall", check.Warning, "ipfilter", "pvesh set /nodes/pve1/qemu/9000/firewall/options --ipfilter 0"},
+		{"rules without DHCP", setting{pve: pve.Options{TemplateFirewall: map[string]string{"enable": "1"}}}, "firewall", check.Warning, "DHCP", "--dhcp 1"},
+		{"rules that don't count on the card", setting{
+			pve: pve.Options{TemplateFirewall: map[string]string{"enable": "1", "dhcp": "1"}}, through: rewritten("/qemu/9000/config", `,firewall=1`, ``),
+		}, "firewall", check.Warning, "net0 has no firewall=1", "qm set 9000 --net0"},
+		{"firewall of the datacenter off", setting{pve: pve.Options{TemplateFirewall: map[string]string{"enable": "1", "dhcp": "1"}}, audits: true}, "firewall", check.Warning, "is off, so that the rules", "Datacenter → Firewall"},
+		{"firewall of the datacenter hidden", setting{pve: pve.Options{TemplateFirewall: map[string]string{"enable": "1", "dhcp": "1"}}}, "firewall", check.Unseen, "Sys.Audit on /", "--roles MayflyNode --propagate 0"},
+
+		{"tags of a list", setting{pve: pve.Options{Datacenter: pve.Datacenter{UserAllow: "list", UserAllowList: []string{"mayfly"}}}, audits: true}, "tags", check.Warning, "may not set mayfly-energyplus-runner-300, pool-energyplus (user tag access: list)", "User Tag Access: add mayfly-energyplus-runner-300, pool-energyplus"},
+		{"no tags at all", setting{pve: pve.Options{Datacenter: pve.Datacenter{UserAllow: "none"}}, audits: true, features: []check.Feature{check.Build}}, "tags", check.Error, "builds fail", "add mayfly-image, mayfly-promoted, mayfly-build"},
+		{"registered tags", setting{pve: pve.Options{Datacenter: pve.Datacenter{RegisteredTags: []string{"mayfly"}}}, audits: true}, "tags", check.Warning, "mayfly are registered", "Registered Tags: take out mayfly"},
+		{"rules for tags hidden", setting{pve: pve.Options{Datacenter: pve.Datacenter{UserAllow: "list"}}}, "tags", check.Unseen, "by default they may", "User Tag Access"},
+
+		{"backup of all", setting{pve: backup(pve.BackupJob{ID: "nightly", All: true, Exclude: []int{300, 301}}), audits: true}, "backup-jobs", check.Warning, "saves all VMs but those excluded", "Datacenter → Backup → nightly"},
+		{"backup of the resource pool", setting{pve: backup(pve.BackupJob{ID: "pool", Pool: "ci"}), audits: true}, "backup-jobs", check.Warning, "saves resource pool ci", "Datacenter → Backup → pool"},
+		{"backup by VMIDs", setting{pve: backup(pve.BackupJob{ID: "some", VMIDs: []int{100, 305, 319}}), audits: true}, "backup-jobs", check.Warning, "names 2 VMIDs of runners", "Datacenter → Backup → some"},
+		{"backup jobs hidden", setting{}, "backup-jobs", check.Unseen, "Sys.Audit on /", "Datacenter → Backup; or let the token see"},
+
+		{"CT_ID of a VM", setting{features: []check.Feature{check.Bootstrap}, env: []string{"CT_ID=211"}}, "container-vmid", check.Error, "is taken", "CT_ID"},
+		{"no template in the index", setting{features: []check.Feature{check.Bootstrap}}, "container-template", check.Error, "index of appliances", "pveam update"},
+		{"storage without containers", setting{features: []check.Feature{check.Bootstrap}, env: []string{"CT_STORAGE=local"}, pve: pve.Options{MayUpload: true}}, "storage-content", check.Error, "not rootdir", "pvesm set local --content"},
+		{"storage without templates", setting{features: []check.Feature{check.Bootstrap}, env: []string{"CT_TEMPLATE_STORAGE=local-lvm"}}, "storage-content", check.Error, "not vztmpl", "pvesm set local-lvm --content"},
+		{"bridge of the container", setting{features: []check.Feature{check.Bootstrap}, through: rewritten("/nodes/pve1/network", `"vmbr0"`, `"vmbr1"`)}, "bridge", check.Error, "which has vmbr1", "CT_BRIDGE"},
+
+		{"no hand-off works", setting{env: []string{"RUNNER_HANDOFF=auto"}, pve: pve.Options{TemplateAgentOff: true}}, "handoff", check.Error, "no hand-off works: agent: the template's guest agent is off", "guest agent"},
+		{"runner group of a repository", setting{file: func(c *config.Config) { c.Pools[0].GroupID = 7 }}, "github-group", check.Error, "can only be in 1", "runner_group_id"},
 
 		{"others in the range", setting{env: []string{"RUNNER_ID_START=200", "RUNNER_ID_END=299"}}, "vmid-unclaimed", check.Warning, "211 (its marker is", "RUNNER_ID_START"},
 		{"guests that nobody sees", setting{env: []string{"RUNNER_ID_START=200", "RUNNER_ID_END=299"}}, "vmid-clash", check.Warning, "207, 216", "RUNNER_ID_START"},
@@ -132,6 +170,43 @@ func TestEachMistakeIsToldWithItsCure(t *testing.T) {
 			}
 		})
 	}
+}
+
+// backup is a cluster with one backup job.
+func backup(job pve.BackupJob) pve.Options {
+	return pve.Options{Datacenter: pve.Datacenter{Backups: []pve.BackupJob{job}}}
+}
+
+// What saves no runner, or never runs, is no finding.
+func TestBackupJobsThatLeaveRunnersOutAreWell(t *testing.T) {
+	var all []int
+	for id := 300; id <= 319; id++ {
+		all = append(all, id)
+	}
+	o := pve.Options{Datacenter: pve.Datacenter{Backups: []pve.BackupJob{
+		{ID: "off", All: true, Disabled: true},
+		{ID: "elsewhere", All: true, Node: "pve2"},
+		{ID: "excluded", All: true, Exclude: all},
+		{ID: "templates", Pool: "ci-templates"},
+		{ID: "some", VMIDs: []int{100, 299, 320}},
+	}}}
+	for _, f := range look(t, setting{pve: o, audits: true}) {
+		if f.ID == "backup-jobs" && (f.Level != check.OK || !strings.HasPrefix(f.Reason, "5, and none")) {
+			t.Errorf("got %+v", f)
+		}
+	}
+}
+
+func TestAutoSaysWhichHandOffItComesTo(t *testing.T) {
+	for _, f := range look(t, setting{env: []string{"RUNNER_HANDOFF=auto"}}) {
+		if f.ID == "handoff" {
+			if f.Level != check.OK || !strings.HasPrefix(f.Reason, "comes to agent: the template's guest agent is on") {
+				t.Errorf("got %+v", f)
+			}
+			return
+		}
+	}
+	t.Error("no finding of the hand-off")
 }
 
 // lock puts a lock on a VM.

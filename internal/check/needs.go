@@ -23,12 +23,14 @@ type places struct {
 	disks     []string // storages that clones' disks go to
 	bridges   []string // paths of the clones' bridges
 	before9   bool
+	container bootstrapPlaces
 }
 
 // needs is the table: everything that the features take, for this configuration.
 func needs(c *config.Config, p places) []need {
 	list := runNeeds(c, p)
-	return append(list, buildNeeds(c, p)...)
+	list = append(list, buildNeeds(c, p)...)
+	return append(list, bootstrapNeeds(p.container)...)
 }
 
 // when is an error where the configuration uses the privilege, else a warning: the guide's role has it, and the first change

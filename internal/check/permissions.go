@@ -16,6 +16,7 @@ func (c *checker) permissions(ctx context.Context) {
 		c.tell(id, Error, "privileges of token "+c.Config.Proxmox.TokenID, err.Error(), fmt.Sprintf("on a node: pveum user token permissions %s %s", user(c.Config.Proxmox.TokenID), tokenName(c.Config.Proxmox.TokenID)))
 		return
 	}
+	c.granted = granted
 	var order []lack
 	seen := map[string]bool{}
 	for _, n := range needs(c.Config, c.places(granted)) {
@@ -55,8 +56,8 @@ func (c *checker) covers(granted map[string]map[string]bool, n need) bool {
 	switch {
 	case n.path == "/nodes":
 		nodes := []string{c.Config.Proxmox.Node}
-		if n.feature == Build && len(c.Config.Image.Nodes) > 0 {
-			nodes = c.Config.Image.Nodes
+		if n.feature == Build {
+			nodes = c.buildNodes()
 		}
 		return !slices.ContainsFunc(nodes, func(name string) bool { return !has(granted, "/nodes/"+name, n.privilege) })
 	case strings.HasPrefix(n.path, "/pool/") && strings.HasPrefix(n.privilege, "VM.") && has(granted, "/vms", n.privilege):
@@ -88,7 +89,12 @@ func (c *checker) grant(l lack) string {
 
 // places finds the paths, from the configuration and from the templates that the token sees.
 func (c *checker) places(granted map[string]map[string]bool) places {
-	p := places{runners: poolPath(c.Config.Proxmox.ResourcePool), builds: poolPath(c.Config.Image.ResourcePool), before9: c.before9()}
+	p := places{
+		runners: poolPath(c.Config.Proxmox.ResourcePool), builds: poolPath(c.Config.Image.ResourcePool), before9: c.before9(),
+		container: bootstrapPlaces{
+			pool: poolPath(c.Config.Proxmox.ResourcePool), bridge: bridgePath(granted, c.Config.Bootstrap.Bridge), disk: c.Config.Bootstrap.Storage, files: c.Config.Bootstrap.TemplateStorage,
+		},
+	}
 	for _, t := range c.templates {
 		if path := c.templatePath(t, granted); path != "" {
 			p.templates = appendNew(p.templates, path)
@@ -149,6 +155,9 @@ func bridgePath(granted map[string]map[string]bool, bridge string) string {
 	}
 	return "/sdn/zones/localnetwork/" + bridge
 }
+
+// may reports whether the token is known to have a privilege on a path.
+func (c *checker) may(path, privilege string) bool { return has(c.granted, path, privilege) }
 
 // has reports whether the token has a privilege on a path: Proxmox names the paths that have an entry of their own, and
 // below those what propagates holds (pve-access-control RPCEnvironment.pm, get_effective_permissions).

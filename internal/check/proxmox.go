@@ -159,15 +159,23 @@ func (c *checker) nodes(ctx context.Context) {
 // nodesUsed are the node that runners live on and those that images are built on.
 func (c *checker) nodesUsed() []string {
 	var list []string
-	if c.wants(Run) || len(c.Config.Image.Nodes) == 0 {
+	if c.wants(Run) || c.wants(Bootstrap) {
 		list = append(list, c.Config.Proxmox.Node)
 	}
 	if c.wants(Build) {
-		for _, n := range c.Config.Image.Nodes {
+		for _, n := range c.buildNodes() {
 			list = appendNew(list, n)
 		}
 	}
 	return list
+}
+
+// buildNodes are those that images are built on.
+func (c *checker) buildNodes() []string {
+	if len(c.Config.Image.Nodes) > 0 {
+		return c.Config.Image.Nodes
+	}
+	return []string{c.Config.Proxmox.Node}
 }
 
 // node judges one node, and reports whether it is online.

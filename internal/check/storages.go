@@ -52,8 +52,17 @@ func (c *checker) uses() []use {
 			use{feature: Build, storage: filesStorage(c.Config), content: "import", why: "the vendor's image", key: "image.files_storage", room: filesRoom},
 			use{feature: Build, storage: filesStorage(c.Config), content: "iso", why: "the seed of builds", key: "image.files_storage", room: filesRoom})
 	}
+	if c.wants(Bootstrap) {
+		b := c.Config.Bootstrap
+		list = append(list,
+			use{feature: Bootstrap, storage: b.Storage, content: "rootdir", why: "the container's disk", key: "CT_STORAGE (bootstrap.storage)", room: b.Disk},
+			use{feature: Bootstrap, storage: b.TemplateStorage, content: "vztmpl", why: "the prepared template", key: "CT_TEMPLATE_STORAGE (bootstrap.template_storage)", room: templateRoom})
+	}
 	return list
 }
+
+// templateRoom is what a prepared template of a container takes.
+const templateRoom = 512 << 20
 
 // runnersRoom is what the first runner should find free; a full thin pool stops every VM on it.
 const runnersRoom = 10 * runner.GiB
@@ -63,8 +72,8 @@ func (c *checker) lookAtStorages(context.Context) {
 	seen := map[string]bool{}
 	for _, u := range c.uses() {
 		nodes := []string{c.Config.Proxmox.Node}
-		if u.feature == Build && len(c.Config.Image.Nodes) > 0 {
-			nodes = c.Config.Image.Nodes
+		if u.feature == Build {
+			nodes = c.buildNodes()
 		}
 		for _, node := range nodes {
 			list, known := c.storages[node]

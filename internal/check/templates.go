@@ -171,6 +171,7 @@ func (c *checker) settings(t template) {
 			fmt.Sprintf("wait for the backup or task; where none runs, on the node: qm unlock %d", t.id))
 	}
 	c.boot(t, tell)
+	c.bus(t, tell)
 	c.drive(t)
 	for _, d := range t.drives(true) {
 		if d.volume != "none" && !strings.Contains(d.volume, "cloudinit") {
@@ -196,6 +197,20 @@ func (c *checker) boot(t template, tell func(Level, string, string)) {
 	first, _, _ := strings.Cut(order, ";")
 	if !slices.ContainsFunc(bootable, func(d drive) bool { return d.key == first }) {
 		tell(Warning, fmt.Sprintf("boots from %q first, not from its disk: each start waits for that to fail", first), "--boot order="+bootable[0].key)
+	}
+}
+
+// bus looks whether disks are on a bus that the guest's drivers are fast on.
+func (c *checker) bus(t template, tell func(Level, string, string)) {
+	for _, d := range t.disks() {
+		switch {
+		case strings.HasPrefix(d.key, "ide"), strings.HasPrefix(d.key, "sata"):
+			c.tell("template-settings", Warning, t.String(), "has its disk on "+d.key+", an emulated bus: jobs wait for it", "mayfly image build debian-12, or make it anew with scsi0: PROXMOX_SETUP.md, section 6")
+		case strings.HasPrefix(d.key, "scsi") && !strings.HasPrefix(t.cfg.Values["scsihw"], "virtio-scsi"):
+			// Without scsihw Proxmox emulates an LSI 53C895A (qemu-server, qm.conf), which cloud kernels have no driver for.
+			tell(Warning, "has its disk on an emulated SCSI controller: jobs wait for it, and some kernels don't find it", "--scsihw virtio-scsi-single")
+			return
+		}
 	}
 }
 

@@ -9,13 +9,14 @@ import (
 
 	"mayfly/internal/check"
 	"mayfly/internal/config"
+	"mayfly/internal/fleet"
 	"mayfly/internal/github"
-	"mayfly/internal/handoff"
 	"mayfly/internal/proxmox"
 	"mayfly/internal/runner"
 	"mayfly/internal/sim/gh"
 	"mayfly/internal/sim/pve"
 	"mayfly/internal/sim/world"
+	"mayfly/test/roles"
 )
 
 const (
@@ -30,8 +31,9 @@ type setting struct {
 	env      []string
 	file     func(*config.Config) // changes what was loaded
 	features []check.Feature
-	handOff  func() (*handoff.Snippet, error)
+	handOff  func() (map[fleet.Way]fleet.Seeder, error)
 	token    string                                    // of Proxmox; "" is the stand-in's own, with the privileges of a dispatcher
+	audits   bool                                      // the token has Sys.Audit on "/"
 	server   func(*pve.Server)                         // changes the stand-in beforehand
 	admin    func(*proxmox.Client)                     // changes the cluster beforehand, as its administrator
 	through  func(http.RoundTripper) http.RoundTripper // is between the checks and both servers
@@ -44,6 +46,10 @@ func look(t *testing.T, s setting) (found []check.Finding) {
 		guests := world.NewGuests(world.GuestOptions{})
 		defer guests.Close()
 		s.pve.Engine = guests
+		if s.audits {
+			token, made := roles.Token(testToken, testSecret, auditing(t, s.features))
+			s.pve.Tokens, s.pve.Roles, s.token = append(s.pve.Tokens, token), append(s.pve.Roles, made...), testToken
+		}
 		proxmoxServer, githubServer := pve.New(s.pve), gh.New(s.gh)
 		defer proxmoxServer.Close()
 		defer githubServer.Close()
@@ -95,16 +101,29 @@ func look(t *testing.T, s setting) (found []check.Finding) {
 	return found
 }
 
-// bad are the findings that aren't well.
+// auditing are the privileges of the features and of the command check.
+func auditing(t *testing.T, features []check.Feature) []roles.Need {
+	file := roles.Read(t)
+	needs := file.Needs(t, "check", 9)
+	if len(features) == 0 {
+		features = []check.Feature{check.Run}
+	}
+	for _, f := range features {
+		needs = append(needs, file.Needs(t, string(f), 9)...)
+	}
+	return needs
+}
+
+// bad are the findings of something that isn't well.
 func bad(list []check.Finding) []check.Finding {
-	return slices.DeleteFunc(slices.Clone(list), func(f check.Finding) bool { return f.Level == check.OK })
+	return slices.DeleteFunc(slices.Clone(list), func(f check.Finding) bool { return f.Level == check.OK || f.Level == check.Unseen })
 }
 
 // finding gives the one with that id that isn't well, and the whole list in the failure when there is none.
 func finding(t *testing.T, list []check.Finding, id string) check.Finding {
 	t.Helper()
-	for _, f := range bad(list) {
-		if f.ID == id {
+	for _, f := range list {
+		if f.ID == id && f.Level != check.OK {
 			return f
 		}
 	}

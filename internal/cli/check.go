@@ -14,7 +14,6 @@ import (
 	"mayfly/internal/config"
 	"mayfly/internal/fleet"
 	"mayfly/internal/github"
-	"mayfly/internal/handoff"
 )
 
 func newCheckCommand(a *app) *cobra.Command {
@@ -63,7 +62,7 @@ The exit code is that of the worst finding: 0 all is well, 3 a warning, 1 an err
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON")
-	cmd.Flags().StringSliceVar(&features, "for", nil, "`WHAT` the token is to do: run, build (default: run, and build where image.schedule is set)")
+	cmd.Flags().StringSliceVar(&features, "for", nil, "`WHAT` the token is to do: run, build, bootstrap (default: run, and build where image.schedule is set)")
 	return cmd
 }
 
@@ -73,7 +72,7 @@ func checkFeatures(names []string) ([]check.Feature, error) {
 	for _, name := range names {
 		f := check.Feature(name)
 		if !slices.Contains(check.Features(), f) {
-			return nil, fmt.Errorf("--for %q: want run or build", name)
+			return nil, fmt.Errorf("--for %q: want run, build or bootstrap", name)
 		}
 		list = append(list, f)
 	}
@@ -90,15 +89,8 @@ func pinOf(c *config.Config) func(context.Context) (string, error) {
 }
 
 // handOffOf makes the hand-offs as mayfly run does.
-func (a *app) handOffOf(c *config.Config, both clients) func() (*handoff.Snippet, error) {
-	return func() (*handoff.Snippet, error) {
-		seeders, err := newSeeders(c, both.pve, a.logger)
-		if err != nil {
-			return nil, err
-		}
-		snippet, _ := seeders[fleet.WaySnippet].(*handoff.Snippet)
-		return snippet, nil
-	}
+func (a *app) handOffOf(c *config.Config, both clients) func() (map[fleet.Way]fleet.Seeder, error) {
+	return func() (map[fleet.Way]fleet.Seeder, error) { return newSeeders(c, both.pve, a.logger) }
 }
 
 // checkExit is the exit code of the worst finding, which has been told.
@@ -124,8 +116,8 @@ func writeFindingsJSON(w io.Writer, findings []check.Finding) error {
 
 // The words of levels, of one width, and their colours on a terminal.
 var (
-	levelWords  = map[check.Level]string{check.OK: "ok     ", check.Warning: "warning", check.Error: "error  "}
-	levelColour = map[check.Level]string{check.OK: "\x1b[32m", check.Warning: "\x1b[33m", check.Error: "\x1b[31m"}
+	levelWords  = map[check.Level]string{check.OK: "ok     ", check.Unseen: "unseen ", check.Warning: "warning", check.Error: "error  "}
+	levelColour = map[check.Level]string{check.OK: "\x1b[32m", check.Unseen: "\x1b[36m", check.Warning: "\x1b[33m", check.Error: "\x1b[31m"}
 )
 
 // writeFindings writes the table for people: a line for each finding, its cure below, and how many there are of each level.
@@ -148,7 +140,11 @@ func writeFindings(w io.Writer, findings []check.Finding, colour bool) error {
 			fmt.Fprintf(&out, "%9s-> %s\n", "", f.Cure)
 		}
 	}
-	fmt.Fprintf(&out, "\n%d ok, %s, %s\n", levels[check.OK], count(levels[check.Warning], "warning"), count(levels[check.Error], "error"))
+	fmt.Fprintf(&out, "\n%d ok, ", levels[check.OK])
+	if n := levels[check.Unseen]; n > 0 {
+		fmt.Fprintf(&out, "%d unseen, ", n)
+	}
+	fmt.Fprintf(&out, "%s, %s\n", count(levels[check.Warning], "warning"), count(levels[check.Error], "error"))
 	_, err := io.WriteString(w, out.String())
 	return err
 }

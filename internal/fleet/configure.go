@@ -20,9 +20,9 @@ var notTag = regexp.MustCompile(`[^a-z0-9_.+-]+`)
 // tagFor makes a word a tag.
 func tagFor(word string) string { return notTag.ReplaceAllString(strings.ToLower(word), "-") }
 
-// Tags that a runner's VM carries: they repeat the marker's gist for people and prove nothing.
-func tags(s Spec, pool string) string {
-	return strings.Join([]string{"mayfly", "mayfly-" + tagFor(s.Installation), "pool-" + tagFor(pool)}, ";")
+// Tags are those that a runner's VM carries: they repeat the marker's gist for people and prove nothing.
+func Tags(installation, pool string) []string {
+	return []string{"mayfly", "mayfly-" + tagFor(installation), "pool-" + tagFor(pool)}
 }
 
 // configure shapes the clone: tags, size, MAC address, and what a one-job VM must not inherit. It is one PUT, which is
@@ -79,7 +79,7 @@ func (c *Controller) shape(a action, cfg proxmox.VMConfig) map[string]string {
 		"reboot": "0",
 	}
 	if !a.noTags {
-		set["tags"] = tags(c.spec, a.pool.Name)
+		set["tags"] = strings.Join(Tags(c.spec.Installation, a.pool.Name), ";")
 	}
 	if cfg.Protection {
 		set["protection"] = "0" // inherited from the template; Proxmox would refuse to destroy the clone

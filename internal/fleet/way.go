@@ -3,6 +3,8 @@ package fleet
 import (
 	"fmt"
 	"strings"
+
+	"mayfly/internal/proxmox"
 )
 
 // Way is how identities get into guests.
@@ -55,6 +57,12 @@ func (s Spec) choose(name string, t template, seeders map[Way]Seeder, m means) (
 		refused = append(refused, fmt.Sprintf("%s: %s", way, obstacles[way]))
 	}
 	return "", "", where + ": no hand-off works: " + strings.Join(refused, "; ")
+}
+
+// ChooseWay tells by which way the runners of a template get their identity and why, or what is in the way. It is the rule that the
+// controller goes by, for a look beforehand: granted are the token's privileges by path, storages the node's.
+func (s Spec) ChooseWay(name string, vmid int, cfg proxmox.VMConfig, seeders map[Way]Seeder, granted map[string]map[string]bool, storages []proxmox.Storage) (way Way, why, problem string) {
+	return s.choose(name, template{id: vmid, cfg: cfg}, seeders, s.judge(granted, storages))
 }
 
 // obstacle says what is in the way of a way; "" when nothing is.

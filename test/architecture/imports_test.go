@@ -19,7 +19,7 @@ var mayImport = map[string][]string{
 	"internal/config": {"internal/cloudinit", "internal/runner", "runners"},
 
 	"internal/bootstrap": {"dispatcher", "internal/download", "internal/proxmox", "internal/runner"},
-	"internal/check":     {"internal/config", "internal/fleet", "internal/github", "internal/handoff", "internal/proxmox", "internal/runner"},
+	"internal/check":     {"internal/bootstrap", "internal/config", "internal/fleet", "internal/github", "internal/handoff", "internal/proxmox", "internal/runner"},
 	"internal/up":        {"internal/fleet", "internal/github", "internal/proxmox", "internal/runner"},
 	"internal/setup":     {"internal/check", "internal/config", "internal/github", "internal/image", "internal/proxmox", "internal/runner"},
 	"internal/web":       {"internal/fleet", "internal/runner"},

@@ -83,7 +83,7 @@ func (s *Server) mayDelete(v *vm, ch *change, opt, old string) *apiError {
 	case isNumbered(opt, "net"):
 		return s.mayUseBridges(ch.auth, map[string]string{opt: old})
 	case opt == "tags":
-		return s.mayTag(ch.auth, v.id)
+		return s.mayTag(ch.auth, v.id, old, "")
 	}
 	return s.mayByValue(ch.auth, v.id, "", opt, old, "delete")
 }
@@ -93,7 +93,7 @@ func (s *Server) mayReplace(v *vm, ch *change, opt string) (string, *apiError) {
 	value := ch.set[opt]
 	switch {
 	case opt == "tags":
-		return value, s.mayTag(ch.auth, v.id)
+		return value, s.mayTag(ch.auth, v.id, v.conf[opt], value)
 	case isDrive(opt):
 		if old, ok := v.conf[opt]; ok {
 			if err := s.mayDrive(ch.auth, v.id, opt, old); err != nil {

@@ -192,9 +192,3 @@ func (s *Server) mayUseStorage(t *token, conf map[string]string, vmid int) *apiE
 	}
 	return nil
 }
-
-// mayTag demands nothing more: the cluster has no registered tags and lets users choose tags freely, Proxmox's
-// default. Setting tags takes VM.Config.Options on the VM itself, also while it is being made in a pool (recorded).
-func (c *cluster) mayTag(t *token, vmid int) *apiError {
-	return c.require(t, fmt.Sprintf("/vms/%d", vmid), "VM.Config.Options")
-}

@@ -159,32 +159,32 @@ func (c *cluster) normaliseContainer(set map[string]string) {
 
 // mayModifyContainer refuses options that the token may not change (pve-container LXC.pm, check_ct_modify_config_perm).
 // inPool is the resource pool of a container in the making.
-func (c *cluster) mayModifyContainer(t *token, vmid int, inPool string, gone []string, set map[string]string, unprivileged bool) *apiError {
+func (s *Server) mayModifyContainer(t *token, vmid int, inPool string, gone []string, set map[string]string, unprivileged bool) *apiError {
 	opts := append(slices.Clone(gone), slices.Collect(maps.Keys(set))...)
 	slices.Sort(opts)
 	for _, opt := range opts {
-		if err := c.mayModifyOption(t, vmid, inPool, opt, set[opt], unprivileged); err != nil {
+		if err := s.mayModifyOption(t, vmid, inPool, opt, set[opt], unprivileged); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (c *cluster) mayModifyOption(t *token, vmid int, inPool, opt, value string, unprivileged bool) *apiError {
+func (s *Server) mayModifyOption(t *token, vmid int, inPool, opt, value string, unprivileged bool) *apiError {
 	switch {
 	case opt == "cores" || opt == "cpulimit" || opt == "cpuunits":
-		return c.requireVM(t, vmid, inPool, "VM.Config.CPU")
+		return s.requireVM(t, vmid, inPool, "VM.Config.CPU")
 	case opt == "memory" || opt == "swap":
-		return c.requireVM(t, vmid, inPool, "VM.Config.Memory")
+		return s.requireVM(t, vmid, inPool, "VM.Config.Memory")
 	case opt == "hostname" || opt == "nameserver" || opt == "searchdomain":
-		return c.requireVM(t, vmid, inPool, "VM.Config.Network")
+		return s.requireVM(t, vmid, inPool, "VM.Config.Network")
 	case isNumbered(opt, "net"):
-		if err := c.requireVM(t, vmid, inPool, "VM.Config.Network"); err != nil {
+		if err := s.requireVM(t, vmid, inPool, "VM.Config.Network"); err != nil {
 			return err
 		}
-		return c.mayUseBridge(t, containerFields(opt, value))
+		return s.mayUseBridge(t, containerFields(opt, value))
 	case isMountPoint(opt):
-		if err := c.requireVM(t, vmid, inPool, "VM.Config.Disk"); err != nil {
+		if err := s.requireVM(t, vmid, inPool, "VM.Config.Disk"); err != nil {
 			return err
 		}
 		if v := containerFields(opt, value)["volume"]; strings.HasPrefix(v, "/") {
@@ -192,15 +192,19 @@ func (c *cluster) mayModifyOption(t *token, vmid int, inPool, opt, value string,
 		}
 		return nil
 	case opt == "features":
-		return c.mayUseFeatures(t, vmid, inPool, value, unprivileged)
+		return s.mayUseFeatures(t, vmid, inPool, value, unprivileged)
 	case opt == "hookscript":
 		return forbidden("changing the hookscript is only allowed for root@pam")
 	case isNumbered(opt, "dev"):
 		return forbidden("configuring device passthrough is only allowed for root@pam")
 	case opt == "tags": // on the container itself, which is in no pool yet: what a pool grants doesn't count (recorded)
-		return c.mayTag(t, vmid)
+		old := ""
+		if ct := s.containers[vmid]; ct != nil {
+			old = ct.conf["tags"]
+		}
+		return s.mayTag(t, vmid, old, value)
 	}
-	return c.requireVM(t, vmid, inPool, "VM.Config.Options")
+	return s.requireVM(t, vmid, inPool, "VM.Config.Options")
 }
 
 // mayUseFeatures admits nesting alone, for an unprivileged container.

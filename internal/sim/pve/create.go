@@ -113,9 +113,9 @@ func (s *Server) runCreate(ctx context.Context, w *worker, v *vm, ch *change, po
 		return s.abandon(v, err)
 	}
 	s.lock()
-	if _, ok := ch.set["tags"]; ok {
+	if tags, ok := ch.set["tags"]; ok {
 		// On the VM itself, which is in no pool yet: what a pool grants doesn't count (recorded).
-		if err := s.mayTag(ch.auth, v.id); err != nil {
+		if err := s.mayTag(ch.auth, v.id, "", tags); err != nil {
 			s.forget(v, "")
 			s.mu.Unlock()
 			return failf("unable to create VM %d - %s", v.id, taskText(err))

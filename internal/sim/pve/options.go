@@ -51,6 +51,10 @@ type Options struct {
 	TemplateAgentOff bool
 	// MayUpload lets the fleet's token upload to the storage local, and delete what is there: the iso hand-off needs it.
 	MayUpload bool
+	// TemplateFirewall are the firewall options of the templates ("enable": "1"), which their clones have, too.
+	TemplateFirewall map[string]string
+	// Datacenter are settings of the cluster as a whole.
+	Datacenter Datacenter
 	// Storages are storages beside "local" and "local-lvm".
 	Storages []Storage
 	// Tokens are API tokens beside the fleet's and the administrator's.

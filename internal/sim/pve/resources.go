@@ -19,19 +19,22 @@ const (
 // clusterRoutes are the handlers of what is seen of the cluster as a whole, of nodes and of resource pools.
 func (s *Server) clusterRoutes() map[string]handler {
 	return map[string]handler{
-		"GET /version":              s.getVersion,
-		"GET /cluster/resources":    s.listResources,
-		"GET /cluster/nextid":       s.nextID,
-		"GET /cluster/options":      s.clusterOptions,
-		"GET /cluster/status":       s.clusterStatus,
-		"GET /nodes":                s.listNodes,
-		"GET /nodes/{node}/status":  s.nodeStatus,
-		"GET /nodes/{node}/version": s.getVersion,
-		"GET /pools":                s.listPools,
-		"GET /pools/{poolid}":       s.getPool,
-		"POST /pools":               s.createPool,
-		"PUT /pools":                s.updatePool,
-		"DELETE /pools":             s.deletePool,
+		"GET /version":                  s.getVersion,
+		"GET /cluster/resources":        s.listResources,
+		"GET /cluster/nextid":           s.nextID,
+		"GET /cluster/options":          s.clusterOptions,
+		"GET /cluster/backup":           s.backupJobs,
+		"GET /cluster/firewall/options": s.firewallOptions,
+		"GET /nodes/{node}/network":     s.nodeNetwork,
+		"GET /cluster/status":           s.clusterStatus,
+		"GET /nodes":                    s.listNodes,
+		"GET /nodes/{node}/status":      s.nodeStatus,
+		"GET /nodes/{node}/version":     s.getVersion,
+		"GET /pools":                    s.listPools,
+		"GET /pools/{poolid}":           s.getPool,
+		"POST /pools":                   s.createPool,
+		"PUT /pools":                    s.updatePool,
+		"DELETE /pools":                 s.deletePool,
 	}
 }
 
@@ -224,37 +227,6 @@ func (s *Server) nextID(q *call) (any, error) {
 		}
 	}
 	return nil, failf("unable to get any free VMID in range [%d, %d]", firstID, lastID)
-}
-
-// clusterOptions is GET /cluster/options: all of datacenter.cfg with Sys.Audit on "/", else only what interfaces need.
-// The tags that users may set are those that exist: the cluster registers none and lets everybody choose.
-func (s *Server) clusterOptions(q *call) (any, error) {
-	s.lock()
-	defer s.mu.Unlock()
-	tags := map[string]bool{}
-	for id, v := range s.vms {
-		if s.may(q.token, "/vms/"+strconv.Itoa(id), "VM.Audit") {
-			for _, tag := range splitList(v.conf["tags"]) {
-				tags[tag] = true
-			}
-		}
-	}
-	for id, ct := range s.containers {
-		if s.may(q.token, "/vms/"+strconv.Itoa(id), "VM.Audit") {
-			for _, tag := range splitList(ct.conf["tags"]) {
-				tags[tag] = true
-			}
-		}
-	}
-	allowed := slices.Sorted(maps.Keys(tags))
-	if allowed == nil {
-		allowed = []string{}
-	}
-	out := map[string]any{"allowed-tags": allowed}
-	if s.may(q.token, "/", "Sys.Audit") {
-		maps.Copy(out, map[string]any{"keyboard": "en-us", "mac_prefix": "BC:24:11", "description": ""})
-	}
-	return out, nil
 }
 
 // clusterStatus is GET /cluster/status: a node alone is no cluster and has no entry for one.
