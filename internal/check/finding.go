@@ -14,6 +14,9 @@ const (
 	Error   Level = "error"
 )
 
+// Bad reports whether something is to be mended.
+func (l Level) Bad() bool { return l.rank() > 0 }
+
 // rank orders levels by how bad they are.
 func (l Level) rank() int {
 	switch l {

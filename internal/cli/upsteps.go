@@ -46,7 +46,7 @@ func (g *guide) check(ctx context.Context) (string, error) {
 			continue
 		}
 		levels[f.Level]++
-		if f.Level != check.OK {
+		if f.Level.Bad() {
 			g.out.Line(fmt.Sprintf("%s: %s: %s", f.Level, f.What, f.Reason))
 			g.out.Verbatim("-> " + f.Cure)
 		}

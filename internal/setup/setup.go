@@ -140,7 +140,7 @@ func (w *wizard) lookOver(ctx context.Context, files Files) []check.Finding {
 	all := check.Look(ctx, check.Options{Config: files.Loaded, Proxmox: w.pve, GitHub: w.gh, Features: features})
 	var bad []check.Finding
 	for _, f := range all {
-		if f.Level == check.OK || f.ID == "template-missing" && w.build != "" {
+		if !f.Level.Bad() || f.ID == "template-missing" && w.build != "" {
 			continue
 		}
 		bad = append(bad, f)
