@@ -17,7 +17,7 @@ import (
 // upFlags are the flags of `mayfly up`.
 type upFlags struct {
 	until, workflow, listen string
-	noBootstrap             bool
+	noBootstrap, yes, pin   bool
 }
 
 func newUpCommand(a *app) *cobra.Command {
@@ -25,9 +25,9 @@ func newUpCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "up",
 		Short: "Go from nothing to the first job, step by step",
-		Long: `Up is the whole guide in one command: the configuration is checked on both servers, the image is built where a pool's isn't there, and
-the first job is watched from the queue to its end. Each step is skipped when it is already so, and ends the command with the cure where it
-can't go on.
+		Long: `Up is the whole guide in one command: it asks for a configuration where there is none, checks it on both servers, builds the image where a
+pool's isn't there, and shows the first job from the queue to its end. Each step is skipped when it is already so, and ends the command with
+the cure where it can't go on.
 
 Nothing is noted between two calls: what is done is seen from Proxmox VE, GitHub and the configuration. So it may be ended at any point
 (Ctrl-C cleans up first), and the next call goes on where things stand.
@@ -41,6 +41,8 @@ With --no-bootstrap the dispatcher runs here until the first job is done, as may
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.until, "until", "", "the last `STEP` to do: "+strings.Join(up.Names((&guide{}).steps()), ", "))
+	flags.BoolVarP(&f.yes, "yes", "y", false, "where there is no configuration: ask nothing, take every default")
+	flags.BoolVar(&f.pin, "pin-certificate", false, "where there is no configuration: accept the certificate that Proxmox shows now")
 	flags.StringVar(&f.workflow, "workflow", "", "`FILE` in .github/workflows to start for the first job, when none waits (trigger workflow_dispatch)")
 	flags.StringVar(&f.listen, "listen", "", "with --no-bootstrap: `HOST:PORT` of /healthz and /readyz, port 0 for any free one (default: web.listen)")
 	flags.BoolVar(&f.noBootstrap, "no-bootstrap", false, "run the dispatcher here until the first job is done")
@@ -91,7 +93,7 @@ func (a *app) up(ctx context.Context, f upFlags) error {
 // configured loads the configuration. Where there is no file and the environment isn't enough, there is none.
 func (g *guide) configured(context.Context) (string, error) {
 	from := g.loadOptions().File
-	c, err := g.load()
+	c, err := g.load(warnsOfTLS)
 	var problems config.Problems
 	if errors.As(err, &problems) && (from == "" || g.missing(from)) {
 		return "", nil
@@ -105,13 +107,13 @@ func (g *guide) configured(context.Context) (string, error) {
 	return from, g.use(c)
 }
 
-// load reads the configuration, with the command's flags.
-func (g *guide) load() (*config.Config, error) {
+// load reads the configuration, with the command's flags. It says the warnings but for those that except reports.
+func (g *guide) load(except func(*config.Config, config.Warning) bool) (*config.Config, error) {
 	var overrides []config.Override
 	if g.listen != "" {
 		overrides = append(overrides, config.Override{Path: "web.listen", Flag: "--listen", Value: g.listen})
 	}
-	return g.loadConfig(warnsOfTLS, overrides...)
+	return g.loadConfig(except, overrides...)
 }
 
 // use makes the clients that the later steps share.

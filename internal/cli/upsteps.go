@@ -5,13 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
 
 	"mayfly/internal/check"
+	"mayfly/internal/config"
 	"mayfly/internal/fleet"
 	"mayfly/internal/image"
+	"mayfly/internal/setup"
 	"mayfly/internal/up"
 )
 
@@ -21,10 +24,32 @@ func (g *guide) missing(path string) bool {
 	return errors.Is(err, os.ErrNotExist)
 }
 
-// configure makes a configuration.
-func (g *guide) configure(context.Context) (string, error) {
-	_, err := g.load()
-	return "", err
+// configure asks for a configuration, as mayfly init does, and writes it.
+func (g *guide) configure(ctx context.Context) (string, error) {
+	o := g.setupOptions()
+	o.Yes, o.PinCertificate = g.yes, g.pin
+	files, err := setup.Ask(ctx, o)
+	switch {
+	case errors.Is(err, setup.ErrInterrupted):
+		return "", fmt.Errorf("nothing was written: %w", context.Canceled)
+	case errors.Is(err, setup.ErrNoAnswer):
+		return "", usageError{err}
+	case err != nil:
+		return "", err
+	}
+	if err := files.Write(false); err != nil {
+		return "", err
+	}
+	fmt.Fprintln(g.stdout)
+	c, err := g.load(func(*config.Config, config.Warning) bool { return true }) // the questions have said them
+	if err != nil {
+		return "", err
+	}
+	names := []string{o.File}
+	for _, s := range files.Secrets {
+		names = append(names, filepath.Base(s.Path))
+	}
+	return "wrote " + strings.Join(names, ", "), g.use(c)
 }
 
 // check stops at errors, but for a missing image, which the next step builds.

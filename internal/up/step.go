@@ -41,7 +41,7 @@ func Run(ctx context.Context, steps []Step, until string, out *Printer) error {
 	for i, s := range steps {
 		out.head(i+1, len(steps), s.Name)
 		if err := s.run(ctx, out); err != nil {
-			if ctx.Err() != nil {
+			if ctx.Err() != nil || errors.Is(err, context.Canceled) {
 				return fmt.Errorf("interrupted in step %s: %w; mayfly up goes on from there", s.Name, err)
 			}
 			return fmt.Errorf("step %s: %w; then mayfly up goes on from there", s.Name, err)
