@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -83,11 +84,11 @@ What fails, or is ended by Ctrl-C, leaves nothing behind. docs/bootstrap.md says
 	return cmd
 }
 
-// bootstrap brings the container about.
-func (a *app) bootstrap(ctx context.Context, c *config.Config, f bootstrapFlags) error {
+// bringAbout brings the container about, and shows how on w, with indent before each line.
+func (a *app) bringAbout(ctx context.Context, c *config.Config, f bootstrapFlags, w io.Writer, indent string) (bootstrap.Result, error) {
 	spec, err := bootstrapSpec(c, f)
 	if err != nil {
-		return usageError{err}
+		return bootstrap.Result{}, usageError{err}
 	}
 	options := proxmoxOptions(c, a.logger)
 	if f.dryRun {
@@ -98,13 +99,19 @@ func (a *app) bootstrap(ctx context.Context, c *config.Config, f bootstrapFlags)
 	}
 	api, err := proxmox.New(options)
 	if err != nil {
-		return usageError{err}
+		return bootstrap.Result{}, usageError{err}
 	}
 	defer api.Close()
 	web := &http.Client{Transport: http.DefaultTransport}
-	view := a.newStepView(ctx)
+	view := a.newStepView(ctx, w, indent)
 	result, err := bootstrap.Run(ctx, bootstrap.Options{Proxmox: api, HTTP: web, Dir: a.cacheDir("bootstrap"), Progress: view.event}, spec)
 	view.close(err)
+	return result, err
+}
+
+// bootstrap brings the container about, and says what has become of it.
+func (a *app) bootstrap(ctx context.Context, c *config.Config, f bootstrapFlags) error {
+	result, err := a.bringAbout(ctx, c, f, a.stderr, "")
 	if err != nil {
 		return err
 	}

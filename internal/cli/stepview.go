@@ -19,6 +19,7 @@ import (
 // a bar where bytes move; elsewhere a line for each; with --log-format json log lines.
 type stepView struct {
 	w      io.Writer
+	indent string // before each line
 	log    *slog.Logger
 	width  func() int // 0 when w is no terminal
 	cancel context.CancelFunc
@@ -33,13 +34,14 @@ type stepView struct {
 // redrawEvery bounds how often a bar moves.
 const redrawEvery = 100 * time.Millisecond
 
-func (a *app) newStepView(ctx context.Context) *stepView {
-	v := &stepView{w: a.stderr, width: func() int { return 0 }, cancel: func() {}}
+// newStepView shows steps on w, with indent before each line.
+func (a *app) newStepView(ctx context.Context, w io.Writer, indent string) *stepView {
+	v := &stepView{w: w, indent: indent, width: func() int { return 0 }, cancel: func() {}}
 	if a.flags.logFormat == "json" {
 		v.log = a.logger
 		return v
 	}
-	f := terminal(a.stderr, a.env)
+	f := terminal(w, a.env)
 	if f == nil {
 		return v
 	}
@@ -93,10 +95,10 @@ func (v *stepView) event(e bootstrap.Event) {
 		return
 	case e.New:
 		v.began, v.said = now, now
-		fmt.Fprintln(v.w, e.Step)
+		fmt.Fprintln(v.w, v.indent+e.Step)
 	case e.Text != "" || now.Sub(v.said) >= sayEvery:
 		v.said = now
-		fmt.Fprintln(v.w, strings.TrimRight(e.Step+"  "+progress(e, 0), " "))
+		fmt.Fprintln(v.w, strings.TrimRight(v.indent+e.Step+"  "+progress(e, 0), " "))
 	}
 	v.now = e
 }
@@ -104,7 +106,7 @@ func (v *stepView) event(e bootstrap.Event) {
 // over leaves the line of a step that is over.
 func (v *stepView) over(mark string, now time.Time) {
 	if v.now.Step != "" {
-		fmt.Fprintf(v.w, "\r\x1b[K%s\n", clip(fmt.Sprintf("%s %s  %s", mark, v.now.Step, now.Sub(v.began).Round(100*time.Millisecond)), v.width()))
+		fmt.Fprintf(v.w, "\r\x1b[K%s\n", clip(fmt.Sprintf("%s%s %s  %s", v.indent, mark, v.now.Step, now.Sub(v.began).Round(100*time.Millisecond)), v.width()))
 	}
 	v.now = bootstrap.Event{}
 }
@@ -113,7 +115,7 @@ func (v *stepView) draw(now time.Time) {
 	if v.now.Step == "" {
 		return
 	}
-	line := fmt.Sprintf("  %s  %s  %s", v.now.Step, now.Sub(v.began).Round(time.Second), progress(v.now, 24))
+	line := fmt.Sprintf("%s  %s  %s  %s", v.indent, v.now.Step, now.Sub(v.began).Round(time.Second), progress(v.now, 24))
 	fmt.Fprintf(v.w, "\r\x1b[K%s", clip(strings.TrimRight(line, " "), v.width()))
 }
 

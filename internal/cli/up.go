@@ -16,8 +16,8 @@ import (
 
 // upFlags are the flags of `mayfly up`.
 type upFlags struct {
-	until, workflow, listen string
-	noBootstrap, yes, pin   bool
+	until, workflow, program, listen string
+	noBootstrap, yes, pin            bool
 }
 
 func newUpCommand(a *app) *cobra.Command {
@@ -26,8 +26,8 @@ func newUpCommand(a *app) *cobra.Command {
 		Use:   "up",
 		Short: "Go from nothing to the first job, step by step",
 		Long: `Up is the whole guide in one command: it asks for a configuration where there is none, checks it on both servers, builds the image where a
-pool's isn't there, and shows the first job from the queue to its end. Each step is skipped when it is already so, and ends the command with
-the cure where it can't go on.
+pool's isn't there, puts the dispatcher into a container, and shows the first job from the queue to its end. Each step is skipped when it is
+already so, and ends the command with the cure where it can't go on.
 
 Nothing is noted between two calls: what is done is seen from Proxmox VE, GitHub and the configuration. So it may be ended at any point
 (Ctrl-C cleans up first), and the next call goes on where things stand.
@@ -44,6 +44,7 @@ With --no-bootstrap the dispatcher runs here until the first job is done, as may
 	flags.BoolVarP(&f.yes, "yes", "y", false, "where there is no configuration: ask nothing, take every default")
 	flags.BoolVar(&f.pin, "pin-certificate", false, "where there is no configuration: accept the certificate that Proxmox shows now")
 	flags.StringVar(&f.workflow, "workflow", "", "`FILE` in .github/workflows to start for the first job, when none waits (trigger workflow_dispatch)")
+	flags.StringVar(&f.program, "program", "", "`FILE` to put into the container: mayfly for linux/amd64 (default: this program)")
 	flags.StringVar(&f.listen, "listen", "", "with --no-bootstrap: `HOST:PORT` of /healthz and /readyz, port 0 for any free one (default: web.listen)")
 	flags.BoolVar(&f.noBootstrap, "no-bootstrap", false, "run the dispatcher here until the first job is done")
 	return cmd
@@ -56,16 +57,22 @@ type guide struct {
 	out    *up.Printer
 	config *config.Config
 	both   clients
+	log    string // where the dispatcher's log is
 }
 
 // steps are the guide's, in their order.
 func (g *guide) steps() []up.Step {
-	return []up.Step{
+	steps := []up.Step{
 		{Name: "init", Already: g.configured, Do: g.configure},
 		{Name: "check", Do: g.check},
 		{Name: "image", Already: g.built, Do: g.build},
+		{Name: "bootstrap", Do: g.bootstrap},
 		g.firstJob(),
 	}
+	if g.noBootstrap {
+		steps = slices.DeleteFunc(steps, func(s up.Step) bool { return s.Name == "bootstrap" })
+	}
+	return steps
 }
 
 func (a *app) up(ctx context.Context, f upFlags) error {

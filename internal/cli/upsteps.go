@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"mayfly/internal/bootstrap"
 	"mayfly/internal/check"
 	"mayfly/internal/config"
 	"mayfly/internal/fleet"
@@ -180,12 +181,29 @@ func (g *guide) build(ctx context.Context) (string, error) {
 	return strings.Join(words, "; "), nil
 }
 
+// bootstrap puts the dispatcher into a container, or a changed one in its place.
+func (g *guide) bootstrap(ctx context.Context) (string, error) {
+	result, err := g.bringAbout(ctx, g.config, bootstrapFlags{program: g.program, patience: bootstrap.DefaultPatience}, g.stdout, "     ")
+	if err != nil {
+		return "", err
+	}
+	g.log = fmt.Sprintf("in container %d: journalctl -u mayfly", result.VMID)
+	where := fmt.Sprintf("the dispatcher serves in container %d on %s", result.VMID, result.Node)
+	switch {
+	case result.Unchanged:
+		return "", up.Already(where)
+	case result.Replaced != 0:
+		where += fmt.Sprintf(", in place of container %d", result.Replaced)
+	}
+	return where, nil
+}
+
 // firstJob watches the first job, and with --no-bootstrap serves it, too.
 func (g *guide) firstJob() up.Step {
 	watch := func() *up.FirstJob {
 		return &up.FirstJob{
 			GitHub: g.both.gh, Starter: g.both.gh, Proxmox: g.both.pve, Spec: fleetSpec(g.config), Workflow: g.workflow, Out: g.out,
-			Log: "journalctl -u mayfly where it runs",
+			Log: g.log,
 		}
 	}
 	return up.Step{
