@@ -15,6 +15,8 @@ import (
 const (
 	// sweepPause is between two rounds of a sweep: a task that was under way may leave something new.
 	sweepPause = 3 * time.Second
+	// refusedAtMost is how many rounds in a row may be refused for want of a privilege before a sweep gives up.
+	refusedAtMost = 3
 	// deadAfter is how long all VMs of a build must stand still, off and with nothing of ours at work on them, before it
 	// counts as dead: a build that is alive changes something within seconds.
 	deadAfter = time.Minute
@@ -58,7 +60,9 @@ func (b *Builder) makeWay(ctx context.Context, in inventory, r Request, t *telle
 		return in, nil
 	}
 	t.stage(StageSweep, "what an earlier build left")
-	if err := b.sweepAll(ctx, dead, in); err != nil {
+	swept, cancel := context.WithTimeout(ctx, cleanUpPatience)
+	defer cancel()
+	if err := b.sweepAll(swept, dead, in); err != nil {
 		return in, fmt.Errorf("sweep what an earlier build left: %w", err)
 	}
 	return b.take(ctx)
@@ -179,6 +183,7 @@ func (b *Builder) idle(ctx context.Context, v vm) (bool, error) {
 // for, since what they make shows only afterwards. vmids are those that the build was given, where that is known.
 func (b *Builder) sweep(ctx context.Context, d build, nodes []string, vmids []int) error {
 	var last error
+	refused := 0
 	for {
 		found, err := b.sweepRound(ctx, d, nodes, vmids)
 		if err == nil && !found {
@@ -186,6 +191,13 @@ func (b *Builder) sweep(ctx context.Context, d build, nodes []string, vmids []in
 		}
 		if err != nil {
 			last = err
+		}
+		// Of a VM that has just gone the token is refused, too: the next round doesn't see it any more.
+		if refused++; !errors.Is(err, proxmox.Permission) && !errors.Is(err, proxmox.Unauthorized) {
+			refused = 0
+		}
+		if refused == refusedAtMost {
+			return last
 		}
 		if !pause(ctx, sweepPause) {
 			if last == nil {
