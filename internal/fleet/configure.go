@@ -37,7 +37,7 @@ func (c *Controller) configure(ctx context.Context, a action) outcome {
 	}
 	set := c.shape(a, cfg)
 	maps.DeleteFunc(set, func(key, value string) bool { return cfg.Values[key] == value })
-	var lostTags, lostNet bool
+	var lostTags, lostNet error
 	for {
 		err = nil
 		if len(set) > 0 {
@@ -49,12 +49,12 @@ func (c *Controller) configure(ctx context.Context, a action) outcome {
 				e.configured = now
 				c.lostPrivileges(lostTags, lostNet)
 			})
-		case errors.Is(err, proxmox.Permission) && set["tags"] != "" && strings.Contains(err.Error(), "tag"):
+		case set["tags"] != "" && refusesTag(err):
 			delete(set, "tags")
-			lostTags = true
+			lostTags = err
 		case errors.Is(err, proxmox.Permission) && set["net0"] != "":
 			delete(set, "net0")
-			lostNet = true
+			lostNet = err
 		default:
 			return c.stepFailed(fmt.Errorf("runner %s: configure VM %d: %w", a.name, a.vmid, err))
 		}
@@ -96,15 +96,22 @@ func (c *Controller) shape(a action, cfg proxmox.VMConfig) map[string]string {
 	return set
 }
 
+// refusesTag reports whether the datacenter's tag settings refuse a tag: "Sys.Modify for modifying tag 'x'"
+// (pve-guest-common GuestHelpers.pm, assert_tag_permissions).
+func refusesTag(err error) bool {
+	var e *proxmox.Error
+	return errors.As(err, &e) && e.Kind == proxmox.Permission && strings.Contains(e.Message, "for modifying tag ")
+}
+
 // lostPrivileges says once what the token may not do.
-func (c *Controller) lostPrivileges(lostTags, lostNet bool) {
-	if lostTags && !c.lostTags {
+func (c *Controller) lostPrivileges(lostTags, lostNet error) {
+	if lostTags != nil && !c.lostTags {
 		c.lostTags = true
 		c.log.Warn("tags not allowed", "reason", "the datacenter's tag settings refuse our tags; runners go without: allow mayfly tags in Datacenter, Options, User Tag Access")
 	}
-	if lostNet && !c.lostNetwork {
+	if lostNet != nil && !c.lostNetwork {
 		c.lostNetwork = true
-		c.log.Warn("network not allowed", "reason", "the token lacks VM.Config.Network or SDN.Use on the bridge; runners keep random MAC addresses, so each takes a DHCP lease of its own")
+		c.log.Warn("network not allowed", "reason", fmt.Sprintf("%v; runners keep random MAC addresses, so each takes a DHCP lease of its own", lostNet))
 	}
 }
 

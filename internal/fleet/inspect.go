@@ -41,7 +41,9 @@ func (c *Controller) inspect(ctx context.Context, a action) outcome {
 	if err == nil {
 		guest, err = c.handoff.Probe(ctx, vm)
 	}
+	refused := c.refusedByGuest(ctx, a, err)
 	return func(e *entry, now time.Time) {
+		c.sayUnasked(refused)
 		e.notUntil = now.Add(inspectAgain)
 		e.dropped = e.dropped || gone
 		e.guestBusy = err == nil && guest.State == handoff.Delivered && guest.JobStarted

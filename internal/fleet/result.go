@@ -2,10 +2,12 @@ package fleet
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"mayfly/internal/handoff"
+	"mayfly/internal/proxmox"
 	"mayfly/internal/runner"
 )
 
@@ -47,9 +49,34 @@ func (p *planner) ask(e *entry) {
 func (c *Controller) ask(ctx context.Context, a action) outcome {
 	result, over, err := c.handoff.Result(ctx, handoff.VM{Node: a.node, VMID: a.vmid})
 	if err != nil || !over {
-		return func(e *entry, now time.Time) { e.notUntil = now.Add(askAgain) }
+		refused := c.refusedByGuest(ctx, a, err)
+		return func(e *entry, now time.Time) {
+			e.notUntil = now.Add(askAgain)
+			c.sayUnasked(refused)
+		}
 	}
 	return done(func(e *entry, now time.Time) { c.tookResult(e, result, now) })
+}
+
+// refusedByGuest gives the error of a question to a guest that the token may not ask; nil for any other, and of one that is
+// gone, of which Proxmox says the same.
+func (c *Controller) refusedByGuest(ctx context.Context, a action, err error) error {
+	if !errors.Is(err, proxmox.Permission) {
+		return nil
+	}
+	if free, look := c.pve.VMIDFree(ctx, a.vmid); look == nil && !free {
+		return err
+	}
+	return nil
+}
+
+// sayUnasked says once that guests can't be asked.
+func (c *Controller) sayUnasked(refused error) {
+	const event = "guests not asked"
+	if refused != nil && !c.saidOnce[event] {
+		c.saidOnce[event] = true
+		c.log.Warn(event, "reason", fmt.Sprintf("%v; why a runner got no job stays unknown", refused))
+	}
 }
 
 // tookResult notes what a guest said of its one job, and draws the lesson where there was none.
