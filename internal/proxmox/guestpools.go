@@ -34,14 +34,17 @@ func (g *guestPools) saw(list []Resource) {
 	}
 }
 
-// ordered notes the guest that a call makes: of a clone newid, else vmid.
+// ordered notes the guest that a call makes.
 func (g *guestPools) ordered(r call) {
-	id := r.params.Get("newid")
-	if id == "" {
-		id = r.params.Get("vmid")
-	}
-	vmid, err := strconv.Atoi(id)
-	if err == nil {
+	if vmid, err := strconv.Atoi(madeBy(r)); err == nil {
 		g.note(vmid, r.params.Get("pool"))
 	}
+}
+
+// madeBy is the VMID of the guest that a call makes: of a clone newid, else vmid; "" for other calls.
+func madeBy(r call) string {
+	if id := r.params.Get("newid"); id != "" {
+		return id
+	}
+	return r.params.Get("vmid")
 }

@@ -94,15 +94,26 @@ func (c *Client) permissionHint(r call, words string) string {
 		return "the token needs " + privilege + " on " + on + how
 	}
 	hint := "the token needs " + privilege + " on " + on + " or on the resource pool that it is in" + how
-	if id, err := strconv.Atoi(vmid); err == nil {
-		if pool := c.guests.poolOf(id); pool != "" {
-			hint = "the token needs " + privilege + " on /pool/" + pool + how
-		}
+	if pool := c.poolOf(r, vmid); pool != "" {
+		hint = "the token needs " + privilege + " on /pool/" + pool + how
 	}
 	if named {
 		hint += "; of a guest that is gone or left its resource pool Proxmox says the same"
 	}
 	return hint
+}
+
+// poolOf is the resource pool of the guest that a refusal names: the one that the call would have made it in, else the one
+// that it was seen in; "" when neither is known.
+func (c *Client) poolOf(r call, vmid string) string {
+	if madeBy(r) == vmid {
+		return r.params.Get("pool")
+	}
+	id, err := strconv.Atoi(vmid)
+	if err != nil {
+		return ""
+	}
+	return c.guests.poolOf(id)
 }
 
 // mostNamed is up to how many privileges, of which one is enough, it helps to name. PUT config has eight: none at all says that

@@ -50,6 +50,8 @@ func TestRefusedCallNamesPathAndPrivilege(t *testing.T) {
 		{"clone into a resource pool", bareWords, clone("ci"), "VM.Allocate on /pool/ci:"},
 		{"clone without one", bareWords, clone(""), "VM.Allocate on /vms/205 or on the resource pool that it is in:"},
 		{"create", bareWords, create, "VM.Allocate on /pool/ci-templates:"},
+		{"create, an option", bareWords + " (/vms/9001, VM.Config.Options)", create, "VM.Config.Options on /pool/ci-templates:"},
+		{"clone of what was never seen", bareWords + " (/vms/9000, VM.Clone)", clone("ci"), "VM.Clone on /vms/9000 or on the resource pool that it is in:"},
 		{"container", bareWords, container, "VM.Allocate on /vms/105 or on the resource pool that it is in:"},
 		{"upload, words lost", "403 Forbidden", upload, "Datastore.AllocateTemplate on /storage/local:"},
 		{"download", bareWords, download, "Sys.AccessNetwork on /nodes/pve1:"},
