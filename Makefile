@@ -24,9 +24,10 @@ ARCHES ?= amd64 arm64
 # Git is asked for the version above; Go's own stamping fails in checkouts that another user owns.
 export GOFLAGS := -buildvcs=false $(filter-out -buildvcs=%,$(GOFLAGS))
 
+# Static, so that mayfly bootstrap can put it into a container.
 build: ## build bin/mayfly
 	@scripts/need.sh go certs
-	go build -trimpath -ldflags '-s -w -X $(VERSION_VARIABLE)=$(VERSION)' -o bin/mayfly ./cmd/mayfly
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X $(VERSION_VARIABLE)=$(VERSION)' -o bin/mayfly ./cmd/mayfly
 
 demo: build ## serve a few jobs on stand-ins of Proxmox VE and GitHub, then a summary
 	bin/mayfly demo --once

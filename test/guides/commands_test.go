@@ -15,8 +15,6 @@ var (
 	// inlineForm is a command in the midst of a sentence.
 	inlineForm = regexp.MustCompile("`(mayfly [^`]+)`")
 	flagForm   = regexp.MustCompile(`^--?[a-zA-Z][a-z-]*`)
-	// beingBuilt is what a page says of a command that it describes before it is there.
-	beingBuilt = regexp.MustCompile("`mayfly ([a-z]+)` is being built")
 )
 
 // mayflyCommands gives every call of the program that a guide shows, in boxes and in sentences, cut off where the shell goes on.

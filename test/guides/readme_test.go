@@ -1,6 +1,10 @@
 package guides
 
 import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -32,5 +36,30 @@ func TestReadmeLeadsToEveryPage(t *testing.T) {
 		if name != "README.md" && !strings.Contains(text, "("+name) {
 			t.Errorf("the README doesn't lead to %s", name)
 		}
+	}
+}
+
+// TestReadmeCallsRunOnceRightly runs its call of run-once.sh on a guest that holds nothing: the script must understand it, and
+// refuse for want of a runner (4) instead of for the call (2).
+func TestReadmeCallsRunOnceRightly(t *testing.T) {
+	const script = "/opt/actions-runner/run-once.sh "
+	checked := 0
+	for _, c := range commands(guide(t, "README.md")) {
+		_, args, ok := strings.Cut(c, script)
+		if !ok {
+			continue
+		}
+		checked++
+		cmd := exec.CommandContext(t.Context(), "sh", append([]string{filepath.Join(root, "runners/common/run-once.sh")}, words(args)...)...)
+		cmd.Env = append(os.Environ(), "MAYFLY_ROOT="+t.TempDir())
+		cmd.Stdin = strings.NewReader("AABBCCDDEEFFGGHHIIJJKKLLMM")
+		out, err := cmd.CombinedOutput()
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) || exit.ExitCode() != 4 {
+			t.Errorf("run-once.sh %s: %v, want exit code 4\n%s", args, err, out)
+		}
+	}
+	if checked != 1 {
+		t.Errorf("found %d calls of run-once.sh, want one", checked)
 	}
 }

@@ -32,26 +32,11 @@ const patience = time.Minute
 // started anew with them, and the old ones are deleted. The job must end well on the machine on which it began, the next one must
 // be served, and the deleted token must be what keeps the old configuration from starting.
 func TestRotationOfBothTokensLosesNoJob(t *testing.T) {
+	t.Parallel()
 	s := readSetup(t, guide(t, setupGuide), "9")
-	granted := s.grants["mayfly@pve"]
-	guests := world.NewGuests(world.GuestOptions{Boot: 200 * time.Millisecond, AgentDelay: 100 * time.Millisecond, Shutdown: 50 * time.Millisecond, Linger: 200 * time.Millisecond})
-	o := pve.Options{Engine: guests, Timing: pve.DemoTiming(), Tokens: []pve.Token{
-		{ID: oldProxmox, Secret: secretOf(oldProxmox), Roles: granted},
-		{ID: newProxmox, Secret: secretOf(newProxmox), Roles: granted},
-	}}
-	for name, privileges := range s.roles {
-		o.Roles = append(o.Roles, pve.Role{Name: name, Privileges: privileges})
-	}
-	proxmox := pve.New(o)
-	t.Cleanup(func() {
-		proxmox.Close()
-		guests.Close()
-	})
-	address := "https://" + serve(t, proxmox.Serve)
-	github := gh.New(gh.Options{Token: oldGitHub, Tokens: []gh.TokenSpec{{Token: newGitHub}}, AssignDelay: 20 * time.Millisecond})
-	t.Cleanup(github.Close)
-	api := "http://" + serve(t, github.Serve)
-	github.SetAPIURL(api)
+	s.tokens = append(s.tokens, newProxmox)
+	proxmox, address := fastCluster(t, s)
+	github, api := fastGitHub(t, gh.Options{Token: oldGitHub, Tokens: []gh.TokenSpec{{Token: newGitHub}}})
 
 	env := func(id, token string) []string {
 		return []string{
@@ -111,6 +96,35 @@ func jobOf(s *gh.Server, id int64) gh.JobState {
 	return jobs[slices.IndexFunc(jobs, func(j gh.JobState) bool { return j.ID == id })]
 }
 
+// fastCluster is a stand-in on loopback whose users have what a guide gives them, with guests that boot in no time.
+func fastCluster(t *testing.T, s setup) (*pve.Server, string) {
+	t.Helper()
+	guests := world.NewGuests(world.GuestOptions{Boot: 200 * time.Millisecond, AgentDelay: 100 * time.Millisecond, Shutdown: 50 * time.Millisecond, Linger: 200 * time.Millisecond})
+	o := guideOptions(s, guests)
+	o.Timing = pve.DemoTiming()
+	o.Appliances = []pve.Appliance{{
+		Template: "debian-12-standard_12.12-1_amd64.tar.zst",
+		Location: "http://download.invalid/debian-12-standard_12.12-1_amd64.tar.zst", SHA512: strings.Repeat("0", 128),
+	}}
+	server := pve.New(o)
+	t.Cleanup(func() {
+		server.Close()
+		guests.Close()
+	})
+	return server, "https://" + serve(t, server.Serve)
+}
+
+// fastGitHub is a stand-in on loopback that assigns jobs at once.
+func fastGitHub(t *testing.T, o gh.Options) (*gh.Server, string) {
+	t.Helper()
+	o.AssignDelay = 20 * time.Millisecond
+	server := gh.New(o)
+	t.Cleanup(server.Close)
+	api := "http://" + serve(t, server.Serve)
+	server.SetAPIURL(api)
+	return server, api
+}
+
 // serve lets a stand-in answer on loopback and returns its address.
 func serve(t *testing.T, with func(net.Listener) error) string {
 	t.Helper()
@@ -130,19 +144,15 @@ type dispatcher struct {
 }
 
 // start starts one; it ends with the test at the latest.
-func start(t *testing.T, env []string) dispatcher {
+func start(t *testing.T, env []string, more ...string) dispatcher {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	log := &journal{}
 	ended := make(chan int, 1)
 	go func() {
-		ended <- cli.Main(ctx, []string{"run", "--listen", "127.0.0.1:0"}, strings.NewReader(""), io.Discard, log, env)
+		ended <- cli.Main(ctx, append([]string{"run", "--listen", "127.0.0.1:0"}, more...), strings.NewReader(""), io.Discard, log, env)
 	}()
-	var code int
-	wait := sync.OnceValue(func() int {
-		code = <-ended
-		return code
-	})
+	wait := sync.OnceValue(func() int { return <-ended })
 	t.Cleanup(func() {
 		cancel()
 		wait()
