@@ -39,6 +39,10 @@ type Finding struct {
 	Reason string `json:"reason"`
 	// Cure is the command to run or the click to make; "" where nothing is to be mended.
 	Cure string `json:"cure,omitempty"`
+	// Commands are those of Cure, where it is commands alone; nil where somebody has to think or click.
+	Commands *Commands `json:"commands,omitempty"`
+	// Change is the same by the API; nil where this installation may not or can't.
+	Change *Change `json:"change,omitempty"`
 }
 
 // Worst is the worst level among findings, OK of none.
@@ -52,9 +56,10 @@ func Worst(list []Finding) Level {
 	return worst
 }
 
-// tell adds a finding.
-func (c *checker) tell(id string, level Level, what, reason, cure string) {
+// tell adds a finding, and gives it for more to be said.
+func (c *checker) tell(id string, level Level, what, reason, cure string) *Finding {
 	c.findings = append(c.findings, Finding{ID: id, Level: level, What: what, Reason: oneLine(reason), Cure: oneLine(cure)})
+	return &c.findings[len(c.findings)-1]
 }
 
 // ok adds a finding that all is well.

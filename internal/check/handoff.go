@@ -68,7 +68,7 @@ func (c *checker) drive(t template) {
 		if disks := t.disks(); len(disks) > 0 {
 			storage = disks[0].storage
 		}
-		c.tell("template-settings", when(c.Config.Handoff == config.HandoffSnippet), t.String(), "has no cloud-init drive, which hand-off snippet needs",
-			fmt.Sprintf("on the node: qm set %d --ide2 %s:cloudinit", t.id, storage))
+		c.mend("template-settings", when(c.Config.Handoff == config.HandoffSnippet), t.String(), "has no cloud-init drive, which hand-off snippet needs",
+			c.Config.Proxmox.Node, fmt.Sprintf("qm set %d --ide2 %s:cloudinit", t.id, storage))
 	}
 }

@@ -91,16 +91,16 @@ func (c *checker) firewalls(ctx context.Context) {
 		}
 		before := len(c.findings)
 		set := func(option string) string {
-			return fmt.Sprintf("on a node: pvesh set /nodes/%s/qemu/%d/firewall/options %s", c.Config.Proxmox.Node, t.id, option)
+			return fmt.Sprintf("pvesh set /nodes/%s/qemu/%d/firewall/options %s", c.Config.Proxmox.Node, t.id, option)
 		}
 		if f.IPFilter {
-			c.tell(id, Warning, what, "filters by address (ipfilter), which drops all of a guest that has its address by DHCP", set("--ipfilter 0"))
+			c.mend(id, Warning, what, "filters by address (ipfilter), which drops all of a guest that has its address by DHCP", "", set("--ipfilter 0"))
 		}
 		if !f.DHCP {
-			c.tell(id, Warning, what, "doesn't let DHCP through, so that guests get no address where incoming packets are dropped", set("--dhcp 1"))
+			c.mend(id, Warning, what, "doesn't let DHCP through, so that guests get no address where incoming packets are dropped", "", set("--dhcp 1"))
 		}
 		for _, key := range t.openCards() {
-			c.tell(id, Warning, what, "is on, and "+key+" has no firewall=1: rules don't count there", fmt.Sprintf("on the node: qm set %d --%s '%s,firewall=1'", t.id, key, t.cfg.Values[key]))
+			c.mend(id, Warning, what, "is on, and "+key+" has no firewall=1: rules don't count there", c.Config.Proxmox.Node, fmt.Sprintf("qm set %d --%s '%s,firewall=1'", t.id, key, t.cfg.Values[key]))
 		}
 		if len(c.findings) == before {
 			guarded = append(guarded, t)

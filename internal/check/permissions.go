@@ -46,7 +46,7 @@ func (c *checker) permissions(ctx context.Context) {
 			c.ok(id, what, "are what role "+l.role+" has")
 			continue
 		}
-		c.tell(id, l.level, what, fmt.Sprintf("the token lacks %s on %s: %s", strings.Join(l.privileges, ", "), l.path, strings.Join(l.why, "; ")), c.grant(l))
+		c.mend(id, l.level, what, fmt.Sprintf("the token lacks %s on %s: %s", strings.Join(l.privileges, ", "), l.path, strings.Join(l.why, "; ")), "", c.grant(l)...)
 	}
 }
 
@@ -75,16 +75,16 @@ type lack struct {
 	why        []string
 }
 
-// grant is the command that gives what is missing, to the token and to its user, who has to have it, too. It only adds: a role
+// grant are the commands that give what is missing, to the token and to its user, who has to have it, too. It only adds: a role
 // of that name keeps what it has.
-func (c *checker) grant(l lack) string {
+func (c *checker) grant(l lack) []string {
 	token := c.Config.Proxmox.TokenID
 	acl := fmt.Sprintf("pveum acl modify %s --users %s --tokens '%s' --roles %s", l.path, user(token), token, l.role)
 	if strings.HasPrefix(l.role, "PVE") {
-		return "on a node: " + acl
+		return []string{acl}
 	}
 	privileges := strings.Join(l.privileges, " ")
-	return fmt.Sprintf("on a node: pveum role add %s --privs %q || pveum role modify %s --append 1 --privs %q; %s", l.role, privileges, l.role, privileges, acl)
+	return []string{fmt.Sprintf("pveum role add %s --privs %q || pveum role modify %s --append 1 --privs %q", l.role, privileges, l.role, privileges), acl}
 }
 
 // places finds the paths, from the configuration and from the templates that the token sees.

@@ -223,7 +223,7 @@ func (c *checker) resourcePools(ctx context.Context) {
 			case err == nil:
 				c.ok(id, what+" "+p.name, "is there")
 			case errors.Is(err, proxmox.NotFound):
-				c.tell(id, Error, what+" "+p.name, "doesn't exist", fmt.Sprintf("on a node: pveum pool add %s --comment '%s'", p.name, p.comment))
+				c.mend(id, Error, what+" "+p.name, "doesn't exist", "", fmt.Sprintf("pveum pool add %s --comment '%s'", p.name, p.comment))
 			default:
 				c.tell(id, Warning, what+" "+p.name, err.Error(), "on a node: pveum pool list")
 			}

@@ -99,12 +99,12 @@ func (c *checker) storage(u use, node string, list []proxmox.Storage) {
 	s := list[at]
 	switch {
 	case !s.Enabled:
-		c.tell("storage-inactive", Error, what, "is disabled", "on a node: pvesm set "+s.Name+" --disable 0")
+		c.mend("storage-inactive", Error, what, "is disabled", "", "pvesm set "+s.Name+" --disable 0")
 	case !s.Active:
 		c.tell("storage-inactive", Error, what, "isn't active on the node", "on the node: pvesm status --storage "+s.Name)
 	case !slices.Contains(s.Content, u.content):
-		c.tell("storage-content", Error, what, fmt.Sprintf("takes %s, not %s", strings.Join(s.Content, ", "), u.content),
-			fmt.Sprintf("on a node: pvesm set %s --content %s", s.Name, strings.Join(append(slices.Clone(s.Content), u.content), ",")))
+		c.mend("storage-content", Error, what, fmt.Sprintf("takes %s, not %s", strings.Join(s.Content, ", "), u.content),
+			"", fmt.Sprintf("pvesm set %s --content %s", s.Name, strings.Join(append(slices.Clone(s.Content), u.content), ",")))
 	case s.Total > 0 && s.Avail < u.room:
 		c.tell("storage-space", Warning, what, fmt.Sprintf("has %s free of %s; %s or more are wanted", s.Avail, s.Total, u.room), "free space there, or set "+u.key+" to another storage")
 	default:

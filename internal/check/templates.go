@@ -151,7 +151,10 @@ func (c *checker) missing(t template) {
 func (c *checker) settings(t template) {
 	v := t.cfg.Values
 	tell := func(level Level, reason, set string) {
-		c.tell("template-settings", level, t.String(), reason, fmt.Sprintf("on the node: qm set %d %s", t.id, set))
+		f := c.mend("template-settings", level, t.String(), reason, c.Config.Proxmox.Node, fmt.Sprintf("qm set %d %s", t.id, set))
+		if ours(c.Config, t.id, t.cfg) {
+			f.Change = &Change{Node: c.Config.Proxmox.Node, VMID: t.id, Set: options(set), digest: t.cfg.Digest}
+		}
 	}
 	if !t.cfg.AgentEnabled {
 		level := Warning

@@ -1,6 +1,7 @@
 package check_test
 
 import (
+	"context"
 	"net/http"
 	"slices"
 	"strings"
@@ -32,11 +33,13 @@ type setting struct {
 	file     func(*config.Config) // changes what was loaded
 	features []check.Feature
 	handOff  func() (map[fleet.Way]fleet.Seeder, error)
-	token    string                                    // of Proxmox; "" is the stand-in's own, with the privileges of a dispatcher
-	audits   bool                                      // the token has Sys.Audit on "/"
-	server   func(*pve.Server)                         // changes the stand-in beforehand
-	admin    func(*proxmox.Client)                     // changes the cluster beforehand, as its administrator
-	through  func(http.RoundTripper) http.RoundTripper // is between the checks and both servers
+	token    string                // of Proxmox; "" is the stand-in's own, with the privileges of a dispatcher
+	audits   bool                  // the token has Sys.Audit on "/"
+	server   func(*pve.Server)     // changes the stand-in beforehand
+	admin    func(*proxmox.Client) // changes the cluster beforehand, as its administrator
+	// after is done with what was found, while the servers are there; admin is the cluster's administrator.
+	after   func(ctx context.Context, c *config.Config, p, admin *proxmox.Client, found []check.Finding)
+	through func(http.RoundTripper) http.RoundTripper // is between the checks and both servers
 }
 
 // look makes all checks against stand-ins in process, in virtual time.
@@ -74,14 +77,18 @@ func look(t *testing.T, s setting) (found []check.Finding) {
 		if s.server != nil {
 			s.server(proxmoxServer)
 		}
-		if s.admin != nil {
-			a, err := proxmox.New(proxmox.Options{
+		var admin *proxmox.Client
+		if s.admin != nil || s.after != nil {
+			var err error
+			admin, err = proxmox.New(proxmox.Options{
 				Endpoints: c.Proxmox.Endpoints, TokenID: info.AdminTokenID, TokenSecret: runner.NewSecret(info.AdminTokenSecret), Transport: proxmoxServer.RoundTripper(),
 			})
 			if err != nil {
 				t.Fatal(err)
 			}
-			s.admin(a)
+		}
+		if s.admin != nil {
+			s.admin(admin)
 		}
 		if s.through == nil {
 			s.through = func(next http.RoundTripper) http.RoundTripper { return next }
@@ -97,6 +104,9 @@ func look(t *testing.T, s setting) (found []check.Finding) {
 			t.Fatal(err)
 		}
 		found = check.Look(t.Context(), check.Options{Config: c, Proxmox: p, GitHub: g, Features: s.features, HandOff: s.handOff})
+		if s.after != nil {
+			s.after(t.Context(), c, p, admin, found)
+		}
 	})
 	return found
 }

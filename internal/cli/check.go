@@ -2,11 +2,9 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
-	"io"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -16,54 +14,100 @@ import (
 	"mayfly/internal/github"
 )
 
+// checkFlags are the flags of mayfly check.
+type checkFlags struct {
+	features       []string
+	json, fix, yes bool
+}
+
 func newCheckCommand(a *app) *cobra.Command {
-	var asJSON bool
-	var features []string
+	var f checkFlags
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Tell what would keep jobs from running, and how to mend it",
 		Long: `Check asks Proxmox VE and GitHub, with the configured tokens, for everything that can be seen beforehand: versions, certificate, clocks, the token's
 privileges, templates, storages, VMIDs, labels. Each finding has its reason and the command or click that mends it. Nothing is changed.
 
+With --fix it prints what mends the findings as a script for root on a node; with --yes it makes those changes itself that the API can make, of templates
+that this installation built and of nothing else, and looks again.
+
 The exit code is that of the worst finding: 0 all is well, 3 a warning, 1 an error. 2 is a mistake in the configuration.`,
 		Example: `  mayfly check
   mayfly check --for build --config image.yaml
+  mayfly check --fix >mend.sh
   mayfly check --json | jq '.findings[] | select(.level != "ok")'`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			wanted, err := checkFeatures(features)
-			if err != nil {
-				return usageError{err}
-			}
-			c, err := a.loadConfig(warnsOfTLS)
-			if err != nil {
-				return err
-			}
-			both, err := newClients(c, a.logger, github.Options{})
-			if err != nil {
-				return err
-			}
-			defer both.close()
-			findings := check.Look(cmd.Context(), check.Options{
-				Config: c, Proxmox: both.pve, GitHub: both.gh, Features: wanted, Pin: pinOf(c), HandOff: a.handOffOf(c, both),
-			})
-			if err := cmd.Context().Err(); err != nil {
-				return fmt.Errorf("check: interrupted: %w", err)
-			}
-			if asJSON {
-				err = writeFindingsJSON(a.stdout, findings)
-			} else {
-				err = writeFindings(a.stdout, findings, terminal(a.stdout, a.env) != nil && lookup(a.env, "NO_COLOR") == "")
-			}
-			if err != nil {
-				return err
-			}
-			return checkExit(check.Worst(findings))
-		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.check(cmd.Context(), f) },
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "as JSON")
-	cmd.Flags().StringSliceVar(&features, "for", nil, "`WHAT` the token is to do: run, build, bootstrap (default: run, and build where image.schedule is set)")
+	cmd.Flags().BoolVar(&f.json, "json", false, "as JSON")
+	cmd.Flags().BoolVar(&f.fix, "fix", false, "print what mends the findings as a script")
+	cmd.Flags().BoolVar(&f.yes, "yes", false, "with --fix: make the changes that the API can make")
+	cmd.Flags().StringSliceVar(&f.features, "for", nil, "`WHAT` the token is to do: run, build, bootstrap (default: run, and build where image.schedule is set)")
 	return cmd
+}
+
+// check looks, and shows or mends what it finds.
+func (a *app) check(ctx context.Context, f checkFlags) error {
+	wanted, err := checkFeatures(f.features)
+	if err == nil {
+		err = f.clash()
+	}
+	if err != nil {
+		return usageError{err}
+	}
+	c, err := a.loadConfig(warnsOfTLS)
+	if err != nil {
+		return err
+	}
+	both, err := newClients(c, a.logger, github.Options{})
+	if err != nil {
+		return err
+	}
+	defer both.close()
+	look := func() ([]check.Finding, error) {
+		findings := check.Look(ctx, check.Options{
+			Config: c, Proxmox: both.pve, GitHub: both.gh, Features: wanted, Pin: pinOf(c), HandOff: a.handOffOf(c, both),
+		})
+		if err := ctx.Err(); err != nil {
+			return nil, fmt.Errorf("check: interrupted: %w", err)
+		}
+		return findings, nil
+	}
+	findings, err := look()
+	switch {
+	case err != nil:
+		return err
+	case f.yes:
+		a.mend(ctx, c, both.pve, check.Changes(findings))
+		if findings, err = look(); err != nil {
+			return err
+		}
+	case f.fix:
+		if err := writeFixes(a.stdout, findings); err != nil {
+			return err
+		}
+		return checkExit(check.Worst(findings))
+	}
+	if f.json {
+		err = writeFindingsJSON(a.stdout, findings)
+	} else {
+		err = a.findingsViewOf().write(a.stdout, findings)
+	}
+	if err != nil {
+		return err
+	}
+	return checkExit(check.Worst(findings))
+}
+
+// clash refuses flags that don't go together.
+func (f checkFlags) clash() error {
+	switch {
+	case f.yes && !f.fix:
+		return errors.New("--yes: only with --fix")
+	case f.fix && f.json && !f.yes:
+		return errors.New("--fix prints a script, not JSON; --json has the same commands for each finding")
+	}
+	return nil
 }
 
 // checkFeatures reads --for.
@@ -102,49 +146,4 @@ func checkExit(worst check.Level) error {
 		return saidError{ExitWarning}
 	}
 	return nil
-}
-
-func writeFindingsJSON(w io.Writer, findings []check.Finding) error {
-	enc := json.NewEncoder(w)
-	enc.SetIndent("", "  ")
-	enc.SetEscapeHTML(false)
-	return enc.Encode(struct {
-		Worst    check.Level     `json:"worst"`
-		Findings []check.Finding `json:"findings"`
-	}{check.Worst(findings), append([]check.Finding{}, findings...)})
-}
-
-// The words of levels, of one width, and their colours on a terminal.
-var (
-	levelWords  = map[check.Level]string{check.OK: "ok     ", check.Unseen: "unseen ", check.Warning: "warning", check.Error: "error  "}
-	levelColour = map[check.Level]string{check.OK: "\x1b[32m", check.Unseen: "\x1b[36m", check.Warning: "\x1b[33m", check.Error: "\x1b[31m"}
-)
-
-// writeFindings writes the table for people: a line for each finding, its cure below, and how many there are of each level.
-func writeFindings(w io.Writer, findings []check.Finding, colour bool) error {
-	wide := 0
-	for _, f := range findings {
-		wide = max(wide, len([]rune(f.What)))
-	}
-	wide = min(wide, 44) // a longer one pushes its own line alone
-	levels := map[check.Level]int{}
-	var out strings.Builder
-	for _, f := range findings {
-		levels[f.Level]++
-		word := levelWords[f.Level]
-		if colour {
-			word = levelColour[f.Level] + word + "\x1b[0m"
-		}
-		fmt.Fprintf(&out, "%s  %-*s  %s\n", word, wide, f.What, f.Reason)
-		if f.Cure != "" {
-			fmt.Fprintf(&out, "%9s-> %s\n", "", f.Cure)
-		}
-	}
-	fmt.Fprintf(&out, "\n%d ok, ", levels[check.OK])
-	if n := levels[check.Unseen]; n > 0 {
-		fmt.Fprintf(&out, "%d unseen, ", n)
-	}
-	fmt.Fprintf(&out, "%s, %s\n", count(levels[check.Warning], "warning"), count(levels[check.Error], "error"))
-	_, err := io.WriteString(w, out.String())
-	return err
 }
