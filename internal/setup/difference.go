@@ -1,9 +1,20 @@
 package setup
 
-import "strings"
+import (
+	"regexp"
+	"strings"
+)
+
+// origin is the word on where a value is from, behind it.
+var origin = regexp.MustCompile(`  # [^"]*$`)
+
+// alike reports whether two lines say the same, wherever their values are from.
+func alike(a, b string) bool {
+	return a == b || origin.ReplaceAllString(a, "") == origin.ReplaceAllString(b, "")
+}
 
 // difference tells what has to be taken from one text (-) and put into it (+) to make the other, line by line, without the lines
-// that both have. The texts are configurations: small.
+// that both have, wherever their values are from. The texts are configurations: small.
 func difference(before, after string) string {
 	a, b := lines(before), lines(after)
 	// common[i][j] is how many lines a[i:] and b[j:] have in common, in order.
@@ -13,7 +24,7 @@ func difference(before, after string) string {
 	}
 	for i := len(a) - 1; i >= 0; i-- {
 		for j := len(b) - 1; j >= 0; j-- {
-			if a[i] == b[j] {
+			if alike(a[i], b[j]) {
 				common[i][j] = common[i+1][j+1] + 1
 			} else {
 				common[i][j] = max(common[i+1][j], common[i][j+1])
@@ -24,7 +35,7 @@ func difference(before, after string) string {
 	i, j := 0, 0
 	for i < len(a) || j < len(b) {
 		switch {
-		case i < len(a) && j < len(b) && a[i] == b[j]:
+		case i < len(a) && j < len(b) && alike(a[i], b[j]):
 			i, j = i+1, j+1
 		case j == len(b) || i < len(a) && common[i+1][j] >= common[i][j+1]:
 			out.WriteString("- " + a[i] + "\n")

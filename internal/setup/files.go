@@ -155,13 +155,22 @@ func (f Files) Changes() (string, error) {
 			fmt.Fprintf(&out, "%s: new\n", file.Path)
 		case err != nil:
 			return "", fmt.Errorf("compare with what is there: %w", err)
-		case file.Secret && strings.TrimSpace(string(old)) != strings.TrimSpace(string(file.Content)):
+		case file.Secret && !file.says(old):
 			fmt.Fprintf(&out, "%s: another secret\n", file.Path)
-		case !file.Secret && !bytes.Equal(old, file.Content):
+		case !file.Secret && !file.says(old):
 			fmt.Fprintf(&out, "%s:\n%s", file.Path, difference(string(old), string(file.Content)))
 		}
 	}
 	return out.String(), nil
+}
+
+// says reports whether a file says the same as what is there: apart from white space at its ends and, of mayfly.yaml, from the
+// words on where a value is from.
+func (f File) says(old []byte) bool {
+	if !f.Secret {
+		return difference(string(old), string(f.Content)) == ""
+	}
+	return bytes.Equal(bytes.TrimSpace(old), bytes.TrimSpace(f.Content))
 }
 
 // ErrExists says that a file is there that would change.
@@ -178,7 +187,7 @@ func (f Files) Write(force bool) error {
 			changed = append(changed, file)
 		case err != nil:
 			return fmt.Errorf("look at what is there: %w", err)
-		case !bytes.Equal(bytes.TrimSpace(old), bytes.TrimSpace(file.Content)):
+		case !file.says(old):
 			if !force {
 				return fmt.Errorf("write %s: %w", file.Path, ErrExists)
 			}

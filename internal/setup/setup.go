@@ -33,6 +33,8 @@ type Options struct {
 	Yes bool
 	// PinCertificate accepts the certificate that Proxmox shows where nothing vouches for it, without a question.
 	PinCertificate bool
+	// NoChecks leaves out the checks of `mayfly check` at the end, for a caller that makes them itself.
+	NoChecks bool
 	// Version is Mayfly's, for GitHub's log.
 	Version string
 	// Logger gets each request at debug; nil discards.
@@ -73,7 +75,9 @@ func Ask(ctx context.Context, o Options) (Files, error) {
 	if err != nil {
 		return Files{}, err
 	}
-	files.Findings = w.lookOver(ctx, files)
+	if !o.NoChecks {
+		files.Findings = w.lookOver(ctx, files)
+	}
 	if ctx.Err() != nil {
 		return Files{}, ErrInterrupted
 	}
