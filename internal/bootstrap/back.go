@@ -21,7 +21,7 @@ func (w *work) back(ctx context.Context) error {
 		case err != nil && w.gone(ctx):
 			w.created = false
 		case err != nil: // two dispatchers with one address must not run
-			return fmt.Errorf("container %d is left behind, and may run: %w; on node %s run: pct stop %d%s && pct destroy %d", vmid, err, w.Node, vmid, w.byHand(), vmid)
+			return fmt.Errorf("container %d is left behind, and may run: %w; on node %s run: %s", vmid, err, w.Node, w.byHand())
 		}
 	}
 	var failed error
@@ -43,17 +43,17 @@ func (w *work) back(ctx context.Context) error {
 	return failed
 }
 
-// byHand are the commands that bring the old container back, between stopping and destroying the new one.
+// byHand are the commands that remove the new container and bring the old one back.
 func (w *work) byHand() string {
+	vmid := w.Container.VMID
 	if w.Old == nil || !w.oldStopped {
-		return ""
+		return fmt.Sprintf("pct destroy %d --force", vmid)
 	}
-	var b strings.Builder
+	move := ""
 	if w.stateGone {
-		fmt.Fprintf(&b, " && pct move-volume %d %s --target-vmid %d", w.Container.VMID, stateKey, w.Old.VMID)
+		move = fmt.Sprintf("pct move-volume %d %s --target-vmid %d; ", vmid, stateKey, w.Old.VMID)
 	}
-	fmt.Fprintf(&b, " && pct start %d", w.Old.VMID)
-	return b.String()
+	return fmt.Sprintf("pct stop %d; %spct start %d; pct destroy %d", vmid, move, w.Old.VMID, vmid)
 }
 
 // gone reports whether the new container is provably not there: a token of the resource pool is only told that it may not
@@ -87,16 +87,8 @@ func (w *work) stateBack(ctx context.Context) error {
 func (w *work) oldAgain(ctx context.Context) error {
 	vmid := w.Old.VMID
 	if w.oldStopped && w.Old.Start {
-		w.say("start container %d again", vmid)
-		err := w.forget(ctx, vmid)
-		if err == nil {
-			err = w.start(ctx, vmid)
-		}
-		if err != nil {
-			return fmt.Errorf("container %d, the old one, is stopped: %w; on node %s run: pct start %d", vmid, err, w.Node, vmid)
-		}
-		if err := w.ready(ctx, vmid); err != nil {
-			return fmt.Errorf("container %d, the old one, runs again, but: %w", vmid, err)
+		if err := w.startAgain(ctx, vmid); err != nil {
+			return err
 		}
 	}
 	if w.oldOffHA {
@@ -104,6 +96,28 @@ func (w *work) oldAgain(ctx context.Context) error {
 		if err := w.api.AddContainerToHA(ctx, vmid); err != nil {
 			return notInHA(vmid, err)
 		}
+	}
+	return nil
+}
+
+// startAgain starts the old container, if it was stopped indeed, and waits for its dispatcher's word.
+func (w *work) startAgain(ctx context.Context, vmid int) error {
+	up, err := w.api.ContainerRunning(ctx, w.Node, vmid)
+	if err == nil && up {
+		return nil
+	}
+	w.say("start container %d again", vmid)
+	if err == nil {
+		err = w.forget(ctx, vmid)
+	}
+	if err == nil {
+		err = w.start(ctx, vmid)
+	}
+	if err != nil {
+		return fmt.Errorf("container %d, the old one, is stopped: %w; on node %s run: pct start %d", vmid, err, w.Node, vmid)
+	}
+	if err := w.ready(ctx, vmid); err != nil {
+		return fmt.Errorf("container %d, the old one, runs again, but: %w", vmid, err)
 	}
 	return nil
 }

@@ -190,7 +190,10 @@ func (r *run) plan(ctx context.Context, there *survey) (Source, error) {
 		return Source{}, err
 	}
 	r.result.VMID = s.Container.VMID
-	return source, errors.Join(allowed(ctx, r.Proxmox, s), stores(ctx, r.Proxmox, s, 0), r.planHA(ctx, there))
+	if err := stores(ctx, r.Proxmox, s, 0); err != nil { // a privilege on the wrong storage is no cure
+		return Source{}, err
+	}
+	return source, errors.Join(allowed(ctx, r.Proxmox, s), r.planHA(ctx, there))
 }
 
 // planHA finds out whether the token may do what is wanted of HA.

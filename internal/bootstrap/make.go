@@ -115,8 +115,8 @@ func (w *work) create(ctx context.Context) (err error) {
 	err = w.order(ctx, "vzcreate", w.Container.VMID, func(ctx context.Context) (proxmox.UPID, error) {
 		return w.api.CreateContainer(ctx, w.Node, w.Container.Creation(volume))
 	})
-	// Proxmox cleans up after a creation that fails. One whose worker was killed, or that isn't over, may leave something.
-	w.created = err == nil || unfinished(err)
+	// Proxmox cleans up after a creation that fails, but not when it was killed, or couldn't add it to the resource pool.
+	w.created = err == nil || errors.Is(err, proxmox.MaybeHappened) || errors.Is(err, proxmox.TaskFailed) && !w.gone(context.WithoutCancel(ctx))
 	return err
 }
 
@@ -136,6 +136,9 @@ func (w *work) change(ctx context.Context) error {
 	}
 	w.say("start container %d", vmid)
 	if err := w.start(ctx, vmid); err != nil {
+		if strings.Contains(err.Error(), "bridge '"+w.Container.Bridge+"' does not exist") {
+			return fmt.Errorf("%w; set CT_BRIDGE to a bridge that node %s has", err, w.Node)
+		}
 		return err
 	}
 	w.say("wait for the dispatcher in container %d", vmid)

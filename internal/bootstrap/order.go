@@ -81,11 +81,36 @@ func (w *work) find(ctx context.Context, kind string, vmid int, before []proxmox
 	return ""
 }
 
-// upload sends the template; unlike other orders it is cut off when ctx ends, as half a body begins nothing.
+const (
+	// uploads is how often the template is sent; a second time it replaces itself, and half a body begins nothing.
+	uploads = 3
+	// uploadAgain is between two attempts.
+	uploadAgain = 5 * time.Second
+)
+
+// upload sends the template; unlike other orders it is cut off when ctx ends.
 func (w *work) upload(ctx context.Context) error {
-	upid, err := w.api.Upload(ctx, w.Node, proxmox.Upload{
-		Storage: w.TemplateStorage, Content: "vztmpl", Name: w.TemplateName, Body: w.Archive, Size: w.Size, Secrets: w.Secrets, Progress: w.Sent,
-	})
+	var upid proxmox.UPID
+	var err error
+	for try := range uploads {
+		if try > 0 {
+			w.say("upload %s once more: %v", w.TemplateName, err)
+			select {
+			case <-time.After(uploadAgain):
+			case <-ctx.Done():
+				return err
+			}
+		}
+		upid, err = w.api.Upload(ctx, w.Node, proxmox.Upload{
+			Storage: w.TemplateStorage, Content: "vztmpl", Name: w.TemplateName, Body: w.Archive, Size: w.Size, Secrets: w.Secrets, Progress: w.Sent,
+		})
+		if err == nil || ctx.Err() != nil || !errors.Is(err, proxmox.MaybeHappened) && !errors.Is(err, proxmox.Unavailable) {
+			break
+		}
+	}
+	if errors.Is(err, proxmox.MaybeHappened) {
+		return fmt.Errorf("%w; Proxmox also breaks off when /var/tmp of the node that is asked is full", err)
+	}
 	if err != nil {
 		return err
 	}

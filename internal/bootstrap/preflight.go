@@ -53,12 +53,17 @@ func allowed(ctx context.Context, api *proxmox.Client, s *Spec) error {
 		}
 		lacking := slices.DeleteFunc(slices.Clone(n.privileges), func(p string) bool { return may[p] })
 		if len(lacking) > 0 {
-			user, _, _ := strings.Cut(s.TokenID, "!")
-			lacks = append(lacks, fmt.Errorf("check privileges: token %s lacks %s on %s; on a node run: pveum acl modify %s --users '%s' --tokens '%s' --roles %s (PROXMOX_SETUP.md makes the role)",
-				s.TokenID, strings.Join(lacking, ", "), n.path, n.path, user, s.TokenID, n.role))
+			lacks = append(lacks, fmt.Errorf("check privileges: token %s lacks %s on %s; on a node run: %s (PROXMOX_SETUP.md makes the role)",
+				s.TokenID, strings.Join(lacking, ", "), n.path, s.grant(n.path, n.role)))
 		}
 	}
 	return errors.Join(lacks...)
+}
+
+// grant is the command that gives the token, and its user, who must have it, too, a role on a path.
+func (s *Spec) grant(path, role string) string {
+	user, _, _ := strings.Cut(s.TokenID, "!")
+	return fmt.Sprintf("pveum acl modify %s --users '%s' --tokens '%s' --roles %s", path, user, s.TokenID, role)
 }
 
 // firstDisk is about what Debian and Mayfly take on the container's disk; a thin storage gives the rest when it is needed.
@@ -71,7 +76,7 @@ func stores(ctx context.Context, api *proxmox.Client, s *Spec, archive runner.By
 		return fmt.Errorf("check storages: %w", err)
 	}
 	var wrong []error
-	check := func(name, variable, content, all, one string, room runner.Bytes) {
+	check := func(name, variable, content, all, one, role string, room runner.Bytes) {
 		i := slices.IndexFunc(list, func(st proxmox.Storage) bool { return st.Name == name })
 		var fit []string
 		for _, st := range list {
@@ -85,7 +90,8 @@ func stores(ctx context.Context, api *proxmox.Client, s *Spec, archive runner.By
 		}
 		switch {
 		case i < 0:
-			wrong = append(wrong, fmt.Errorf("check storages: node %s has no storage %s that token %s sees; %s", s.Node, name, s.TokenID, cure))
+			wrong = append(wrong, fmt.Errorf("check storages: token %s sees no storage %s on node %s; %s, or, if it is there, let the token see it (Datastore.Audit on /storage/%s): %s",
+				s.TokenID, name, s.Node, cure, name, s.grant("/storage/"+name, role)))
 		case !slices.Contains(list[i].Content, content):
 			wrong = append(wrong, fmt.Errorf("check storages: storage %s takes no %s (content %s); %s, or allow it: pvesm set %s --content %s",
 				name, all, content, cure, name, strings.Join(append(slices.Clone(list[i].Content), content), ",")))
@@ -96,7 +102,7 @@ func stores(ctx context.Context, api *proxmox.Client, s *Spec, archive runner.By
 				name, list[i].Avail, s.Node, one, room, cure))
 		}
 	}
-	check(s.Container.Storage, "CT_STORAGE", "rootdir", "disks of containers", "the container at first", firstDisk)
-	check(s.TemplateStorage, "CT_TEMPLATE_STORAGE", "vztmpl", "container templates", "the prepared template", archive)
+	check(s.Container.Storage, "CT_STORAGE", "rootdir", "disks of containers", "the container at first", "MayflyDisk", firstDisk)
+	check(s.TemplateStorage, "CT_TEMPLATE_STORAGE", "vztmpl", "container templates", "the prepared template", "MayflyISO", archive)
 	return errors.Join(wrong...)
 }

@@ -37,6 +37,8 @@ type world struct {
 	opened map[int]map[string]runner.Secret
 	mu     sync.Mutex
 	steps  []string
+	// token is bootstrap's: id and secret; none is the fleet's.
+	token []string
 	// wrap stands between bootstrap and Proxmox.
 	wrap func(http.RoundTripper) http.RoundTripper
 }
@@ -249,6 +251,10 @@ func (w *world) checkSecrets() {
 		}
 		seen.WriteString(string(task.UPID) + task.ExitStatus + strings.Join(lines, "\n"))
 	}
+	seen.WriteString(w.clusterLog())
+	if !strings.Contains(seen.String(), "update CT") && len(w.pve.State().Containers) > 0 {
+		w.t.Error("the cluster's log tells of no change")
+	}
 	for _, r := range w.pve.State().Requests {
 		seen.WriteString(r.Path + "\n")
 	}
@@ -266,4 +272,25 @@ func rehearse(lines *[]string) func(http.RoundTripper) http.RoundTripper {
 			To: to, Show: func(line string) { *lines = append(*lines, line) }, Secrets: []runner.Secret{runner.NewSecret(githubSecret)},
 		}
 	}
+}
+
+// clusterLog is the cluster's log as its administrator reads it.
+func (w *world) clusterLog() string {
+	w.t.Helper()
+	info := w.pve.Info()
+	r, err := http.NewRequestWithContext(w.t.Context(), http.MethodGet, info.URL+"/api2/json/cluster/log?max=1000", nil)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "PVEAPIToken="+info.AdminTokenID+"="+info.AdminTokenSecret)
+	resp, err := w.pve.RoundTripper().RoundTrip(r)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		w.t.Fatalf("%s, %v", resp.Status, err)
+	}
+	return string(text)
 }

@@ -32,6 +32,11 @@ var phrases = []phrase{
 	{regexp.MustCompile(`^(?:VM|CT) \d+ already running`), Exists, ""},
 	{regexp.MustCompile(`no quorum`), Unavailable, "the cluster has lost its quorum"},
 	{
+		// pve-http-server AnyEvent.pm, file_upload_multipart.
+		regexp.MustCompile(`^write to temporary file failed`), TaskFailed,
+		"an upload arrives in /var/tmp of the node that is asked: free space there, or set PROXMOX_URL to another node",
+	},
+	{
 		// cfs-lock and storage-lock texts: pve-cluster Cluster.pm, cfs_lock; pve-common Tools.pm, lock_file_full.
 		regexp.MustCompile(`can't (?:\w+ )?lock.*got timeout|cfs-lock '[^']*' error|got lock (?:request )?timeout|-locked command timed out`),
 		Busy, "try again after a pause",

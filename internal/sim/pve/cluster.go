@@ -32,7 +32,8 @@ type cluster struct {
 	faults     faultBook
 	storages   []*storage         // nothing changes them after New
 	volumes    map[string]*volume // by key
-	told       map[int]broadcast  // what pvestatd last said of a VMID, also of one that is gone
+	log        []clusterLine
+	told       map[int]broadcast // what pvestatd last said of a VMID, also of one that is gone
 	toldAt     time.Time
 	randomSeq  uint64
 }

@@ -225,6 +225,9 @@ func (s *Server) applyLocked(ctx context.Context, ch *change, w *worker) error {
 	if aerr == nil {
 		aerr = s.apply(v, ch, w)
 	}
+	if aerr == nil {
+		s.noteLocked(ch.node.name, ch.auth, fmt.Sprintf("update VM %d:%s", ch.vmid, ch.summary))
+	}
 	s.mu.Unlock()
 	if aerr != nil {
 		return aerr

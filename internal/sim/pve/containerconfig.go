@@ -95,6 +95,7 @@ func (s *Server) setContainerConfig(q *call) (any, error) {
 	}
 	s.normaliseContainer(set)
 	ct.apply(set, gone)
+	s.noteUpdate(ct.node, q.token, fmt.Sprintf("CT %d", vmid), p)
 	return nil, nil
 }
 

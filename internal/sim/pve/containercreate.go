@@ -147,6 +147,9 @@ func (s *Server) runCreateContainer(ctx context.Context, w *worker, ct *containe
 		return err
 	}
 	defer release()
+	if err := w.point(ctx, pointLocked); err != nil {
+		return s.abandonContainer(ct, nil, err)
+	}
 	s.lock()
 	conf := s.makeVolumes(w, n.node.name, n.vmid, n.conf)
 	tmpl := s.volume(ct.node, n.template)

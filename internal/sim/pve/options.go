@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
+
+	"mayfly/internal/runner"
 )
 
 // Options say what cluster to stand in for. The zero value is one node pve1 with a template 9000, Proxmox's own timing
@@ -51,6 +53,8 @@ type Options struct {
 	TemplateAgentOff bool
 	// MayUpload lets the fleet's token upload to the storage local, and delete what is there: the iso hand-off needs it.
 	MayUpload bool
+	// UploadRoom is how much a node's /var/tmp takes, where uploads arrive; 0 is any amount.
+	UploadRoom runner.Bytes
 	// TemplateFirewall are the firewall options of the templates ("enable": "1"), which their clones have, too.
 	TemplateFirewall map[string]string
 	// Datacenter are settings of the cluster as a whole.

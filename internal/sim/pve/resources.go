@@ -23,6 +23,7 @@ func (s *Server) clusterRoutes() map[string]handler {
 		"GET /cluster/resources":        s.listResources,
 		"GET /cluster/nextid":           s.nextID,
 		"GET /cluster/options":          s.clusterOptions,
+		"GET /cluster/log":              s.getClusterLog,
 		"GET /cluster/backup":           s.backupJobs,
 		"GET /cluster/firewall/options": s.firewallOptions,
 		"GET /nodes/{node}/network":     s.nodeNetwork,

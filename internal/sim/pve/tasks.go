@@ -84,6 +84,7 @@ func (s *Server) forkFor(newid int, nodeName, kind, id string, auth *token, fn f
 	}
 	t.upid = fmt.Sprintf("UPID:%s:%08X:%08X:%08X:%s:%s:%s:", nodeName, t.pid, t.pstart, now.Unix(), kind, id, auth.id)
 	s.tasks = append(s.tasks, t)
+	s.noteLocked(nodeName, auth, "starting task "+t.upid)
 	s.mu.Unlock()
 
 	s.workers.Add(1)
@@ -120,6 +121,7 @@ func (s *Server) finish(t *task, err error) {
 		t.log = append(t.log, "TASK OK")
 	}
 	t.end = time.Now()
+	s.noteLocked(t.node, t.token, "end task "+t.upid+" "+t.exit)
 	close(t.done)
 }
 

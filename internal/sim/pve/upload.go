@@ -70,7 +70,14 @@ func (s *Server) readUpload(r *http.Request, ctype string, q *call) error {
 		if part.FileName() == "" {
 			return uploadBroken()
 		}
-		f, err := s.newFile(part)
+		in := io.Reader(part)
+		if room := s.opts.UploadRoom; room > 0 {
+			in = io.MultiReader(io.LimitReader(part, int64(room)), &fullDisk{part})
+		}
+		f, err := s.newFile(in)
+		if errors.Is(err, errNoSpace) {
+			return &apiError{status: http.StatusInternalServerError, text: true, msg: "write to temporary file failed - " + errNoSpace.Error()}
+		}
 		if err != nil {
 			return fmt.Errorf("read upload: %w", err)
 		}
@@ -78,6 +85,21 @@ func (s *Server) readUpload(r *http.Request, ctype string, q *call) error {
 		q.upload = &uploadedFile{name: part.FileName(), file: f}
 		return nil
 	}
+}
+
+// errNoSpace is ENOSPC, as Perl writes it.
+var errNoSpace = errors.New("No space left on device") //nolint:staticcheck // Proxmox's own words
+
+// fullDisk is what is left of a file when the disk that it is written to is full.
+type fullDisk struct{ rest io.Reader }
+
+// Read fails at the first byte.
+func (f *fullDisk) Read(p []byte) (int, error) {
+	n, err := f.rest.Read(p)
+	if n > 0 {
+		return 0, errNoSpace
+	}
+	return 0, err
 }
 
 // upload is POST upload: the checks, then a task that moves the file to its place, over whatever is there.
