@@ -19,11 +19,11 @@ import (
 	"mayfly/test/roles"
 )
 
-// Patience with a job: by an unhurried clone and boot it takes two minutes; a runner that can't be made is tried again for as
-// long as this.
+// Patience with a job, which takes a minute and a half with its clone and boot, and with the end of its runner. A runner that
+// can't be made is tried again for as long.
 const (
-	jobPatience = 6 * time.Minute
-	endPatience = 4 * time.Minute
+	jobPatience = 3 * time.Minute
+	endPatience = 2 * time.Minute
 )
 
 // run is mayfly run with a hand-off: it works when a job is done and nothing of its runner is left. sized pools set cores and

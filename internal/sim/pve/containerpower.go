@@ -60,28 +60,23 @@ func (s *Server) startContainer(q *call) (any, error) {
 		return nil, failf("CT %d already running", vmid)
 	}
 	return s.fork(q.node.name, "vzstart", strconv.Itoa(vmid), q.token, func(ctx context.Context, w *worker) error {
-		release, err := w.lockVM(ctx, vmid)
-		if err != nil {
-			return err
-		}
-		defer release()
-		if err := w.point(ctx, pointLocked); err != nil {
-			return err
-		}
-		s.lock()
-		ct, aerr := s.containerOn(w.node.name, vmid)
-		if aerr == nil {
-			aerr = ct.checkLock()
-		}
-		if aerr == nil && ct.running {
-			aerr = failf("CT %d already running", vmid)
-		}
-		s.mu.Unlock()
-		if aerr != nil {
-			return aerr
-		}
-		return s.powerOnContainer(ctx, w, ct)
+		return underLock(ctx, w, vmid, func() (*container, *apiError) {
+			ct, err := s.unlockedContainer(w.node.name, vmid)
+			if err == nil && ct.running {
+				err = failf("CT %d already running", vmid)
+			}
+			return ct, err
+		}, func(ct *container) error { return s.powerOnContainer(ctx, w, ct) })
 	}), nil
+}
+
+// unlockedContainer finds a container whose configuration has no lock.
+func (s *Server) unlockedContainer(node string, vmid int) (*container, *apiError) {
+	ct, err := s.containerOn(node, vmid)
+	if err == nil {
+		err = ct.checkLock()
+	}
+	return ct, err
 }
 
 // powerOnContainer runs the container's init, and what plays its inside.
@@ -136,30 +131,15 @@ func (s *Server) endContainer(q *call, kind string) (any, error) {
 	}
 	vmid := q.vmid()
 	return s.fork(q.node.name, kind, strconv.Itoa(vmid), q.token, func(ctx context.Context, w *worker) error {
-		release, err := w.lockVM(ctx, vmid)
-		if err != nil {
-			return err
-		}
-		defer release()
-		if err := w.point(ctx, pointLocked); err != nil {
-			return err
-		}
-		s.lock()
-		ct, aerr := s.containerOn(w.node.name, vmid)
-		if aerr == nil {
-			aerr = ct.checkLock()
-		}
-		s.mu.Unlock()
-		if aerr != nil {
-			return aerr
-		}
-		if err := pause(ctx, s.opts.Timing.Stop); err != nil {
-			return err
-		}
-		s.lock()
-		ct.powerOff()
-		s.mu.Unlock()
-		return nil
+		return underLock(ctx, w, vmid, func() (*container, *apiError) { return s.unlockedContainer(w.node.name, vmid) }, func(ct *container) error {
+			if err := pause(ctx, s.opts.Timing.Stop); err != nil {
+				return err
+			}
+			s.lock()
+			defer s.mu.Unlock()
+			ct.powerOff()
+			return nil
+		})
 	}), nil
 }
 
@@ -173,34 +153,25 @@ func (s *Server) destroyContainer(q *call) (any, error) {
 		return nil, err
 	}
 	return s.fork(q.node.name, "vzdestroy", strconv.Itoa(vmid), q.token, func(ctx context.Context, w *worker) error {
-		release, err := w.lockVM(ctx, vmid)
-		if err != nil {
-			return err
-		}
-		defer release()
-		if err := w.point(ctx, pointLocked); err != nil {
-			return err
-		}
-		s.lock()
-		ct, aerr := s.destroyableContainer(w.node.name, vmid, purge, force)
-		if aerr == nil {
-			aerr = ct.checkLock()
-		}
-		s.mu.Unlock()
-		if aerr != nil {
-			return aerr
-		}
-		if err := pause(ctx, s.opts.Timing.Destroy); err != nil {
-			return err
-		}
-		if purge {
-			w.say(fmt.Sprintf("purging CT %d from related configurations..", vmid))
-		}
-		s.lock()
-		ct.powerOff()
-		s.freeContainer(ct, ct.conf)
-		s.mu.Unlock()
-		return ct.archive.remove()
+		return underLock(ctx, w, vmid, func() (*container, *apiError) {
+			ct, err := s.destroyableContainer(w.node.name, vmid, purge, force)
+			if err == nil {
+				err = ct.checkLock()
+			}
+			return ct, err
+		}, func(ct *container) error {
+			if err := pause(ctx, s.opts.Timing.Destroy); err != nil {
+				return err
+			}
+			if purge {
+				w.say(fmt.Sprintf("purging CT %d from related configurations..", vmid))
+			}
+			s.lock()
+			ct.powerOff()
+			s.freeContainer(ct, ct.conf)
+			s.mu.Unlock()
+			return ct.archive.remove()
+		})
 	}), nil
 }
 

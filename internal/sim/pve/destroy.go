@@ -39,32 +39,26 @@ func (s *Server) destroyable(node string, vmid int) (*vm, *apiError) {
 	return v, nil
 }
 
-// runDestroy is the qmdestroy worker: disks first, then the resource pool, the configuration file last.
+// runDestroy is the qmdestroy worker.
 func (s *Server) runDestroy(ctx context.Context, w *worker, vmid int, purge, sweep bool) error {
-	release, err := w.lockVM(ctx, vmid)
-	if err != nil {
-		return err
-	}
-	defer release()
-	if err := w.point(ctx, pointLocked); err != nil {
-		return err
-	}
-	s.lock()
-	v, aerr := s.destroyable(w.node.name, vmid)
-	if aerr == nil && v.conf["lock"] != "suspended" {
-		aerr = v.checkLock()
-	}
-	if aerr == nil && v.template() {
-		aerr = s.baseInUse(v)
-	}
-	s.mu.Unlock()
-	if aerr != nil {
-		return aerr
-	}
+	return underLock(ctx, w, vmid, func() (*vm, *apiError) {
+		v, err := s.destroyable(w.node.name, vmid)
+		if err == nil && v.conf["lock"] != "suspended" {
+			err = v.checkLock()
+		}
+		if err == nil && v.template() {
+			err = s.baseInUse(v)
+		}
+		return v, err
+	}, func(v *vm) error { return s.removeVM(ctx, w, v, purge, sweep) })
+}
+
+// removeVM destroys the VM: disks first, then the resource pool, the configuration file last. The caller holds its lock file.
+func (s *Server) removeVM(ctx context.Context, w *worker, v *vm, purge, sweep bool) error {
 	if err := pause(ctx, s.opts.Timing.Destroy); err != nil {
 		return err
 	}
-	if err := s.opts.Engine.Destroy(ctx, vmid); err != nil {
+	if err := s.opts.Engine.Destroy(ctx, v.id); err != nil {
 		if ctx.Err() != nil {
 			return err
 		}
@@ -74,7 +68,7 @@ func (s *Server) runDestroy(ctx context.Context, w *worker, vmid int, purge, swe
 	s.freeVolumes(v)
 	if sweep { // disks that a killed clone left under this id
 		maps.DeleteFunc(s.volumes, func(key string, vol *volume) bool {
-			return vol.vmid == vmid && s.reaches(v.node, key)
+			return vol.vmid == v.id && s.reaches(v.node, key)
 		})
 	}
 	s.mu.Unlock()
@@ -92,7 +86,7 @@ func (s *Server) runDestroy(ctx context.Context, w *worker, vmid int, purge, swe
 	v.pool = ""
 	s.mu.Unlock()
 	if purge {
-		w.say(fmt.Sprintf("purging VM %d from related configurations..", vmid))
+		w.say(fmt.Sprintf("purging VM %d from related configurations..", v.id))
 	}
 	if err := w.point(ctx, pointPool); err != nil {
 		return err

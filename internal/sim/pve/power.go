@@ -34,28 +34,18 @@ func (s *Server) startVM(q *call) (any, error) {
 // forkStart begins a qmstart task.
 func (s *Server) forkStart(nodeName string, vmid int, auth *token) string {
 	return s.fork(nodeName, "qmstart", strconv.Itoa(vmid), auth, func(ctx context.Context, w *worker) error {
-		release, err := w.lockVM(ctx, vmid)
-		if err != nil {
-			return err
-		}
-		defer release()
-		if err := w.point(ctx, pointLocked); err != nil {
-			return err
-		}
-		s.lock()
-		v, aerr := s.startable(w, vmid)
-		resume := aerr == nil && v.running
-		s.mu.Unlock()
-		if aerr != nil || resume {
-			return asError(aerr)
-		}
-		return s.powerOn(ctx, w, v)
+		resume := false
+		return underLock(ctx, w, vmid, func() (*vm, *apiError) {
+			v, err := s.startable(w, vmid)
+			resume = err == nil && v.running
+			return v, err
+		}, func(v *vm) error {
+			if resume {
+				return nil
+			}
+			return s.powerOn(ctx, w, v)
+		})
 	})
-}
-
-// lockVM takes the VM's lock file, for as long as a worker waits for it.
-func (w *worker) lockVM(ctx context.Context, vmid int) (func(), error) {
-	return w.node.locks.acquire(ctx, vmid, false, w.s.opts.Timing.LockTimeout, w.say)
 }
 
 // startable finds the VM and refuses what can't be started (QemuServer.pm, vm_start). A running VM that is being
@@ -189,37 +179,30 @@ func (s *Server) stopVM(q *call) (any, error) {
 				return err
 			}
 		}
-		release, err := w.lockVM(ctx, vmid)
-		if err != nil {
-			return err
-		}
-		defer release()
-		if err := w.point(ctx, pointLocked); err != nil {
-			return err
-		}
-		v, err := s.stoppable(w, vmid)
-		if err != nil || v == nil {
-			return err
-		}
-		return s.cutPower(ctx, v)
+		return underLock(ctx, w, vmid, s.stoppable(w, vmid), func(v *vm) error {
+			if v == nil {
+				return nil
+			}
+			return s.cutPower(ctx, v)
+		})
 	}), nil
 }
 
 // stoppable finds a running VM that isn't locked; nil, nil when it is off already, whatever its lock.
-func (s *Server) stoppable(w *worker, vmid int) (*vm, error) {
-	s.lock()
-	defer s.mu.Unlock()
-	v := s.vms[vmid]
-	switch {
-	case v == nil || v.node != w.node.name:
-		return nil, noConfig(vmid, w.node.name)
-	case !v.running:
-		return nil, nil
+func (s *Server) stoppable(w *worker, vmid int) func() (*vm, *apiError) {
+	return func() (*vm, *apiError) {
+		v := s.vms[vmid]
+		switch {
+		case v == nil || v.node != w.node.name:
+			return nil, noConfig(vmid, w.node.name)
+		case !v.running:
+			return nil, nil
+		}
+		if err := v.checkLock(); err != nil {
+			return nil, err
+		}
+		return v, nil
 	}
-	if err := v.checkLock(); err != nil {
-		return nil, err
-	}
-	return v, nil
 }
 
 // cutPower stops the machine; the caller holds its lock file.
@@ -274,32 +257,30 @@ func (s *Server) resetVM(q *call) (any, error) {
 	}
 	vmid := q.vmid()
 	return s.fork(q.node.name, "qmreset", strconv.Itoa(vmid), q.token, func(ctx context.Context, w *worker) error {
-		release, err := w.lockVM(ctx, vmid)
-		if err != nil {
-			return err
-		}
-		defer release()
-		v, err := s.stoppable(w, vmid)
-		if err != nil {
-			return err
-		}
-		if v == nil {
-			return failf("VM %d not running", vmid)
-		}
-		if err := s.opts.Engine.Stop(ctx, vmid); err != nil {
-			return err
-		}
-		s.lock()
-		m, _ := s.machine(v)
-		s.mu.Unlock()
-		if err := s.opts.Engine.Start(ctx, m); err != nil {
-			s.lock()
-			s.powerOff(v)
-			s.mu.Unlock()
-			return fmt.Errorf("reset VM %d: %w", vmid, err)
-		}
-		return nil
+		return underLock(ctx, w, vmid, s.stoppable(w, vmid), func(v *vm) error {
+			if v == nil {
+				return failf("VM %d not running", vmid)
+			}
+			return s.reset(ctx, v)
+		})
 	}), nil
+}
+
+// reset starts the machine anew; the caller holds its lock file.
+func (s *Server) reset(ctx context.Context, v *vm) error {
+	if err := s.opts.Engine.Stop(ctx, v.id); err != nil {
+		return err
+	}
+	s.lock()
+	m, _ := s.machine(v)
+	s.mu.Unlock()
+	if err := s.opts.Engine.Start(ctx, m); err != nil {
+		s.lock()
+		s.powerOff(v)
+		s.mu.Unlock()
+		return fmt.Errorf("reset VM %d: %w", v.id, err)
+	}
+	return nil
 }
 
 // mustRun refuses what only makes sense on a running VM.

@@ -19,22 +19,15 @@ func (s *Server) shutdownVM(q *call) (any, error) {
 		return nil, failf("VM is paused - cannot shutdown")
 	}
 	return s.fork(q.node.name, "qmshutdown", strconv.Itoa(vmid), q.token, func(ctx context.Context, w *worker) error {
-		release, err := w.lockVM(ctx, vmid)
-		if err != nil {
-			return err
-		}
-		defer release()
-		if err := w.point(ctx, pointLocked); err != nil {
-			return err
-		}
-		v, err := s.stoppable(w, vmid)
-		if err != nil || v == nil {
-			return err
-		}
-		if paused { // the button would be heard only after a resume
-			return s.cutPower(ctx, v)
-		}
-		return s.shutDown(ctx, w, v, patience, force)
+		return underLock(ctx, w, vmid, s.stoppable(w, vmid), func(v *vm) error {
+			switch {
+			case v == nil:
+				return nil
+			case paused: // the button would be heard only after a resume
+				return s.cutPower(ctx, v)
+			}
+			return s.shutDown(ctx, w, v, patience, force)
+		})
 	}), nil
 }
 
@@ -107,24 +100,20 @@ func (s *Server) rebootVM(q *call) (any, error) {
 	}
 	vmid, patience := q.vmid(), s.patience(q)
 	return s.fork(q.node.name, "qmreboot", strconv.Itoa(vmid), q.token, func(ctx context.Context, w *worker) error {
-		release, err := w.lockVM(ctx, vmid)
-		if err != nil {
-			return err
-		}
-		defer release()
-		v, err := s.stoppable(w, vmid)
-		if err != nil || v == nil {
-			return err
-		}
-		if err := s.shutDown(ctx, w, v, patience, false); err != nil {
-			return err
-		}
-		s.lock()
-		_, aerr := s.startable(w, vmid)
-		s.mu.Unlock()
-		if aerr != nil {
-			return aerr
-		}
-		return s.powerOn(ctx, w, v)
+		return underLock(ctx, w, vmid, s.stoppable(w, vmid), func(v *vm) error {
+			if v == nil {
+				return nil
+			}
+			if err := s.shutDown(ctx, w, v, patience, false); err != nil {
+				return err
+			}
+			s.lock()
+			_, aerr := s.startable(w, vmid)
+			s.mu.Unlock()
+			if aerr != nil {
+				return aerr
+			}
+			return s.powerOn(ctx, w, v)
+		})
 	}), nil
 }
