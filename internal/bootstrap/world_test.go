@@ -85,6 +85,17 @@ func newWorld(t *testing.T, o pve.Options) *world {
 
 // openIn does what the first start does: it opens the seal in the archive with the key that came another way.
 func openIn(t *testing.T, c *pve.Container) map[string]runner.Secret {
+	sealed := readIn(t, c, "./etc/mayfly/sealed.age")
+	key, _, ok := bootstrap.TakeKey([]byte(c.AuthorizedKeys))
+	secrets, err := bootstrap.Open(sealed, key)
+	if err != nil || !ok {
+		t.Errorf("container %d: key %v, %v", c.VMID, ok, err)
+	}
+	return secrets
+}
+
+// readIn reads a file of the archive that a container was made of.
+func readIn(t *testing.T, c *pve.Container, name string) []byte {
 	r, err := c.Archive()
 	if err != nil {
 		t.Error(err)
@@ -97,27 +108,21 @@ func openIn(t *testing.T, c *pve.Container) map[string]runner.Secret {
 		return nil
 	}
 	defer z.Close()
-	key, _, ok := bootstrap.TakeKey([]byte(c.AuthorizedKeys))
-	for archive := tar.NewReader(z); ok; {
+	for archive := tar.NewReader(z); ; {
 		h, err := archive.Next()
 		if err != nil {
-			break
+			t.Errorf("container %d: %s: %v", c.VMID, name, err)
+			return nil
 		}
-		if h.Name != "./etc/mayfly/sealed.age" {
+		if h.Name != name {
 			continue
 		}
-		sealed, err := io.ReadAll(archive)
+		data, err := io.ReadAll(archive)
 		if err != nil {
 			t.Error(err)
 		}
-		secrets, err := bootstrap.Open(sealed, key)
-		if err != nil {
-			t.Error(err)
-		}
-		return secrets
+		return data
 	}
-	t.Errorf("container %d has no secrets: key %v", c.VMID, ok)
-	return nil
 }
 
 // says has a dispatcher say a word after a boot of 20 s, if its container lives so long.
