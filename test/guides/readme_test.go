@@ -50,7 +50,7 @@ func TestReadmeCallsRunOnceRightly(t *testing.T) {
 			continue
 		}
 		checked++
-		cmd := exec.CommandContext(t.Context(), "sh", append([]string{filepath.Join(root, "runners/common/run-once.sh")}, words(args)...)...)
+		cmd := exec.CommandContext(t.Context(), "sh", append([]string{filepath.Join(root, "runners", "common", "run-once.sh")}, words(args)...)...)
 		cmd.Env = append(os.Environ(), "MAYFLY_ROOT="+t.TempDir())
 		cmd.Stdin = strings.NewReader("AABBCCDDEEFFGGHHIIJJKKLLMM")
 		out, err := cmd.CombinedOutput()
