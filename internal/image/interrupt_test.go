@@ -255,3 +255,30 @@ func TestAVersionThatARunnerWasClonedFromStays(t *testing.T) {
 		b.wantTemplates(second.Version+"@pve1*", second.Version+"@pve2*")
 	})
 }
+
+// A build that finds the remains of one before it, and may not remove them, says so instead of trying for ever.
+func TestASweepThatIsRefusedIsGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, nil)
+		ctx, cancel := context.WithCancel(t.Context())
+		b.calls.before = func(_ int, r *http.Request) {
+			if r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/status/start") {
+				cancel()
+			}
+		}
+		if _, err := b.pve.Fault(pve.FaultSpec{
+			Match: pve.FaultMatch{Method: http.MethodPost, Path: "/nodes/*/qemu/*/status/stop", Count: -1}, Kind: "answer", Status: 403,
+			Reason: "Permission check failed (/vms/9000, VM.PowerMgmt)",
+		}); err != nil {
+			t.Fatal(err)
+		}
+		b.wantFailure(ctx, request(), "VM.PowerMgmt on /pool/ci-templates")
+		b.calls.before = nil
+		time.Sleep(24 * time.Hour)
+		began := time.Now()
+		b.wantFailure(t.Context(), request(), "sweep what an earlier build left: ", "VM.PowerMgmt on /pool/ci-templates")
+		if took := time.Since(began); took > cleanUpPatience {
+			t.Errorf("it took %s", took)
+		}
+	})
+}

@@ -2,7 +2,6 @@ package image
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -85,7 +84,7 @@ func (b *Builder) Prune(ctx context.Context, r PruneRequest) ([]Pruned, error) {
 		}
 		out = append(out, p)
 	}
-	return out, errors.Join(all...)
+	return out, together(all...)
 }
 
 // oldest are the templates beyond those that are kept, by image and node, the oldest last.

@@ -217,7 +217,7 @@ func (b *Builder) sweepRound(ctx context.Context, d build, nodes []string, vmids
 	}
 	in, err := b.take(ctx)
 	if err != nil {
-		return found, errors.Join(append(all, err)...)
+		return found, together(append(all, err)...)
 	}
 	left := slices.DeleteFunc(in.ours, func(v vm) bool { return v.name() != d.image || v.version() != d.version || v.promoted() })
 	// Clones of a template go before it.
@@ -227,14 +227,14 @@ func (b *Builder) sweepRound(ctx context.Context, d build, nodes []string, vmids
 		all = append(all, b.destroy(ctx, v))
 	}
 	if len(left) > 0 {
-		return found, errors.Join(all...) // their drives name the files
+		return found, together(all...) // their drives name the files
 	}
 	for _, node := range nodes {
 		more, err := b.dropFiles(ctx, node, func(image, version string) bool { return image == d.image && version == d.version })
 		found = found || more
 		all = append(all, err)
 	}
-	return found, errors.Join(all...)
+	return found, together(all...)
 }
 
 func order01(last bool) int {
@@ -339,5 +339,5 @@ func (b *Builder) orphans(ctx context.Context, in inventory, alive []build, now 
 		})
 		all = append(all, err)
 	}
-	return errors.Join(all...)
+	return together(all...)
 }
