@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"mayfly/internal/bootstrap"
+	"mayfly/internal/check"
 	"mayfly/internal/config"
 	"mayfly/internal/proxmox"
 	"mayfly/internal/runner"
@@ -90,7 +91,7 @@ func (a *app) bringAbout(ctx context.Context, c *config.Config, f bootstrapFlags
 	if err != nil {
 		return bootstrap.Result{}, usageError{err}
 	}
-	options := proxmoxOptions(c, a.logger)
+	options := proxmoxOptions(c, a.logger, check.Bootstrap)
 	if f.dryRun {
 		show := func(line string) { fmt.Fprintln(a.stdout, line) }
 		options.Wrap = func(to http.RoundTripper) http.RoundTripper {

@@ -3,7 +3,9 @@ package cli
 import (
 	"errors"
 	"log/slog"
+	"strings"
 
+	"mayfly/internal/check"
 	"mayfly/internal/config"
 	"mayfly/internal/demand"
 	"mayfly/internal/fleet"
@@ -39,9 +41,9 @@ type clients struct {
 }
 
 // newClients makes the clients that the configuration describes. It connects to nothing. An error is a mistake of the
-// configuration that config itself can't see.
-func newClients(c *config.Config, log *slog.Logger, pace github.Options) (clients, error) {
-	pve, errPVE := proxmox.New(proxmoxOptions(c, log))
+// configuration that config itself can't see. features are what Proxmox's is for, if that isn't what mayfly check looks at anyway.
+func newClients(c *config.Config, log *slog.Logger, pace github.Options, features ...check.Feature) (clients, error) {
+	pve, errPVE := proxmox.New(proxmoxOptions(c, log, features...))
 	pace.BaseURL, pace.Token, pace.Logger, pace.Version = c.GitHub.APIURL, c.GitHub.Token, log, currentVersion().Version
 	gh, errGH := github.New(pace)
 	if err := errors.Join(errPVE, errGH); err != nil {
@@ -51,8 +53,13 @@ func newClients(c *config.Config, log *slog.Logger, pace github.Options) (client
 }
 
 // proxmoxOptions are how Proxmox is reached.
-func proxmoxOptions(c *config.Config, log *slog.Logger) proxmox.Options {
+func proxmoxOptions(c *config.Config, log *slog.Logger, features ...check.Feature) proxmox.Options {
+	tells := []string{"mayfly check"}
+	for _, f := range features {
+		tells = append(tells, "--for "+string(f))
+	}
 	return proxmox.Options{
+		Check:              strings.Join(tells, " "),
 		Endpoints:          c.Proxmox.Endpoints,
 		TokenID:            c.Proxmox.TokenID,
 		TokenSecret:        c.Proxmox.TokenSecret,

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"mayfly/internal/check"
 	"mayfly/internal/config"
 	"mayfly/internal/github"
 	"mayfly/internal/image"
@@ -66,7 +67,7 @@ type images struct {
 
 // newImages makes a builder. progress may be nil. Its clients are to be closed.
 func (a *app) newImages(c *config.Config, spec image.Spec, progress func(image.Event)) (*images, error) {
-	both, err := newClients(c, a.logger, github.Options{})
+	both, err := newClients(c, a.logger, github.Options{}, check.Build)
 	if err != nil {
 		return nil, err
 	}

@@ -246,7 +246,8 @@ func get(ts *testscript.TestScript, _ bool, args []string) {
 	})
 }
 
-// admin: `admin METHOD PATH` calls the Proxmox stand-in as its administrator, and waits for the task that it begins.
+// admin: `admin METHOD PATH` calls the Proxmox stand-in as its administrator, prints the data of its reply, and waits for the task
+// that it begins.
 func admin(ts *testscript.TestScript, _ bool, args []string) {
 	api := ts.Getenv("pve_url") + "/api2/json"
 	token := "PVEAPIToken=" + ts.Getenv("pve_admin_token_id") + "=" + ts.Getenv("pve_admin_token_secret")
@@ -259,6 +260,7 @@ func admin(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	var reply struct{ Data any }
 	call(args[0], args[1], &reply)
+	ts.Check(json.NewEncoder(ts.Stdout()).Encode(reply.Data))
 	upid, _ := reply.Data.(string)
 	if !strings.HasPrefix(upid, "UPID:") {
 		return

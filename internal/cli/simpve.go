@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"regexp"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -24,6 +25,7 @@ type simPVE struct {
 	cloudInit   bool
 	agentOff    bool
 	uploads     bool
+	release     string
 }
 
 func newSimPVECommand(a *app) *cobra.Command {
@@ -66,12 +68,19 @@ VMs of others that look like Mayfly's lie among VMIDs 200 to 299, inside the res
 	flags.BoolVar(&f.cloudInit, "cloud-init-drive", false, "give templates a cloud-init drive, as handoff: snippet needs")
 	flags.BoolVar(&f.uploads, "uploads", false, "let the token upload ISO images to the storage local and delete them, for handoff: iso")
 	flags.BoolVar(&f.agentOff, "template-agent-off", false, "leave the guest agent's option out of templates, for handoff: auto")
+	flags.StringVar(&f.release, "release", "9.2.11", "the `VERSION` of Proxmox VE to be: 9.2.11, or 8.4.14 with 8.4's calls and privileges")
 	return cmd
 }
+
+// releaseForm is a version of one of the two lines that the stand-in can be.
+var releaseForm = regexp.MustCompile(`^(8\.4|9\.\d+)(\.\d+)?$`)
 
 func (f *simPVE) check() error {
 	if err := f.simFlags.check(); err != nil {
 		return err
+	}
+	if !releaseForm.MatchString(f.release) {
+		return usageError{fmt.Errorf("--release %q: want 8.4 or 9, for example 8.4.14", f.release)}
 	}
 	for _, n := range append([]string{f.node}, f.nodes...) {
 		if strings.ContainsAny(n, " /:") {
@@ -99,7 +108,7 @@ func (a *app) simPVE(ctx context.Context, f simPVE) error {
 	}
 	o := pve.Options{
 		Seed: f.seed, Node: f.node, Nodes: f.nodes, TemplateName: f.template, Engine: guests, Logger: a.logger,
-		SnippetsDir: f.snippetsDir, CloudInitDrive: f.cloudInit, TemplateAgentOff: f.agentOff, MayUpload: f.uploads,
+		SnippetsDir: f.snippetsDir, CloudInitDrive: f.cloudInit, TemplateAgentOff: f.agentOff, MayUpload: f.uploads, Release: f.release,
 	}
 	if f.timing == timingDemo {
 		o.Timing = pve.DemoTiming()

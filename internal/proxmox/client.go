@@ -1,6 +1,7 @@
 package proxmox
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -27,6 +28,8 @@ type Options struct {
 	// InsecureSkipVerify trusts everybody, unless one of the two is set.
 	CAFile, Fingerprint string
 	InsecureSkipVerify  bool
+	// Check is the command that tells what the token lacks, for hints; "" is "mayfly check".
+	Check string
 	// Logger gets each request at debug and fail-over at warn; nil discards.
 	Logger *slog.Logger
 	// Transport replaces the client's own, TLS options and connection handling with it.
@@ -47,7 +50,7 @@ type Client struct {
 	clock     *clock
 	guests    *guestPools
 
-	user, tokenName string // the token's, for hints
+	user, tokenName, check string // the token's, and what tells what it lacks: for hints
 
 	firstPause time.Duration // before a read is sent again; tests shorten it
 }
@@ -84,6 +87,7 @@ func New(o Options) (*Client, error) {
 		keys: &keys{auth: "PVEAPIToken=" + o.TokenID + "=" + secret, forms: secretForms(secret)},
 	}
 	c.user, c.tokenName, _ = strings.Cut(o.TokenID, "!")
+	c.check = cmp.Or(o.Check, "mayfly check")
 	if c.transport != nil {
 		return c.wrapped(o), nil
 	}

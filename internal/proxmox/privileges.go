@@ -88,7 +88,7 @@ func (c *Client) permissionHint(r call, words string) string {
 	case on == "" || strings.Contains(words, "("):
 		return "see what the token may do: pveum user token permissions " + c.user + " " + c.tokenName
 	}
-	const how = ": mayfly check prints the command"
+	how := ": " + c.check + " prints the command"
 	vmid, isGuest := strings.CutPrefix(on, "/vms/")
 	if !isGuest {
 		return "the token needs " + privilege + " on " + on + how

@@ -75,6 +75,16 @@ func TestRefusedCallNamesPathAndPrivilege(t *testing.T) {
 	}
 }
 
+func TestHintNamesTheCheckOfWhatTheClientIsFor(t *testing.T) {
+	for check, want := range map[string]string{"": ": mayfly check prints", "mayfly check --for build": ": mayfly check --for build prints"} {
+		w := newWire(t, false, always(bare("403 Permission check failed (/storage/local, Datastore.Audit)")))
+		c := newClient(t, func(o *proxmox.Options) { o.Check = check }, w.URL)
+		if _, err := c.Volumes(t.Context(), "pve1", "local", "iso"); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", check, err, want)
+		}
+	}
+}
+
 // A refusal names the VM, the grant that is missing is its resource pool's: the client has seen which that is.
 func TestRefusedCallNamesTheResourcePoolThatTheGuestWasSeenIn(t *testing.T) {
 	const task = `{"data":"UPID:pve1:0000043A:008ED280:386D4380:qmclone:9000:ci@pve!runner:"}`
