@@ -126,3 +126,32 @@ func TestLinksLeadSomewhere(t *testing.T) {
 		t.Errorf("checked %d links, want at least 20: are they found at all?", checked)
 	}
 }
+
+// TestTablesHaveAllCells counts the cells of each row: GitHub cuts a row off at a bar that stands inside code, too.
+func TestTablesHaveAllCells(t *testing.T) {
+	rows := 0
+	for _, name := range guides(t) {
+		want, inside := 0, false
+		for line := range strings.Lines(guide(t, name)) {
+			line = strings.TrimSpace(line)
+			if strings.HasPrefix(line, "```") {
+				inside = !inside
+			}
+			if inside || !strings.HasPrefix(line, "|") {
+				want = 0
+				continue
+			}
+			rows++
+			cells := strings.Count(strings.ReplaceAll(line, `\|`, ""), "|") - 1
+			if want == 0 {
+				want = cells
+			}
+			if cells != want {
+				t.Errorf("%s: %d cells, want %d: %s", name, cells, want, line)
+			}
+		}
+	}
+	if rows < 300 {
+		t.Errorf("checked %d rows, want 300 at least", rows)
+	}
+}
