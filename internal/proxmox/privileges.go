@@ -9,18 +9,15 @@ import (
 )
 
 // unnamed are the refusals for want of a privilege that Proxmox VE doesn't name, or names where it can get lost: what the call
-// needs, and on which path. {names} are segments of the call's path and its parameters; a row without one of them doesn't
-// count. The first that does is the one.
+// needs, and on which path. {names} are segments of the call's path and its parameters. What is needed on a guest that the call
+// makes in a resource pool is granted on that: see permissionHint.
 var unnamed = []struct{ method, path, on, privilege string }{
 	// Of two privileges one is enough, and then Proxmox says "Permission check failed" alone (pve-http-server and
-	// pve-access-control RPCEnvironment.pm, exec_api2_perm_check: "or"). The other is VM.Allocate on the new VMID, which
-	// nobody grants beforehand (schema of POST …/clone).
-	{"POST", "/nodes/{node}/qemu/{vmid}/clone", "/pool/{pool}", "VM.Allocate"},
+	// pve-access-control RPCEnvironment.pm, exec_api2_perm_check: "or"): VM.Allocate on the new VMID or on its
+	// resource pool (schema of POST …/clone).
 	{"POST", "/nodes/{node}/qemu/{vmid}/clone", "/vms/{newid}", "VM.Allocate"},
 	// The same in the method's own code (qemu-server API2/Qemu.pm, create_vm; pve-container API2/LXC.pm, create_vm).
-	{"POST", "/nodes/{node}/qemu", "/pool/{pool}", "VM.Allocate"},
 	{"POST", "/nodes/{node}/qemu", "/vms/{vmid}", "VM.Allocate"},
-	{"POST", "/nodes/{node}/lxc", "/pool/{pool}", "VM.Allocate"},
 	{"POST", "/nodes/{node}/lxc", "/vms/{vmid}", "VM.Allocate"},
 	// The other way is Sys.Audit and Sys.Modify on / (schema of POST …/download-url).
 	{"POST", "/nodes/{node}/storage/{storage}/download-url", "/nodes/{node}", "Sys.AccessNetwork"},
