@@ -177,6 +177,9 @@ func (r *run) plan(ctx context.Context, there *survey) (Source, error) {
 		if c.config.Lock != "" {
 			return Source{}, fmt.Errorf("replace container %d: it is locked (%s); wait until that is over, or run on node %s: pct unlock %d", c.vmid, c.config.Lock, s.Node, c.vmid)
 		}
+		if c.config.Protection { // nothing of it could be undone half-way
+			return Source{}, fmt.Errorf("replace container %d: it is protected; run on node %s: pct set %d --protection 0", c.vmid, s.Node, c.vmid)
+		}
 		r.result.Replaced = c.vmid
 	}
 	if r.digest, err = contentsDigest(newSalt(), r.template, *s); err != nil {
@@ -193,7 +196,7 @@ func (r *run) plan(ctx context.Context, there *survey) (Source, error) {
 	if err := stores(ctx, r.Proxmox, s, 0); err != nil { // a privilege on the wrong storage is no cure
 		return Source{}, err
 	}
-	return source, errors.Join(allowed(ctx, r.Proxmox, s), r.planHA(ctx, there))
+	return source, errors.Join(bridge(ctx, r.Proxmox, s), allowed(ctx, r.Proxmox, s), r.planHA(ctx, there))
 }
 
 // planHA finds out whether the token may do what is wanted of HA.
@@ -240,11 +243,11 @@ func (r *run) prepare(ctx context.Context, source Source) (*archive, error) {
 	if err := os.MkdirAll(r.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("prepare container template: %w", err)
 	}
-	file, err := os.CreateTemp(r.Dir, "prepared-*.tar.zst")
+	file, done, err := scratch(r.Dir, "prepared-*.tar.zst")
 	if err != nil {
 		return nil, fmt.Errorf("prepare container template: %w", err)
 	}
-	a := &archive{file: file, carrier: carrier, done: func() error { return errors.Join(file.Close(), os.Remove(file.Name())) }}
+	a := &archive{file: file, carrier: carrier, done: done}
 	if !s.Rehearse {
 		err = r.fill(ctx, source, a, sealed)
 	}

@@ -104,7 +104,7 @@ func readProgram(path string) ([]byte, error) {
 		return nil, fmt.Errorf("read program for the container: %w", err)
 	}
 	wrong := func(what string) error {
-		return fmt.Errorf("read program for the container: %s %s; name the release's mayfly for linux/amd64", path, what)
+		return fmt.Errorf("read program for the container: %s %s; name the release's mayfly for linux/amd64 with --program", path, what)
 	}
 	f, err := elf.NewFile(bytes.NewReader(data))
 	if err != nil {

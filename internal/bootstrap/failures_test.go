@@ -89,11 +89,11 @@ func failures() []failure {
 		},
 		{
 			name: "bridge that the token may not use", spec: func(s *bootstrap.Spec) { s.Container.Bridge = "vmbr7" },
-			want: []string{"SDN.Use", "/sdn/zones/localnetwork/vmbr7"},
+			want: []string{"no bridge vmbr7", "set CT_BRIDGE to one of its bridges: vmbr0", "SDN.Use on /sdn/zones/localnetwork/vmbr7"},
 		},
 		{
 			name: "bridge that isn't there", world: func(w *world) { w.token = []string{w.pve.Info().AdminTokenID, w.pve.Info().AdminTokenSecret} },
-			spec: func(s *bootstrap.Spec) { s.Container.Bridge = "vmbr7" }, want: []string{"bridge 'vmbr7' does not exist", "set CT_BRIDGE"},
+			spec: func(s *bootstrap.Spec) { s.Container.Bridge = "vmbr7" }, want: []string{"no bridge vmbr7", "set CT_BRIDGE to one of its bridges: vmbr0"},
 		},
 		{name: "creation fails", world: inTask("vzcreate", "locked", "fail"), want: []string{"No space left on device", "free space there"}},
 		{name: "start fails", world: inTask("vzstart", "locked", "fail"), want: []string{"No space left on device"}},
@@ -352,4 +352,17 @@ func atCall(n int, calls *int, do func()) func(http.RoundTripper) http.RoundTrip
 			return to.RoundTrip(r)
 		})
 	}
+}
+
+// TestBridgeThatGoesMeanwhileIsNamed starts a container whose bridge was there when it was looked for.
+func TestBridgeThatGoesMeanwhileIsNamed(t *testing.T) {
+	bubble(t, pve.Options{}, func(t *testing.T, w *world) {
+		m := making(190)
+		m.Container.Bridge = "vmbr7"
+		err := bootstrap.Make(t.Context(), w.admin(), m)
+		if err == nil || !strings.Contains(err.Error(), "bridge 'vmbr7' does not exist; set CT_BRIDGE") || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%v", err)
+		}
+		w.checkClean()
+	})
 }

@@ -201,8 +201,8 @@ func notInHA(vmid int, err error) error {
 }
 
 // ready waits for a dispatcher's word.
-func (w *work) ready(ctx context.Context, vmid int) error {
-	ctx, cancel := context.WithTimeout(ctx, w.Patience)
+func (w *work) ready(told context.Context, vmid int) error {
+	ctx, cancel := context.WithTimeout(told, w.Patience)
 	defer cancel()
 	for {
 		cfg, err := w.api.ContainerConfig(ctx, w.Node, vmid)
@@ -223,11 +223,17 @@ func (w *work) ready(ctx context.Context, vmid int) error {
 		case <-timer.C:
 		case <-ctx.Done():
 			timer.Stop()
+			if told.Err() != nil {
+				return fmt.Errorf("wait for the dispatcher in container %d: %w", vmid, interrupted(told))
+			}
 			return fmt.Errorf("wait for the dispatcher in container %d: no word of it within %s; check that it reaches Proxmox VE's API from %s: %w",
 				vmid, w.Patience, w.Container.Bridge, ctx.Err())
 		}
 	}
 }
+
+// interrupted is why a context ended, for people.
+func interrupted(ctx context.Context) error { return fmt.Errorf("interrupted: %w", context.Cause(ctx)) }
 
 // also is an error and what went wrong after it, on one line; either may be nil.
 func also(err, after error) error {

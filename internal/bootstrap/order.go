@@ -26,7 +26,7 @@ const (
 // ended. A reply that was lost is made good by looking for the task.
 func (w *work) order(ctx context.Context, kind string, vmid int, send func(context.Context) (proxmox.UPID, error)) error {
 	if ctx.Err() != nil {
-		return fmt.Errorf("%s: %w", stepOf(kind, vmid), context.Cause(ctx))
+		return fmt.Errorf("%s: %w", stepOf(kind, vmid), interrupted(ctx))
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), taskPatience)
 	defer cancel()
@@ -193,7 +193,7 @@ func (w *work) move(ctx context.Context, from, to int) error {
 // may be repeated.
 func (w *work) setConfig(ctx context.Context, vmid int, set map[string]string) error {
 	if ctx.Err() != nil {
-		return fmt.Errorf("set up container %d: %w", vmid, context.Cause(ctx))
+		return fmt.Errorf("set up container %d: %w", vmid, interrupted(ctx))
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidying)
 	defer cancel()

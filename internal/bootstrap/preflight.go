@@ -33,8 +33,26 @@ func (s *Spec) needs() []need {
 	}
 }
 
-// allowed refuses a token that may not do all that is coming, before anything is done. The bridge is left out: which zone
-// it is in doesn't show, and creation tells at once.
+// bridge refuses one that the node doesn't have, or that the token may not use.
+func bridge(ctx context.Context, api *proxmox.Client, s *Spec) error {
+	list, err := api.Bridges(ctx, s.Node)
+	if err != nil {
+		return fmt.Errorf("check bridge: %w", err)
+	}
+	name := s.Container.Bridge
+	if slices.Contains(list, name) {
+		return nil
+	}
+	others := "set CT_BRIDGE to one of its bridges"
+	if len(list) > 0 {
+		others += ": " + strings.Join(list, ", ")
+	}
+	path := "/sdn/zones/localnetwork/" + name
+	return fmt.Errorf("check bridge: node %s has no bridge %s that token %s may use; %s, or, if it is there, let the token use it (SDN.Use on %s): %s",
+		s.Node, name, s.TokenID, others, path, s.grant(path, "PVESDNUser"))
+}
+
+// allowed refuses a token that may not do all that is coming, before anything is done.
 func allowed(ctx context.Context, api *proxmox.Client, s *Spec) error {
 	var lacks []error
 	for _, n := range s.needs() {

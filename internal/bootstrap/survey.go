@@ -59,6 +59,8 @@ func look(ctx context.Context, api *proxmox.Client, installation string) (*surve
 		switch {
 		case errors.Is(err, proxmox.NotFound) || errors.Is(err, proxmox.Permission): // gone meanwhile, or nothing that shows
 			continue
+		case errors.Is(err, proxmox.Unavailable) && !told(r): // on a node that is down, and never a dispatcher's
+			continue
 		case err != nil:
 			return nil, fmt.Errorf("look for a dispatcher's container: %w", err)
 		case o != nil:
@@ -67,6 +69,11 @@ func look(ctx context.Context, api *proxmox.Client, installation string) (*surve
 	}
 	err = s.sort(all)
 	return s, err
+}
+
+// told reports whether a dispatcher in a container has ever said a word.
+func told(r proxmox.Resource) bool {
+	return slices.Contains(r.Tags, TagReady) || slices.Contains(r.Tags, TagFailed)
 }
 
 // inspect reads a container; nil is one that isn't ours.

@@ -111,8 +111,7 @@ func (f fetching) open(ctx context.Context, s Source) (file *os.File, done func(
 		return nil, nil, fmt.Errorf("download container template: %w", err)
 	}
 	if s.SHA512 == "" {
-		file, err = os.CreateTemp(f.dir, "template-*")
-		done = func() error { return errors.Join(file.Close(), os.Remove(file.Name())) }
+		file, done, err = scratch(f.dir, "template-*")
 	} else {
 		file, err = os.OpenFile(filepath.Join(f.dir, "sha512-"+s.SHA512), os.O_RDWR|os.O_CREATE, 0o600)
 		done = func() error { return file.Close() }
@@ -125,6 +124,18 @@ func (f fetching) open(ctx context.Context, s Source) (file *os.File, done func(
 		return nil, nil, errors.Join(err, done())
 	}
 	return file, done, nil
+}
+
+// scratch makes a file that is gone when done is called, and where the system can do that when the process ends, too.
+func scratch(dir, pattern string) (file *os.File, done func() error, err error) {
+	file, err = os.CreateTemp(dir, pattern)
+	if err != nil {
+		return nil, nil, err
+	}
+	if os.Remove(file.Name()) == nil { // an open file lives on without a name, but not on Windows
+		return file, file.Close, nil
+	}
+	return file, func() error { return errors.Join(file.Close(), os.Remove(file.Name())) }, nil
 }
 
 // fetch fills the file, unless it holds the template already.

@@ -265,3 +265,37 @@ func TestRollBackThatProxmoxRefusesSaysWhatToDo(t *testing.T) {
 		}
 	})
 }
+
+// TestContainersThatCantBeReadOrReplacedAreToldFromThoseThatCan has others' containers and ours on a node that is down,
+// and ours under protection.
+func TestContainersThatCantBeReadOrReplacedAreToldFromThoseThatCan(t *testing.T) {
+	bubble(t, pve.Options{}, func(t *testing.T, w *world) {
+		s := w.spec()
+		w.mustRun(s)
+		s.Force = true
+		down := func() {
+			if _, err := w.pve.Fault(pve.FaultSpec{Match: pve.FaultMatch{Path: "**/lxc/100/config", Count: -1}, Kind: "answer", Status: 595}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		down()
+		if _, err := w.run(t.Context(), s); err == nil || !strings.Contains(err.Error(), "read config of container 100") {
+			t.Errorf("ours: %v", err)
+		}
+		w.pve.ClearFaults(0)
+		set := func(options map[string]string) {
+			if err := w.admin().SetContainerConfig(t.Context(), "pve1", 100, options, nil, ""); err != nil {
+				t.Fatal(err)
+			}
+		}
+		set(map[string]string{"protection": "1"})
+		if _, err := w.run(t.Context(), s); err == nil || !strings.Contains(err.Error(), "pct set 100 --protection 0") {
+			t.Errorf("protected: %v", err)
+		}
+		set(map[string]string{"protection": "0", "tags": "others"})
+		down()
+		if got := w.mustRun(s); got.Replaced != 0 || got.VMID != 101 {
+			t.Errorf("another's: %+v", got)
+		}
+	})
+}
