@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/http"
 	"os"
 	"strings"
@@ -275,8 +274,7 @@ func (r *run) fill(ctx context.Context, source Source, a *archive, sealed []byte
 	if err != nil {
 		return err
 	}
-	// The state's volume is mounted below it, and systemd refuses one that others can enter.
-	entries = append(entries, Entry{Path: "/var/lib/private", Mode: fs.ModeDir | 0o700})
+	entries = append(entries, regular("/usr/lib/tmpfiles.d/mayfly.conf", 0o644, []byte(closedState)))
 	if err := AddTo(ctx, a.file, template, entries, time.Now()); err != nil {
 		return err
 	}
@@ -287,6 +285,10 @@ func (r *run) fill(ctx context.Context, source Source, a *archive, sealed []byte
 	a.size = info.Size()
 	return nil
 }
+
+// closedState has systemd close the state's volume, which Proxmox leaves open, before services start: it runs none with
+// its state in a place that others can enter.
+const closedState = "d " + stateMount + " 0700 root root -\n"
 
 // make makes the container in place of the current one.
 func (r *run) make(ctx context.Context, there *survey, a *archive) error {

@@ -25,9 +25,12 @@ const (
 const (
 	// stateKey is its key in a container's config.
 	stateKey = "mp0"
-	// stateVolume is its size in GiB, and where it is mounted: systemd's place for the state of a service whose user is
-	// its own (StateDirectory=mayfly with DynamicUser=).
-	stateVolume = "%s:1,mp=/var/lib/private/mayfly,backup=1"
+	// stateVolume is its size in GiB, and where it is mounted: systemd's place for the state of services whose user is their
+	// own (DynamicUser=), of which the dispatcher's is a folder in it. The folder itself can't be the volume: Proxmox makes
+	// it with mkfs.ext4 and root_owner=, which leaves lost+found to the node's root (pve-container LXC.pm, mkfs), and
+	// systemd, which gives all in the folder to the service's user, fails at a file of nobody's.
+	stateVolume = "%s:1,mp=" + stateMount + ",backup=1"
+	stateMount  = "/var/lib/private"
 )
 
 // Making is one container to make.

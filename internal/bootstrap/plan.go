@@ -35,8 +35,7 @@ type Container struct {
 // Creation are the parameters of the container's creation from a template, a volume such as
 // "local:vztmpl/mayfly-190.tar.zst". It is unprivileged and may nest namespaces, which systemd needs. Tags are left out: a
 // token whose privileges come from the resource pool sets them afterwards. So is the start with its node, which comes when
-// its dispatcher was ready, and the volume of its state: mounted before the archive is unpacked, it would make folders on
-// its way that are open to everybody, which systemd refuses for a service with a user of its own.
+// its dispatcher was ready, and the volume of its state, which may be another container's yet.
 func (c Container) Creation(template string) proxmox.NewContainer {
 	net := "name=eth0,bridge=" + c.Bridge
 	if c.MAC != "" {

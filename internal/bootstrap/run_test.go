@@ -33,7 +33,7 @@ func TestDispatcherServesInAContainerAndNothingElseIsLeft(t *testing.T) {
 			}
 		}
 		c := w.pve.State().Containers[0]
-		if c.Config["onboot"] != "1" || c.Config["tags"] != bootstrap.TagReady || !strings.Contains(c.Config["mp0"], "mp=/var/lib/private/mayfly") || c.Pool != "ci" {
+		if c.Config["onboot"] != "1" || c.Config["tags"] != bootstrap.TagReady || !strings.Contains(c.Config["mp0"], "mp=/var/lib/private") || c.Pool != "ci" {
 			t.Errorf("%+v", c)
 		}
 		if m, err := runner.ParseDispatcherMarker(c.Config["description"]); err != nil || m.Installation != "ep" || m.VMID != 100 || m.Version != "1.0.0" {
