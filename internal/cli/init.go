@@ -15,20 +15,20 @@ import (
 
 // initFlags are the flags that answer a question, with the key that each stands for.
 var initFlags = []struct{ name, key, usage string }{
-	{"proxmox-url", "proxmox.url", "`ADDRESS` of Proxmox VE: a host, HOST:8006 or a URL"},
-	{"proxmox-fingerprint", "proxmox.fingerprint", "SHA-256 `AA:BB:…` of the certificate to accept"},
-	{"proxmox-ca-file", "proxmox.ca_file", "`FILE` of the CA that signed the certificate"},
+	{"proxmox-url", "proxmox.url", "`ADDRESS` of Proxmox VE; a host will do"},
+	{"proxmox-fingerprint", "proxmox.fingerprint", "`SHA256` of the certificate to accept"},
+	{"proxmox-ca-file", "proxmox.ca_file", "`FILE` of the certificate's CA"},
 	{"proxmox-token-id", "proxmox.token_id", "`ID` of the token: USER@REALM!NAME"},
 	{"proxmox-token-secret-file", "proxmox.token_secret_file", "`FILE` with the token's secret"},
 	{"node", "proxmox.node", "`NODE` for the runners"},
-	{"resource-pool", "proxmox.resource_pool", "resource `POOL` for the runners; - for none"},
+	{"resource-pool", "proxmox.resource_pool", "resource `POOL` of runners; - for none"},
 	{"vmids", "vmids.start", "`FIRST-LAST` VMID for the runners"},
 	{"template", "pools[0].template", "`NAME` of the template of runners"},
 	{"image", "pools[0].image", "`NAME` of an image to build instead"},
 	{"storage", "image.storage", "`STORAGE` for an image's disks"},
 	{"files-storage", "image.files_storage", "`STORAGE` for an image's files"},
 	{"bridge", "image.bridge", "`BRIDGE` for an image's network"},
-	{"image-resource-pool", "image.resource_pool", "resource `POOL` for images; - for none"},
+	{"image-resource-pool", "image.resource_pool", "resource `POOL` of images; - for none"},
 	{"repository", "pools[0].target", "`OWNER/REPO`, or the repository's address"},
 	{"github-api-url", "github.api_url", "`URL` of the API of another GitHub"},
 	{"github-token-file", "github.token_file", "`FILE` with the token of GitHub"},
@@ -77,7 +77,7 @@ and is only overwritten with --force; without, what would change is shown.`,
 	flags.SortFlags = false
 	flags.BoolVarP(&yes, "yes", "y", false, "ask nothing: take every default")
 	flags.BoolVar(&force, "force", false, "overwrite files that are there")
-	flags.BoolVar(&pin, "pin-certificate", false, "accept the certificate that Proxmox shows now")
+	flags.BoolVar(&pin, "pin-certificate", false, "accept the certificate that is shown")
 	for _, f := range initFlags {
 		values[f.name] = flags.String(f.name, "", f.usage)
 	}
@@ -158,5 +158,8 @@ func (a *app) printWritten(files setup.Files) {
 	if files.Build != "" {
 		fmt.Fprintf(a.stdout, "  mayfly image build %s%s\n", files.Build, with)
 	}
-	fmt.Fprintf(a.stdout, "  mayfly check%s\n  mayfly run%s\n", with, with)
+	for _, command := range []string{"check", "run", "bootstrap"} {
+		fmt.Fprintf(a.stdout, "  mayfly %s%s\n", command, with)
+	}
+	fmt.Fprintln(a.stdout, "Run serves jobs from here; bootstrap puts it into a container on the cluster.")
 }

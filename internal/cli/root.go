@@ -99,8 +99,8 @@ func (a *app) root() *cobra.Command {
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
 	f := root.PersistentFlags()
-	f.StringVarP(&a.flags.config, "config", "c", "", "configuration `FILE` (default: ./"+defaultConfigFile+" where it is there; else the environment alone)")
-	f.StringVar(&a.flags.envFile, "env-file", "", "`FILE` of NAME=value lines, read as if they were in the environment")
+	f.StringVarP(&a.flags.config, "config", "c", "", "configuration `FILE` (default ./"+defaultConfigFile+";\nwhere it isn't there, the environment alone)")
+	f.StringVar(&a.flags.envFile, "env-file", "", "`FILE` of NAME=value lines, read as if they were\nin the environment")
 	f.StringVar(&a.flags.logLevel, "log-level", "", "`LEVEL`: debug, info, warn or error (default info)")
 	f.StringVar(&a.flags.logFormat, "log-format", "", "`FORMAT`: text or json (default text)")
 	for _, construct := range commands() {

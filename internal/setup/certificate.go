@@ -75,7 +75,8 @@ func (w *wizard) pin(ctx context.Context, unknown []string, found map[string]sho
 			pins = append(pins, shown.fingerprint())
 		}
 	}
-	w.con.say("  Compare it with the node's own: pvenode cert info (there), or node -> System -> Certificates.")
+	w.con.say("  Compare it with the node's own: pvenode cert info on the node,")
+	w.con.say("  or in its web interface: the node -> System -> Certificates.")
 	observed := strings.Join(pins, ",")
 	const path = "proxmox.fingerprint"
 	_, given := w.given[path]
@@ -94,7 +95,7 @@ func (w *wizard) pin(ctx context.Context, unknown []string, found map[string]sho
 		delete(w.before, path)
 	}
 	value, from, err := w.ask(ctx, question{
-		key: path, flag: "--proxmox-fingerprint or --pin-certificate", ask: "Pin it? (yes, or the path of the CA's file, pve-root-ca.pem)",
+		key: path, flag: "--proxmox-fingerprint or --pin-certificate", ask: "Pin it? (yes, or the path of pve-root-ca.pem)",
 		check: func(_ context.Context, text string) (string, error) {
 			switch {
 			case slices.Contains([]string{"y", "yes"}, strings.ToLower(text)):

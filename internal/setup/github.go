@@ -117,10 +117,15 @@ func reachGitHub(ctx context.Context, api string, t runner.Target) error {
 // githubToken asks for the token, and tries what Mayfly does with it but for making runners.
 func (w *wizard) githubToken(ctx context.Context, t runner.Target, web string) error {
 	const key = "github.token"
-	w.con.say("A fine-grained token, made here (the permissions are filled in):")
-	w.con.say("  %s", tokenPage(strings.TrimPrefix(web, "https://github.com"), t))
-	w.con.say("  Resource owner %s; Only select repositories: %s; Actions and Administration: Read and write.", t.Owner, t.Repo)
-	w.con.say("  Where %s enforces single sign-on: then Configure SSO -> Authorize beside the token.", t.Owner)
+	filled := ""
+	if web == "" {
+		filled = " (the permissions are filled in)"
+	}
+	w.con.say("A fine-grained token, made here%s:", filled)
+	w.con.say("  %s", tokenPage(web, t))
+	w.con.say("  Resource owner: %s. Only select repositories: %s.", t.Owner, t.Repo)
+	w.con.say("  Actions and Administration: Read and write. Nothing else.")
+	w.con.say("  Where %s enforces single sign-on: then Configure SSO -> Authorize.", t.Owner)
 	value, from, err := w.ask(ctx, question{
 		key: key, flag: "--github-token-file", ask: "Token of GitHub", hidden: true,
 		check: func(ctx context.Context, text string) (string, error) {

@@ -163,3 +163,44 @@ func TestAnEnvFileIsFoundAndRead(t *testing.T) {
 		t.Errorf("where the answer is from isn't told:\n%s", r.out)
 	}
 }
+
+func TestAFolderThatIsntThereIsToldBeforeTheQuestions(t *testing.T) {
+	s := serve(t, serverOptions{})
+	s.dir = filepath.Join(s.dir, "nosuch")
+	r := s.run(t, nil, nil)
+	if r.code != cli.ExitFailure || r.out != "" || r.errors != "mayfly: init: write into "+s.dir+": no such file or directory; make that folder (mkdir -p), or give another file by --config\n" {
+		t.Errorf("exit code %d\n%s%s", r.code, r.out, r.errors)
+	}
+}
+
+func TestATokenThatMayDoEverythingIsSaid(t *testing.T) {
+	s := serve(t, serverOptions{})
+	r := s.run(t, nil, nil, with(s.answers(), map[int][]string{2: {s.info.AdminTokenID}, 3: {s.info.AdminTokenSecret}})...)
+	if r.code != cli.ExitOK || !strings.Contains(r.out, "It may do everything on this cluster.") {
+		t.Errorf("exit code %d\n%s%s", r.code, r.out, r.errors)
+	}
+}
+
+// TestSecretsAreInNoLog logs all there is; run looks for secrets in everything that the command writes.
+func TestSecretsAreInNoLog(t *testing.T) {
+	s := serve(t, serverOptions{})
+	r := s.run(t, nil, []string{"--log-level", "debug"}, with(s.answers(), map[int][]string{3: {s.info.AdminTokenSecret, s.info.TokenID, s.info.TokenSecret}})...)
+	if r.code != cli.ExitOK || !strings.Contains(r.errors, "level=DEBUG") {
+		t.Errorf("exit code %d\n%s%s", r.code, r.out, r.errors)
+	}
+}
+
+func TestHelpAndQuestionsFitATerminalOf80Columns(t *testing.T) {
+	s := serve(t, serverOptions{})
+	var help bytes.Buffer
+	if code := cli.Main(t.Context(), []string{"init", "--help"}, strings.NewReader(""), &help, &help, nil); code != cli.ExitOK {
+		t.Fatalf("exit code %d", code)
+	}
+	// What is answered goes into the prompt's line; addresses, paths and a fingerprint are as long as they are.
+	shown := strings.NewReplacer(s.dir, "", s.info.Fingerprint, "").Replace(help.String() + s.run(t, nil, nil, s.answers()...).out)
+	for line := range strings.Lines(shown) {
+		if width := len([]rune(strings.TrimSuffix(line, "\n"))); width > 80 && !strings.Contains(line, "://") {
+			t.Errorf("%d columns: %s", width, line)
+		}
+	}
+}

@@ -132,13 +132,17 @@ func (w *wizard) instead(q question, err error) error {
 // wrong says what is wrong about an answer.
 func (w *wizard) wrong(err error) { w.con.say("  no: %s", err) }
 
+// widestOffer is how far the words on offers are moved to the right to stand below each other.
+const widestOffer = 32
+
 func (w *wizard) offer(q question) {
+	wide := 0
+	for _, o := range q.offers {
+		wide = max(wide, len([]rune(o.value)))
+	}
+	wide = min(wide, widestOffer) // a longer one pushes its own word alone
 	for i, o := range q.offers {
-		about := ""
-		if o.about != "" {
-			about = "  " + o.about
-		}
-		w.con.say("  %d) %s%s", i+1, o.value, about)
+		w.con.say("%s", strings.TrimRight(fmt.Sprintf("  %d) %-*s  %s", i+1, wide, o.value, o.about), " "))
 	}
 }
 

@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"path/filepath"
 
+	"golang.org/x/sys/unix"
+
 	"mayfly/internal/check"
 	"mayfly/internal/config"
 	"mayfly/internal/github"
@@ -103,7 +105,8 @@ type wizard struct {
 	storages  []proxmox.Storage // of that node
 	build     string            // image that has to be built first; "" for none
 	range0    config.VMIDRange
-	room      string // how many runners the node has room for, in words
+	free      map[int]bool // by VMID that was asked for, whether nobody has it
+	room      string       // how many runners the node has room for, in words
 }
 
 func newWizard(o Options) (*wizard, error) {
@@ -118,6 +121,11 @@ func newWizard(o Options) (*wizard, error) {
 	w := &wizard{
 		o: o, con: newConsole(o.In, o.Out),
 		given: map[string]config.Setting{}, before: map[string]config.Setting{}, secret: map[string]runner.Secret{},
+		free: map[int]bool{},
+	}
+	// Told now, not after the last answer.
+	if err := unix.Access(filepath.Dir(file), unix.W_OK|unix.X_OK); err != nil {
+		return nil, fmt.Errorf("write into %s: %w; make that folder (mkdir -p), or give another file by --config", filepath.Dir(file), err)
 	}
 	if err := w.gather(); err != nil {
 		return nil, err

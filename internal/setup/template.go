@@ -81,7 +81,7 @@ func (w *wizard) template(ctx context.Context) error {
 		}
 		switch {
 		case !f.may:
-			about = "; the token may not clone it"
+			about = "; no VM.Clone on it"
 		case q.def == newImage:
 			q.def, q.why = cmp.Or(f.image, f.name), "the first on the node that the token may clone"
 		}

@@ -49,8 +49,14 @@ func (w *wizard) proxmoxSecret(ctx context.Context, id string) error {
 	w.secret[key] = runner.NewSecret(value)
 	w.put(key+"_file", w.secretPath(key), from)
 	w.con.say("  ok: Proxmox VE %s takes the token", version.Version)
-	if len(w.granted) == 0 {
-		w.con.say("  It has no privileges yet: PROXMOX_SETUP.md, section 5, has the commands; what is missing is told at the end.")
+	_, everything := w.granted["/"]["Permissions.Modify"]
+	switch {
+	case len(w.granted) == 0:
+		w.con.say("  It has no privileges yet: PROXMOX_SETUP.md, section 5, has the commands;")
+		w.con.say("  what is missing is told at the end.")
+	case everything:
+		w.con.say("  It may do everything on this cluster. Who gets it gets the cluster:")
+		w.con.say("  PROXMOX_SETUP.md, section 5, makes one that may do what Mayfly needs.")
 	}
 	return nil
 }

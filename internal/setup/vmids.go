@@ -153,11 +153,11 @@ func (w *wizard) taken(ctx context.Context, r config.VMIDRange) ([]string, error
 		}
 		list = append(list, fmt.Sprintf("%d (%s)", g.VMID, name(g.Name)))
 	}
-	for id := r.Start; id <= r.End && id < r.Start+mostAsked; id++ {
+	for id := r.Start; id <= r.End && id < r.Start+mostAsked && !w.seesAll(); id++ {
 		if seen[id] {
 			continue
 		}
-		free, err := w.pve.VMIDFree(ctx, id)
+		free, err := w.vmidFree(ctx, id)
 		if err != nil {
 			return nil, err
 		}
@@ -167,6 +167,28 @@ func (w *wizard) taken(ctx context.Context, r config.VMIDRange) ([]string, error
 	}
 	slices.SortFunc(list, func(a, b string) int { return number(a) - number(b) })
 	return list, nil
+}
+
+// seesAll reports whether the token sees every guest, so that none can be hidden.
+func (w *wizard) seesAll() bool {
+	for _, on := range []string{"/", "/vms"} {
+		if below, has := w.granted[on]["VM.Audit"]; has && below {
+			return true
+		}
+	}
+	return false
+}
+
+// vmidFree asks for a VMID, each once: the range that is offered is looked at before and after it is chosen.
+func (w *wizard) vmidFree(ctx context.Context, id int) (bool, error) {
+	if free, asked := w.free[id]; asked {
+		return free, nil
+	}
+	free, err := w.pve.VMIDFree(ctx, id)
+	if err == nil {
+		w.free[id] = free
+	}
+	return free, err
 }
 
 func number(s string) int {
