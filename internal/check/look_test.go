@@ -73,15 +73,19 @@ func image(days, contract int) map[string]string {
 // virtualStart is when time begins inside testing/synctest.
 var virtualStart = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 
-func TestEachMistakeIsToldWithItsCure(t *testing.T) {
-	for _, tc := range []struct {
-		name    string
-		setting setting
-		id      string
-		level   check.Level
-		reason  string
-		cure    string
-	}{
+// mistake is one thing that isn't well, and how it has to be told.
+type mistake struct {
+	name    string
+	setting setting
+	id      string
+	level   check.Level
+	reason  string
+	cure    string
+}
+
+// mistakes are all that the checks know to tell by the two servers.
+func mistakes(t *testing.T) []mistake {
+	return []mistake{
 		{"Proxmox too old", setting{pve: pve.Options{Release: "8.3.5"}}, "proxmox-version", check.Error, "8.3.5 is too old", "upgrade"},
 		{"Proxmox newer than known", setting{pve: pve.Options{Release: "10.0.1"}}, "proxmox-version", check.Warning, "10.0.1 is newer", "watch"},
 		{"certificate not checked", setting{file: func(c *config.Config) { c.Proxmox.Fingerprint, c.Proxmox.VerifyTLS = "", false }}, "proxmox-certificate", check.Warning, "is not checked", "PROXMOX_FINGERPRINT"},
@@ -162,7 +166,11 @@ func TestEachMistakeIsToldWithItsCure(t *testing.T) {
 		{"wrong token of GitHub", setting{file: useToken}, "github-token", check.Error, "", "GITHUB_TOKEN"},
 		{"forks in public", setting{gh: gh.Options{Public: true}, env: []string{"RUNNER_FORKS=allow"}}, "github-forks", check.Error, "is public, and pools energyplus run", "RUNNER_FORKS=deny"},
 		{"only GitHub's own labels", setting{env: []string{"RUNNER_LABELS=Ubuntu-22.04"}}, "github-labels", check.Warning, "Ubuntu-22.04", "runs-on: [self-hosted, YOURS, Ubuntu-22.04]"},
-	} {
+	}
+}
+
+func TestEachMistakeIsToldWithItsCure(t *testing.T) {
+	for _, tc := range mistakes(t) {
 		t.Run(tc.name, func(t *testing.T) {
 			f := finding(t, look(t, tc.setting), tc.id)
 			if f.Level != tc.level || !strings.Contains(f.Reason, tc.reason) || !strings.Contains(f.Cure, tc.cure) {

@@ -20,11 +20,17 @@ func (c *checker) permissions(ctx context.Context) {
 	var order []lack
 	seen := map[string]bool{}
 	for _, n := range needs(c.Config, c.places(granted)) {
-		if !c.wants(n.feature) || seen[n.path+" "+n.privilege] {
+		if !c.wants(n.feature) {
+			continue
+		}
+		at := slices.IndexFunc(order, func(l lack) bool { return l.path == n.path && l.role == n.role })
+		if seen[n.path+" "+n.privilege] {
+			if at >= 0 {
+				order[at].features = appendNew(order[at].features, string(n.feature))
+			}
 			continue
 		}
 		seen[n.path+" "+n.privilege] = true
-		at := slices.IndexFunc(order, func(l lack) bool { return l.path == n.path && l.role == n.role })
 		if at < 0 {
 			order = append(order, lack{path: n.path, role: n.role, level: OK})
 			at = len(order) - 1

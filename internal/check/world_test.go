@@ -13,6 +13,7 @@ import (
 	"mayfly/internal/fleet"
 	"mayfly/internal/github"
 	"mayfly/internal/proxmox"
+	"mayfly/internal/record"
 	"mayfly/internal/runner"
 	"mayfly/internal/sim/gh"
 	"mayfly/internal/sim/pve"
@@ -37,6 +38,8 @@ type setting struct {
 	audits   bool                  // the token has Sys.Audit on "/"
 	server   func(*pve.Server)     // changes the stand-in beforehand
 	admin    func(*proxmox.Client) // changes the cluster beforehand, as its administrator
+	record   *record.Recorder      // keeps what the servers answer
+	save     string                // the folder for it
 	// after is done with what was found, while the servers are there; admin is the cluster's administrator.
 	after   func(ctx context.Context, c *config.Config, p, admin *proxmox.Client, found []check.Finding)
 	through func(http.RoundTripper) http.RoundTripper // is between the checks and both servers
@@ -94,21 +97,34 @@ func look(t *testing.T, s setting) (found []check.Finding) {
 			s.through = func(next http.RoundTripper) http.RoundTripper { return next }
 		}
 		p, err := proxmox.New(proxmox.Options{
-			Endpoints: c.Proxmox.Endpoints, TokenID: id, TokenSecret: runner.NewSecret(secret), Transport: s.through(proxmoxServer.RoundTripper()),
+			Endpoints: c.Proxmox.Endpoints, TokenID: id, TokenSecret: runner.NewSecret(secret), Transport: s.through(proxmoxServer.RoundTripper()), Wrap: wrap(s.record, (*record.Recorder).Proxmox),
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
-		g, err := github.New(github.Options{Token: c.GitHub.Token, Transport: s.through(githubServer.RoundTripper())})
+		g, err := github.New(github.Options{Token: c.GitHub.Token, Transport: s.through(githubServer.RoundTripper()), Wrap: wrap(s.record, (*record.Recorder).GitHub)})
 		if err != nil {
 			t.Fatal(err)
 		}
 		found = check.Look(t.Context(), check.Options{Config: c, Proxmox: p, GitHub: g, Features: s.features, HandOff: s.handOff})
+		if s.save != "" {
+			if err := s.record.Save(s.save, c); err != nil {
+				t.Fatal(err)
+			}
+		}
 		if s.after != nil {
 			s.after(t.Context(), c, p, admin, found)
 		}
 	})
 	return found
+}
+
+// wrap is a recorder's place before a transport; nil without one.
+func wrap(r *record.Recorder, place func(*record.Recorder, http.RoundTripper) http.RoundTripper) func(http.RoundTripper) http.RoundTripper {
+	if r == nil {
+		return nil
+	}
+	return func(next http.RoundTripper) http.RoundTripper { return place(r, next) }
 }
 
 // auditing are the privileges of the features and of the command check.

@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"log/slog"
+	"net/http"
 	"strings"
 
 	"mayfly/internal/check"
@@ -43,7 +44,14 @@ type clients struct {
 // newClients makes the clients that the configuration describes. It connects to nothing. An error is a mistake of the
 // configuration that config itself can't see. features are what Proxmox's is for, if that isn't what mayfly check looks at anyway.
 func newClients(c *config.Config, log *slog.Logger, pace github.Options, features ...check.Feature) (clients, error) {
-	pve, errPVE := proxmox.New(proxmoxOptions(c, log, features...))
+	return newWrappedClients(c, log, pace, nil, features...)
+}
+
+// newWrappedClients has something stand before the transport to Proxmox VE; pace has the same for GitHub.
+func newWrappedClients(c *config.Config, log *slog.Logger, pace github.Options, wrap func(http.RoundTripper) http.RoundTripper, features ...check.Feature) (clients, error) {
+	o := proxmoxOptions(c, log, features...)
+	o.Wrap = wrap
+	pve, errPVE := proxmox.New(o)
 	pace.BaseURL, pace.Token, pace.Logger, pace.Version = c.GitHub.APIURL, c.GitHub.Token, log, currentVersion().Version
 	gh, errGH := github.New(pace)
 	if err := errors.Join(errPVE, errGH); err != nil {

@@ -11,13 +11,13 @@ import (
 	"mayfly/internal/check"
 	"mayfly/internal/config"
 	"mayfly/internal/fleet"
-	"mayfly/internal/github"
 )
 
 // checkFlags are the flags of mayfly check.
 type checkFlags struct {
 	features       []string
 	json, fix, yes bool
+	record         string // the folder for what the servers answer
 }
 
 func newCheckCommand(a *app) *cobra.Command {
@@ -35,6 +35,7 @@ The exit code is that of the worst finding: 0 all is well, 3 a warning, 1 an err
 		Example: `  mayfly check
   mayfly check --for build --config image.yaml
   mayfly check --fix >mend.sh
+  mayfly check --record report
   mayfly check --json | jq '.findings[] | select(.level != "ok")'`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.check(cmd.Context(), f) },
@@ -42,6 +43,7 @@ The exit code is that of the worst finding: 0 all is well, 3 a warning, 1 an err
 	cmd.Flags().BoolVar(&f.json, "json", false, "as JSON")
 	cmd.Flags().BoolVar(&f.fix, "fix", false, "print what mends the findings as a script")
 	cmd.Flags().BoolVar(&f.yes, "yes", false, "with --fix: make the changes that the API can make")
+	cmd.Flags().StringVar(&f.record, "record", "", "write what both servers answered, without secrets and names, into the new folder `DIR`, for a report")
 	cmd.Flags().StringSliceVar(&f.features, "for", nil, "`WHAT` the token is to do: run, build, bootstrap (default: run, and build where image.schedule is set)")
 	return cmd
 }
@@ -59,7 +61,7 @@ func (a *app) check(ctx context.Context, f checkFlags) error {
 	if err != nil {
 		return err
 	}
-	both, err := newClients(c, a.logger, github.Options{})
+	both, recorder, err := f.clients(c, a.logger)
 	if err != nil {
 		return err
 	}
@@ -74,6 +76,9 @@ func (a *app) check(ctx context.Context, f checkFlags) error {
 		return findings, nil
 	}
 	findings, err := look()
+	if err == nil && recorder != nil {
+		err = a.keep(recorder, f.record, c)
+	}
 	switch {
 	case err != nil:
 		return err

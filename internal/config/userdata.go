@@ -24,13 +24,14 @@ func readUserData(read func(string) ([]byte, error), path string) (text, from st
 	switch {
 	case err == nil:
 		return string(file), path, nil
-	case errors.Is(err, fs.ErrNotExist) && path == defaultUserData():
+	case errors.Is(err, fs.ErrNotExist) && path == DefaultUserData():
 		return runners.UserDataTemplate, "inside the binary", nil
 	}
 	return "", "", fmt.Errorf("%s can't be read: %s", path, cause(err))
 }
 
-func defaultUserData() string {
+// DefaultUserData is the path of user_data_template where none is set.
+func DefaultUserData() string {
 	for _, k := range (&File{}).keys() {
 		if k.path == "user_data_template" {
 			return k.tag("default")

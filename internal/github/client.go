@@ -29,6 +29,8 @@ type Options struct {
 	Logger *slog.Logger
 	// Transport carries the requests; nil makes one that Close empties.
 	Transport http.RoundTripper
+	// Wrap, if set, stands before the transport: it sees, or answers, what is really sent.
+	Wrap func(http.RoundTripper) http.RoundTripper
 	// Reserve is how many requests of the hourly budget lists leave for identities, removals and look-ups of one
 	// runner. 0 is 200, negative is none. Where GitHub's whole budget is no larger, half of it is kept.
 	Reserve int
@@ -87,6 +89,9 @@ func New(o Options) (*Client, error) {
 	if transport == nil {
 		c.own = newTransport()
 		transport = c.own
+	}
+	if o.Wrap != nil {
+		transport = o.Wrap(transport)
 	}
 	logger := cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
 	c.wire = newWire(transport, base, o.Token, "mayfly/"+cmp.Or(o.Version, "dev"), cmp.Or(o.Timeout, defaultTimeout), logger)
