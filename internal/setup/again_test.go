@@ -145,3 +145,47 @@ func TestNothingIsLeftWhereWritingFails(t *testing.T) {
 		t.Errorf("%v, %v: want only the folder", entries, err)
 	}
 }
+
+func TestSecretsInAConfigurationMoveToFilesUnseen(t *testing.T) {
+	s := serve(t, serverOptions{})
+	s.first(t)
+	const odd = "an-odd-one-of-another-github"
+	s.revealed = append(s.revealed, odd)
+	text := s.read(t, "mayfly.yaml")
+	for _, r := range [][2]string{
+		{`token_secret_file: "` + s.dir + `/proxmox.secret"`, "token_secret: " + s.info.TokenSecret}, {`token_file: "` + s.dir + `/github.token"`, "token: >-\n    " + odd},
+	} {
+		text = strings.Replace(text, r[0], r[1], 1)
+	}
+	path := filepath.Join(s.dir, "real.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o640); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"mayfly.yaml", "proxmox.secret", "github.token"} {
+		if err := os.Remove(filepath.Join(s.dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink("real.yaml", filepath.Join(s.dir, "mayfly.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	answers := enters()
+	answers[9] = s.token
+	r := s.run(t, nil, nil, answers...)
+	if r.code != cli.ExitFailure || strings.Count(r.out, "***") < 2 {
+		t.Errorf("exit code %d, want what changes without the secrets\n%s%s", r.code, r.out, r.errors)
+	}
+	if r := s.run(t, nil, []string{"--force"}, answers...); r.code != cli.ExitOK {
+		t.Fatalf("exit code %d\n%s%s", r.code, r.out, r.errors)
+	}
+	c := s.loaded(t)
+	if c.Proxmox.TokenSecret.Reveal() != s.info.TokenSecret || c.GitHub.Token.Reveal() != s.token || strings.Contains(s.read(t, "real.yaml"), s.info.TokenSecret) {
+		t.Error("the secrets aren't in files of their own")
+	}
+	// The link is one still, and the file has the mode that it had.
+	link, err := os.Readlink(filepath.Join(s.dir, "mayfly.yaml"))
+	info, err2 := os.Stat(path)
+	if err != nil || err2 != nil || link != "real.yaml" || info.Mode() != 0o640 {
+		t.Errorf("link to %q, %v; mode %v, %v", link, err, info.Mode(), err2)
+	}
+}

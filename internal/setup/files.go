@@ -12,6 +12,7 @@ import (
 
 	"mayfly/internal/check"
 	"mayfly/internal/config"
+	"mayfly/internal/runner"
 )
 
 // File is a file to write.
@@ -33,6 +34,8 @@ type Files struct {
 	Loaded *config.Config
 	// Findings are what the checks of `mayfly check` found that isn't well; they have been said.
 	Findings []check.Finding
+	// hide are secrets that mayfly.yaml may have held so far: what it loses is shown without them.
+	hide []string
 	// Build is the image that has to be built before there can be runners; "" for none.
 	Build string
 }
@@ -56,6 +59,11 @@ func (w *wizard) files() (Files, error) {
 	w.keep()
 	w.put(installationKey, w.installation(w.range0), "from name_prefix and vmids.start")
 	f := Files{Config: File{Path: w.o.File}, Build: w.build}
+	for _, s := range w.before {
+		if !s.Secret.IsZero() {
+			f.hide = append(f.hide, s.Secret.Reveal())
+		}
+	}
 	var text bytes.Buffer
 	head := []string{
 		"Mayfly's configuration, written by mayfly init. Every key: docs/configuration.md.",
@@ -161,7 +169,11 @@ func (f Files) Changes() (string, error) {
 			fmt.Fprintf(&out, "%s:\n%s", file.Path, difference(string(old), string(file.Content)))
 		}
 	}
-	return out.String(), nil
+	shown := out.String()
+	for _, secret := range f.hide {
+		shown = strings.ReplaceAll(shown, secret, runner.Redacted)
+	}
+	return secretForm.ReplaceAllString(shown, runner.Redacted), nil
 }
 
 // says reports whether a file says the same as what is there: apart from white space at its ends and, of mayfly.yaml, from the

@@ -19,39 +19,52 @@ func writeAll(files []File) (err error) {
 			}
 		}
 	}()
-	for _, f := range files {
-		path, err := stage(f)
+	places := make([]string, len(files))
+	for i, f := range files {
+		places[i] = place(f.Path)
+		path, err := stage(f, places[i])
 		if err != nil {
 			return fmt.Errorf("write %s: %w", f.Path, err)
 		}
 		staged = append(staged, path)
 	}
 	for i, f := range files {
-		if err := os.Rename(staged[i], f.Path); err != nil {
+		if err := os.Rename(staged[i], places[i]); err != nil {
 			return fmt.Errorf("write %s: %w", f.Path, err)
 		}
-		if err := syncFolder(filepath.Dir(f.Path)); err != nil {
+		if err := syncFolder(filepath.Dir(places[i])); err != nil {
 			return fmt.Errorf("write %s: %w", f.Path, err)
 		}
 	}
 	return nil
 }
 
-// The modes of files: mayfly.yaml holds no secret.
+// place is where a file is in the end: a link to it stays one.
+func place(path string) string {
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		return real
+	}
+	return path
+}
+
+// The modes of new files: mayfly.yaml holds no secret. One that is there keeps its own.
 const (
 	secretMode fs.FileMode = 0o600
 	configMode fs.FileMode = 0o644
 )
 
 // stage writes a file beside its place; CreateTemp makes it readable by its owner only.
-func stage(f File) (path string, err error) {
-	t, err := os.CreateTemp(filepath.Dir(f.Path), "."+filepath.Base(f.Path)+".*")
+func stage(f File, place string) (path string, err error) {
+	mode := secretMode
+	if !f.Secret {
+		mode = configMode
+		if info, err := os.Stat(place); err == nil {
+			mode = info.Mode().Perm()
+		}
+	}
+	t, err := os.CreateTemp(filepath.Dir(place), "."+filepath.Base(place)+".*")
 	if err != nil {
 		return "", err
-	}
-	mode := configMode
-	if f.Secret {
-		mode = secretMode
 	}
 	_, err = t.Write(f.Content)
 	err = errors.Join(err, t.Chmod(mode), t.Sync(), t.Close())
