@@ -28,7 +28,7 @@ func (g *guide) missing(path string) bool {
 // configure asks for a configuration, as mayfly init does, and writes it.
 func (g *guide) configure(ctx context.Context) (string, error) {
 	o := g.setupOptions()
-	o.Yes, o.PinCertificate = g.yes, g.pin
+	o.Yes, o.PinCertificate, o.NoChecks = g.yes, g.pin, true // the next step makes them
 	files, err := setup.Ask(ctx, o)
 	switch {
 	case errors.Is(err, setup.ErrInterrupted):
