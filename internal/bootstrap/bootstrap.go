@@ -274,7 +274,6 @@ func (r *run) fill(ctx context.Context, source Source, a *archive, sealed []byte
 	if err != nil {
 		return err
 	}
-	entries = append(entries, regular("/usr/lib/tmpfiles.d/mayfly.conf", 0o644, []byte(closedState)))
 	if err := AddTo(ctx, a.file, template, entries, time.Now()); err != nil {
 		return err
 	}
@@ -285,10 +284,6 @@ func (r *run) fill(ctx context.Context, source Source, a *archive, sealed []byte
 	a.size = info.Size()
 	return nil
 }
-
-// closedState has systemd close the state's volume, which Proxmox leaves open, before services start: it runs none with
-// its state in a place that others can enter.
-const closedState = "d " + stateMount + " 0700 root root -\n"
 
 // make makes the container in place of the current one.
 func (r *run) make(ctx context.Context, there *survey, a *archive) error {

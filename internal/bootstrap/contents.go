@@ -78,6 +78,7 @@ func (c Contents) Entries() ([]Entry, error) {
 		link("/etc/systemd/system/multi-user.target.wants/mayfly.service", unitDir+"/mayfly.service"),
 		link("/etc/systemd/system/dispatcher.service", unitDir+"/mayfly.service"),
 		regular("/etc/systemd/system-preset/10-mayfly.preset", 0o644, []byte("enable mayfly.service\n")),
+		regular("/usr/lib/tmpfiles.d/mayfly.conf", 0o644, []byte(closedState)),
 		{Path: "/etc/credstore", Mode: fs.ModeDir | 0o700},
 		regular(configPath, 0o644, c.Config),
 		regular(sealedPath, 0o600, c.Sealed),
@@ -90,6 +91,10 @@ func (c Contents) Entries() ([]Entry, error) {
 	}
 	return entries, nil
 }
+
+// closedState has systemd close the state's volume, which Proxmox leaves open, before services start: it runs none with
+// its state in a place that others can enter.
+const closedState = "d " + stateMount + " 0700 root root -\n"
 
 func regular(path string, mode fs.FileMode, data []byte) Entry {
 	return Entry{Path: path, Mode: mode, Body: bytes.NewReader(data), Size: int64(len(data))}

@@ -31,6 +31,8 @@ type bootstrapWorld struct {
 	pve *pve.Server
 	web *httptest.Server
 	env []string
+	// inside is what a dispatcher does instead of saying the word; nil for nothing.
+	inside func()
 	// blocked has the web server refuse.
 	blocked atomic.Bool
 }
@@ -55,6 +57,10 @@ func newBootstrapWorld(t *testing.T, o pve.Options, word bootstrap.Word) *bootst
 	o.MayUpload, o.Timing = true, pve.DemoTiming()
 	o.Appliances = []pve.Appliance{{Template: "debian-12-standard_12.12-1_amd64.tar.zst", Location: w.web.URL + "/debian.tar.zst", SHA512: hex.EncodeToString(sum[:])}}
 	o.Container = func(ctx context.Context, c *pve.Container) {
+		if w.inside != nil {
+			w.inside()
+			return
+		}
 		info := w.pve.Info()
 		api, err := proxmox.New(proxmox.Options{
 			Endpoints: []string{info.URL}, TokenID: info.TokenID, TokenSecret: runner.NewSecret(info.TokenSecret), Transport: w.pve.RoundTripper(),
@@ -228,6 +234,27 @@ func TestBootstrapByCommandFailsInOneLineAndLeavesNothing(t *testing.T) {
 				t.Errorf("%d containers, %d templates are left", containers, templates)
 			}
 		})
+	}
+}
+
+// TestBootstrapByCommandThatIsInterruptedTidiesUp ends it, as Ctrl-C does, when the container has started.
+func TestBootstrapByCommandThatIsInterruptedTidiesUp(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	w := newBootstrapWorld(t, pve.Options{}, bootstrap.Word{Reason: "waits for ever"})
+	var started atomic.Bool
+	w.inside = func() {
+		started.Store(true)
+		cancel()
+	}
+	var stdout, stderr bytes.Buffer
+	code := cli.Main(ctx, []string{"bootstrap", "--program", linuxProgram(t)}, strings.NewReader(""), &stdout, &stderr, w.env)
+	lines := strings.Split(strings.TrimSpace(stderr.String()), "\n")
+	if last := lines[len(lines)-1]; code != cli.ExitFailure || !started.Load() || !strings.HasPrefix(last, "mayfly: ") || !strings.Contains(last, "interrupted") {
+		t.Errorf("exit code %d\n%s", code, stderr.String())
+	}
+	if containers, templates := w.left(t); containers != 0 || templates != 0 {
+		t.Errorf("%d containers, %d templates are left", containers, templates)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"golang.org/x/term"
 
@@ -115,9 +116,14 @@ func (v *stepView) draw(now time.Time) {
 	if v.now.Step == "" {
 		return
 	}
-	line := fmt.Sprintf("%s  %s  %s  %s", v.indent, v.now.Step, now.Sub(v.began).Round(time.Second), progress(v.now, 24))
-	fmt.Fprintf(v.w, "\r\x1b[K%s", clip(strings.TrimRight(line, " "), v.width()))
+	// A long step, such as a URL, is cut short for what moves.
+	moves := fmt.Sprintf("  %s  %s", now.Sub(v.began).Round(time.Second), progress(v.now, 24))
+	step := clip(v.indent+"  "+v.now.Step, max(v.width()-utf8.RuneCountInString(moves), shortestStep))
+	fmt.Fprintf(v.w, "\r\x1b[K%s", clip(strings.TrimRight(step+moves, " "), v.width()))
 }
+
+// shortestStep is how much of a step is shown at least.
+const shortestStep = 20
 
 // progress tells how far a step is, with a bar of so many characters.
 func progress(e bootstrap.Event, bar int) string {
