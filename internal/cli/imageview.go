@@ -106,7 +106,7 @@ func (v *buildView) event(e image.Event) {
 	if v.width() == 0 {
 		if e.New || time.Since(v.said[e.Node]) >= sayEvery {
 			v.said[e.Node] = time.Now()
-			fmt.Fprintln(v.w, strings.TrimRight(v.indent+buildLine(e, false, time.Now()), " "))
+			fmt.Fprintln(v.w, strings.TrimRight(short(v.indent, buildLine(e, false, time.Now())), " "))
 		}
 		v.now[e.Node] = e
 		return
@@ -178,6 +178,14 @@ func buildLine(e image.Event, over bool, now time.Time) string {
 		line += "  " + e.Text
 	}
 	return line
+}
+
+// short is a line after an indent, cut to what an ordinary terminal holds where there is one: then it is a part of something else.
+func short(indent, line string) string {
+	if indent == "" {
+		return line
+	}
+	return clip(indent+line, 81)
 }
 
 func clip(line string, width int) string {

@@ -96,10 +96,10 @@ func (v *stepView) event(e bootstrap.Event) {
 		return
 	case e.New:
 		v.began, v.said = now, now
-		fmt.Fprintln(v.w, v.indent+e.Step)
+		fmt.Fprintln(v.w, short(v.indent, e.Step))
 	case e.Text != "" || now.Sub(v.said) >= sayEvery:
 		v.said = now
-		fmt.Fprintln(v.w, strings.TrimRight(v.indent+e.Step+"  "+progress(e, 0), " "))
+		fmt.Fprintln(v.w, strings.TrimRight(short(v.indent, e.Step+"  "+progress(e, 0)), " "))
 	}
 	v.now = e
 }

@@ -100,7 +100,7 @@ func (a *app) up(ctx context.Context, f upFlags) error {
 // configured loads the configuration. Where there is no file and the environment isn't enough, there is none.
 func (g *guide) configured(context.Context) (string, error) {
 	from := g.loadOptions().File
-	c, err := g.load(warnsOfTLS)
+	c, err := g.load()
 	var problems config.Problems
 	if errors.As(err, &problems) && (from == "" || g.missing(from)) {
 		return "", nil
@@ -108,19 +108,24 @@ func (g *guide) configured(context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	for _, w := range c.Warnings {
+		if !warnsOfTLS(c, w) { // which the next step tells
+			g.out.Line("warning: " + w.String())
+		}
+	}
 	if from == "" {
 		from = "the environment is the configuration"
 	}
 	return from, g.use(c)
 }
 
-// load reads the configuration, with the command's flags. It says the warnings but for those that except reports.
-func (g *guide) load(except func(*config.Config, config.Warning) bool) (*config.Config, error) {
+// load reads the configuration, with the command's flags, and leaves its warnings to the caller.
+func (g *guide) load() (*config.Config, error) {
 	var overrides []config.Override
 	if g.listen != "" {
 		overrides = append(overrides, config.Override{Path: "web.listen", Flag: "--listen", Value: g.listen})
 	}
-	return g.loadConfig(except, overrides...)
+	return g.loadConfig(func(*config.Config, config.Warning) bool { return true }, overrides...)
 }
 
 // use makes the clients that the later steps share.

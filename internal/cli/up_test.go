@@ -245,7 +245,7 @@ func TestUpGoesOnWhereItWasInterrupted(t *testing.T) {
 		{"no job waits yet", "job"},
 	} {
 		code, out, errs := g.up(stop.mark, func(cancel func()) { cancel() })
-		if code != cli.ExitFailure || !strings.HasPrefix(errs, "mayfly: interrupted in step "+stop.step+": ") || strings.Count(errs, "\n") != 1 {
+		if code != cli.ExitFailure || !strings.HasPrefix(errs, "mayfly: interrupted in step "+stop.step+": ") || strings.Count(errs, "\n") != 1 || strings.Contains(errs, "no word of it") {
 			t.Errorf("at %q: exit code %d, stderr:\n%s\nstdout:\n%s", stop.mark, code, errs, out)
 		}
 		if slices.Contains(g.files(), "mayfly.yaml") { // which has the pool now

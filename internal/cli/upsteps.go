@@ -12,7 +12,6 @@ import (
 
 	"mayfly/internal/bootstrap"
 	"mayfly/internal/check"
-	"mayfly/internal/config"
 	"mayfly/internal/fleet"
 	"mayfly/internal/image"
 	"mayfly/internal/setup"
@@ -42,7 +41,7 @@ func (g *guide) configure(ctx context.Context) (string, error) {
 		return "", err
 	}
 	fmt.Fprintln(g.stdout)
-	c, err := g.load(func(*config.Config, config.Warning) bool { return true }) // the questions have said them
+	c, err := g.load() // the questions have said its warnings
 	if err != nil {
 		return "", err
 	}

@@ -3,6 +3,8 @@
 //
 //	sh test/guest/packages.sh && go test -tags e2e -count=1 -v ./test/e2e/...
 //
+// TestFromNothingToTheFirstJob follows `mayfly up` instead, and keeps the transcript that README.md and docs/up.md show (-update writes it anew).
+//
 // It ends with a table of how long each stage of a runner's life took; nothing is asserted about those times. The
 // invariant it checks: one job, one machine, and nothing of either is left.
 package e2e
