@@ -253,9 +253,7 @@ func (a *app) concludeDemo(f demoFlags, d *demoShow, most int) error {
 // nextStep says how to go on with a cluster of one's own.
 func nextStep(w io.Writer) {
 	fmt.Fprint(w, `
-Next, on your own cluster: README.md has the template and the two tokens, then
-  cp dispatcher/dispatcher.env.example dispatcher/dispatcher.env   # fill it in
-  mayfly config check --env-file dispatcher/dispatcher.env
-  mayfly run --env-file dispatcher/dispatcher.env
+Next, on your own cluster: README.md has the two tokens, then
+  mayfly up   # asks, checks, builds the image, puts the dispatcher into a container, shows the first job
 `)
 }
