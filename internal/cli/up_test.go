@@ -302,3 +302,28 @@ func (g *guided) files() []string {
 	}
 	return names
 }
+
+// TestUpLetsAJobEndThatItServesItself interrupts the guide while the job runs on a dispatcher of its own.
+func TestUpLetsAJobEndThatItServesItself(t *testing.T) {
+	t.Cleanup(func() { goleak.VerifyNone(t) })
+	g := newGuided(t)
+	g.gh.AddJobs(gh.JobSpec{Labels: []string{"self-hosted", "energyplus"}, Duration: 3 * time.Second})
+	here := []string{"--no-bootstrap", "--listen", "127.0.0.1:0"}
+	code, out, errs := g.up("in progress on ", func(cancel func()) { cancel() }, here...)
+	if code != cli.ExitFailure || !strings.Contains(errs, "mayfly: interrupted in step job: ") || !strings.Contains(out, "jobs that run may end") {
+		t.Errorf("exit code %d, stderr:\n%s\nstdout:\n%s", code, errs, out)
+	}
+	for _, j := range g.gh.State().Jobs {
+		if j.Conclusion != "success" || j.Starts != 1 {
+			t.Errorf("job %+v", j)
+		}
+	}
+	for _, v := range g.pve.State().VMs {
+		if v.Source != 0 && v.Decoy == "" && v.DestroyedAt == nil {
+			t.Errorf("VM %d is left", v.VMID)
+		}
+	}
+	if code, out, _ := g.up("", nil, here...); code != cli.ExitOK || strings.Count(out, "already done: ") != 3 {
+		t.Errorf("once more: exit code %d:\n%s", code, out)
+	}
+}
