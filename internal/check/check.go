@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"mayfly/internal/canary"
 	"mayfly/internal/config"
 	"mayfly/internal/fleet"
 	"mayfly/internal/github"
@@ -67,6 +68,11 @@ type Options struct {
 	// HandOff makes the configured hand-off ready as mayfly run would, and gives the ways that need something beside the guest agent: it
 	// looks at the user-data template and the folder of snippets on this machine. nil looks at neither.
 	HandOff func() (map[fleet.Way]fleet.Seeder, error)
+	// Canary makes a clone of each template, boots it, asks it what it is, and destroys it; nil makes none. It is the only thing that
+	// changes anything. When Look returns none is left, or a finding says so, also after ctx has ended.
+	Canary *canary.Orders
+	// Say hears what a canary is about; nil for nobody.
+	Say func(words string)
 }
 
 // checker is one run of all checks, with what earlier ones have seen.
@@ -103,6 +109,7 @@ func Look(ctx context.Context, o Options) []Finding {
 	c.side(ctx, c.reachGitHub,
 		c.githubClock, c.tokenExpiry, c.targets, c.groups, c.labels)
 	c.runnerReleases() // of Proxmox's templates, by what GitHub says
+	c.canaries(ctx)
 	return c.findings
 }
 

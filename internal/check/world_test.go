@@ -8,6 +8,7 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"mayfly/internal/canary"
 	"mayfly/internal/check"
 	"mayfly/internal/config"
 	"mayfly/internal/fleet"
@@ -38,8 +39,11 @@ type setting struct {
 	audits   bool                  // the token has Sys.Audit on "/"
 	server   func(*pve.Server)     // changes the stand-in beforehand
 	admin    func(*proxmox.Client) // changes the cluster beforehand, as its administrator
-	record   *record.Recorder      // keeps what the servers answer
-	save     string                // the folder for it
+	canary   bool
+	ctx      func(context.Context) context.Context // the checks'
+	late     func(*pve.Server)                     // looks at the stand-in afterwards
+	record   *record.Recorder                      // keeps what the servers answer
+	save     string                                // the folder for it
 	// after is done with what was found, while the servers are there; admin is the cluster's administrator.
 	after   func(ctx context.Context, c *config.Config, p, admin *proxmox.Client, found []check.Finding)
 	through func(http.RoundTripper) http.RoundTripper // is between the checks and both servers
@@ -106,7 +110,18 @@ func look(t *testing.T, s setting) (found []check.Finding) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		found = check.Look(t.Context(), check.Options{Config: c, Proxmox: p, GitHub: g, Features: s.features, HandOff: s.handOff})
+		o := check.Options{Config: c, Proxmox: p, GitHub: g, Features: s.features, HandOff: s.handOff}
+		if s.canary {
+			o.Canary = &canary.Orders{Proxmox: p, TokenID: id}
+		}
+		ctx := t.Context()
+		if s.ctx != nil {
+			ctx = s.ctx(ctx)
+		}
+		found = check.Look(ctx, o)
+		if s.late != nil {
+			s.late(proxmoxServer)
+		}
 		if s.save != "" {
 			if err := s.record.Save(s.save, c); err != nil {
 				t.Fatal(err)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"mayfly/internal/canary"
 	"mayfly/internal/check"
 	"mayfly/internal/config"
 	"mayfly/internal/fleet"
@@ -17,6 +18,7 @@ import (
 type checkFlags struct {
 	features       []string
 	json, fix, yes bool
+	canary         bool
 	record         string // the folder for what the servers answer
 }
 
@@ -26,15 +28,16 @@ func newCheckCommand(a *app) *cobra.Command {
 		Use:   "check",
 		Short: "Tell what would keep jobs from running, and how to mend it",
 		Long: `Check asks Proxmox VE and GitHub, with the configured tokens, for everything that can be seen beforehand: versions, certificate, clocks, the token's
-privileges, templates, storages, VMIDs, labels. Each finding has its reason and the command or click that mends it. Nothing is changed.
+privileges, templates, storages, VMIDs, labels. Each finding has its reason and the command or click that mends it. Without the flags below nothing is changed.
 
 With --fix it prints what mends the findings as a script for root on a node; with --yes it makes those changes itself that the API can make, of templates
-that this installation built and of nothing else, and looks again.
+that this installation built and of nothing else, and looks again. With --canary it clones each template, boots the clone, asks it what it is, and destroys it.
 
 The exit code is that of the worst finding: 0 all is well, 3 a warning, 1 an error. 2 is a mistake in the configuration.`,
 		Example: `  mayfly check
   mayfly check --for build --config image.yaml
   mayfly check --fix >mend.sh
+  mayfly check --canary
   mayfly check --record report
   mayfly check --json | jq '.findings[] | select(.level != "ok")'`,
 		Args: cobra.NoArgs,
@@ -43,6 +46,7 @@ The exit code is that of the worst finding: 0 all is well, 3 a warning, 1 an err
 	cmd.Flags().BoolVar(&f.json, "json", false, "as JSON")
 	cmd.Flags().BoolVar(&f.fix, "fix", false, "print what mends the findings as a script")
 	cmd.Flags().BoolVar(&f.yes, "yes", false, "with --fix: make the changes that the API can make")
+	cmd.Flags().BoolVar(&f.canary, "canary", false, "clone each template, boot the clone, ask it what it is, and destroy it")
 	cmd.Flags().StringVar(&f.record, "record", "", "write what both servers answered, without secrets and names, into the new folder `DIR`, for a report")
 	cmd.Flags().StringSliceVar(&f.features, "for", nil, "`WHAT` the token is to do: run, build, bootstrap (default: run, and build where image.schedule is set)")
 	return cmd
@@ -67,10 +71,20 @@ func (a *app) check(ctx context.Context, f checkFlags) error {
 	}
 	defer both.close()
 	look := func() ([]check.Finding, error) {
-		findings := check.Look(ctx, check.Options{
+		o := check.Options{
 			Config: c, Proxmox: both.pve, GitHub: both.gh, Features: wanted, Pin: pinOf(c), HandOff: a.handOffOf(c, both),
-		})
+			Say: func(words string) { fmt.Fprintf(a.stderr, "canary: %s\n", words) },
+		}
+		if f.canary {
+			o.Canary = &canary.Orders{Proxmox: both.pve, TokenID: c.Proxmox.TokenID}
+		}
+		findings := check.Look(ctx, o)
 		if err := ctx.Err(); err != nil {
+			for _, left := range findings {
+				if left.ID == check.CanaryLeft {
+					fmt.Fprintf(a.stderr, "%s\n  -> %s\n", left.Reason, left.Cure)
+				}
+			}
 			return nil, fmt.Errorf("check: interrupted: %w", err)
 		}
 		return findings, nil
@@ -109,6 +123,8 @@ func (f checkFlags) clash() error {
 	switch {
 	case f.yes && !f.fix:
 		return errors.New("--yes: only with --fix")
+	case f.fix && f.canary:
+		return errors.New("--canary and --fix: mend first, then try")
 	case f.fix && f.json && !f.yes:
 		return errors.New("--fix prints a script, not JSON; --json has the same commands for each finding")
 	}

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"mayfly/internal/canary"
 	"mayfly/internal/cloudinit"
 	"mayfly/internal/proxmox"
 	"mayfly/internal/runner"
@@ -91,9 +92,9 @@ func (p *part) fetch(ctx context.Context) error {
 // fetchByNode lets Proxmox download the image and check its checksum.
 func (p *part) fetchByNode(ctx context.Context, name string) error {
 	p.tell.stage(StageDownload, p.source.URL)
-	err := p.b.do(ctx, order{
-		node: p.node, typ: "download", id: name, patience: downloadPatience, watch: p.watchDownload,
-		send: func(ctx context.Context) (proxmox.UPID, error) {
+	err := p.b.orders.Do(ctx, canary.Order{
+		Node: p.node, Type: "download", ID: name, Patience: downloadPatience, Watch: p.watchDownload,
+		Send: func(ctx context.Context) (proxmox.UPID, error) {
 			return p.b.pve.DownloadURL(ctx, p.node, proxmox.Download{
 				Storage: p.b.spec.FilesStorage, Content: "import", Name: name, URL: p.source.URL,
 				Algorithm: p.source.Checksum.Algorithm, Checksum: p.source.Checksum.Hex,
@@ -161,10 +162,10 @@ func (p *part) upload(ctx context.Context, content, name string, file *os.File, 
 
 // send gives one file to the storage of files.
 func (b *Builder) send(ctx context.Context, node string, u proxmox.Upload) error {
-	err := b.do(ctx, order{
-		node: node, typ: "imgcopy", patience: downloadPatience,
+	err := b.orders.Do(ctx, canary.Order{
+		Node: node, Type: "imgcopy", Patience: downloadPatience,
 		// Unlike other requests this one may take minutes, and is cut off: half a body begins nothing.
-		send: func(context.Context) (proxmox.UPID, error) { return b.pve.Upload(ctx, node, u) },
+		Send: func(context.Context) (proxmox.UPID, error) { return b.pve.Upload(ctx, node, u) },
 	})
 	if err != nil {
 		return fmt.Errorf("upload %s to %s: %w", u.Name, node, err)
@@ -184,9 +185,9 @@ func (p *part) dropDownload(ctx context.Context) error {
 // drop deletes a file of ours. Where the token may not, left is true: a seed is then replaced by an empty medium, as the
 // hand-off by ISO does, and the vendor's image, which is no secret, stays.
 func (b *Builder) drop(ctx context.Context, node, volume string) (left bool, err error) {
-	err = b.do(ctx, order{
-		node: node, typ: "imgdel",
-		send: func(ctx context.Context) (proxmox.UPID, error) { return b.pve.DeleteVolume(ctx, node, volume) },
+	err = b.orders.Do(ctx, canary.Order{
+		Node: node, Type: "imgdel",
+		Send: func(ctx context.Context) (proxmox.UPID, error) { return b.pve.DeleteVolume(ctx, node, volume) },
 	})
 	if errors.Is(err, proxmox.Permission) {
 		b.log.Warn("file of an image build stays", "node", node, "volume", volume, "reason", err)

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
+	"mayfly/internal/canary"
 	"mayfly/internal/proxmox"
 	"mayfly/internal/runner"
 )
@@ -92,6 +93,7 @@ type Options struct {
 type Builder struct {
 	spec    Spec
 	pve     *proxmox.Client
+	orders  canary.Orders
 	scripts fs.FS
 	http    *http.Client
 	cache   string
@@ -109,7 +111,7 @@ func New(o Options) (*Builder, error) {
 		return nil, err
 	}
 	b := &Builder{
-		spec: o.Spec, pve: o.Proxmox, scripts: o.Scripts, http: o.HTTP, cache: o.CacheDir, report: &reporter{to: o.Progress}, log: o.Logger,
+		spec: o.Spec, pve: o.Proxmox, orders: canary.Orders{Proxmox: o.Proxmox, TokenID: o.Spec.TokenID}, scripts: o.Scripts, http: o.HTTP, cache: o.CacheDir, report: &reporter{to: o.Progress}, log: o.Logger,
 		fetching: semaphore.NewWeighted(1),
 	}
 	if b.http == nil {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"mayfly/internal/canary"
 	"mayfly/internal/handoff"
 	"mayfly/internal/proxmox"
 	"mayfly/internal/runner"
@@ -62,9 +63,9 @@ func (p *part) create(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		err = p.b.do(ctx, order{
-			node: p.node, typ: "qmcreate", id: strconv.Itoa(id), patience: importPatience,
-			send: func(ctx context.Context) (proxmox.UPID, error) {
+		err = p.b.orders.Do(ctx, canary.Order{
+			Node: p.node, Type: "qmcreate", ID: strconv.Itoa(id), Patience: importPatience,
+			Send: func(ctx context.Context) (proxmox.UPID, error) {
 				return p.b.pve.CreateVM(ctx, p.node, proxmox.NewVM{VMID: id, Pool: p.b.spec.ResourcePool, Options: p.config(id)})
 			},
 		})
@@ -134,9 +135,9 @@ func (p *part) grow(ctx context.Context) error {
 	if diskSize(cfg.Values[diskSlot]) >= p.b.spec.Disk {
 		return nil
 	}
-	err = p.b.do(ctx, order{
-		node: p.node, typ: "resize", id: strconv.Itoa(p.vmid),
-		send: func(ctx context.Context) (proxmox.UPID, error) {
+	err = p.b.orders.Do(ctx, canary.Order{
+		Node: p.node, Type: "resize", ID: strconv.Itoa(p.vmid),
+		Send: func(ctx context.Context) (proxmox.UPID, error) {
 			return p.b.pve.Resize(ctx, p.node, p.vmid, diskSlot, p.b.spec.Disk)
 		},
 	})
@@ -170,9 +171,9 @@ func diskSize(drive string) runner.Bytes {
 // template takes the seed's drive out, deletes the seed, and makes a template of the VM.
 func (p *part) template(ctx context.Context) error {
 	p.tell.stage(StageTemplate, "")
-	err := p.b.do(ctx, order{
-		node: p.node, typ: "qmtemplate", id: strconv.Itoa(p.vmid), patience: importPatience,
-		send: func(ctx context.Context) (proxmox.UPID, error) { return p.b.pve.MakeTemplate(ctx, p.node, p.vmid) },
+	err := p.b.orders.Do(ctx, canary.Order{
+		Node: p.node, Type: "qmtemplate", ID: strconv.Itoa(p.vmid), Patience: importPatience,
+		Send: func(ctx context.Context) (proxmox.UPID, error) { return p.b.pve.MakeTemplate(ctx, p.node, p.vmid) },
 	})
 	if err == nil {
 		return nil
@@ -182,20 +183,4 @@ func (p *part) template(ctx context.Context) error {
 		return nil
 	}
 	return fmt.Errorf("make VM %d a template: %w", p.vmid, err)
-}
-
-// power starts, stops or destroys a VM.
-func (b *Builder) power(ctx context.Context, node string, vmid int, typ string, send func(context.Context, string, int) (proxmox.UPID, error)) error {
-	return b.do(ctx, order{
-		node: node, typ: typ, id: strconv.Itoa(vmid),
-		send: func(ctx context.Context) (proxmox.UPID, error) { return send(ctx, node, vmid) },
-	})
-}
-
-func (b *Builder) start(ctx context.Context, node string, vmid int) error {
-	err := b.power(ctx, node, vmid, "qmstart", b.pve.Start)
-	if errors.Is(err, proxmox.Exists) {
-		return nil // a lost reply: it runs
-	}
-	return err
 }

@@ -25,7 +25,7 @@ const (
 // provision starts the VM and follows the scripts in it until it has powered off.
 func (p *part) provision(ctx context.Context) error {
 	p.tell.stage(StageInstall, "boots")
-	if err := p.b.start(ctx, p.node, p.vmid); err != nil {
+	if err := p.b.orders.Start(ctx, p.node, p.vmid); err != nil {
 		return fmt.Errorf("start VM %d: %w", p.vmid, err)
 	}
 	w := watch{p: p, until: time.Now().Add(p.b.spec.Timeout)}

@@ -295,11 +295,11 @@ func (b *Builder) destroy(ctx context.Context, v vm) error {
 		return fmt.Errorf("destroy VM %d on %s: it is protected; take its protection off, or leave it", v.id, v.node)
 	}
 	if !now.config.Template {
-		if err := b.power(ctx, v.node, v.id, "qmstop", b.pve.Stop); err != nil && !gone(err) {
+		if err := b.orders.Power(ctx, v.node, v.id, "qmstop", b.pve.Stop); err != nil && !gone(err) {
 			return err
 		}
 	}
-	if err := b.power(ctx, v.node, v.id, "qmdestroy", b.pve.Delete); err != nil && !gone(err) {
+	if err := b.orders.Power(ctx, v.node, v.id, "qmdestroy", b.pve.Delete); err != nil && !gone(err) {
 		return err
 	}
 	return nil
