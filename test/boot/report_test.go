@@ -48,7 +48,7 @@ func machine(t *testing.T, accel string, rounds []roundOf) string {
 	if slices.Max(load) > float64(runtime.NumCPU()) {
 		state = hotLoad
 	}
-	return fmt.Sprintf("Measured %s on %s, %d processors, %s: load average %.1f to %.1f while it ran. QEMU %s, guests with 1 processor and 1 GiB.",
+	return fmt.Sprintf("Measured %s on %s (processors used: %d), %s: load average %.1f to %.1f while it ran. QEMU %s, guests with 1 processor and 1 GiB.",
 		time.Now().UTC().Format("2006-01-02"), model, runtime.NumCPU(), state, slices.Min(load), slices.Max(load), strings.ToUpper(accel))
 }
 
