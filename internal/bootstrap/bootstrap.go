@@ -307,7 +307,22 @@ func (r *run) make(ctx context.Context, there *survey, a *archive) error {
 			VMID: o.vmid, State: o.config.Values[stateKey] != "", HA: o.status.HA, Start: o.status.Running || o.config.Values["onboot"] == "1",
 		}
 	}
+	m.Alone = func(ctx context.Context) error { return r.alone(ctx, &m) }
 	return Make(ctx, r.Proxmox, m)
+}
+
+// alone looks for containers of the installation beside the new one and the one that it takes the place of.
+func (r *run) alone(ctx context.Context, m *Making) error {
+	there, err := look(ctx, r.Proxmox, r.spec.Installation)
+	if err != nil {
+		return err
+	}
+	for _, o := range append(there.remains, there.current) {
+		if o != nil && o.vmid != m.Container.VMID && (m.Old == nil || o.vmid != m.Old.VMID) {
+			return fmt.Errorf("make dispatcher's container: another bootstrap of installation %s is at work on container %d; wait for it, and run this again", r.spec.Installation, o.vmid)
+		}
+	}
+	return nil
 }
 
 // macOf is the hardware address in a network card's option: "name=eth0,bridge=vmbr0,hwaddr=BC:24:…,ip=dhcp,type=veth".

@@ -49,6 +49,9 @@ type Making struct {
 	Patience time.Duration
 	// HA has Proxmox's HA manager keep the container.
 	HA bool
+	// Alone, if set, is asked when the new container is there and nothing else has changed yet: an error says that another
+	// bootstrap is at work. Of two that made their containers at one time at least the later one sees the other's.
+	Alone func(context.Context) error
 	// Say hears of each step, such as "start container 190"; nil for nobody. Sent hears how much of the archive is sent.
 	Say  func(step string)
 	Sent func(bytes int64)
@@ -131,6 +134,11 @@ func unfinished(err error) bool {
 // change gives the new container its state, starts it in the old one's place, and waits for its word.
 func (w *work) change(ctx context.Context) error {
 	vmid := w.Container.VMID
+	if w.Alone != nil {
+		if err := w.Alone(ctx); err != nil {
+			return err
+		}
+	}
 	if err := w.stopOld(ctx); err != nil {
 		return err
 	}

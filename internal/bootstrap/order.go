@@ -30,9 +30,9 @@ func (w *work) order(ctx context.Context, kind string, vmid int, send func(conte
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), taskPatience)
 	defer cancel()
-	before, _ := w.tasks(ctx, kind, vmid) // to tell the new one from those
+	before, unknown := w.tasks(ctx, kind, vmid) // to tell the new one from those
 	upid, err := send(ctx)
-	if err != nil && errors.Is(err, proxmox.MaybeHappened) {
+	if errors.Is(err, proxmox.MaybeHappened) && unknown == nil {
 		if upid = w.find(ctx, kind, vmid, before); upid == "" {
 			return err
 		}

@@ -137,7 +137,10 @@ const young = 20 * time.Minute
 
 // checkAlone refuses to go on while another bootstrap seems to be at work.
 func (s *survey) checkAlone(now time.Time) error {
-	for _, o := range s.remains {
+	for _, o := range append(slices.Clone(s.remains), s.current) {
+		if o == nil {
+			continue
+		}
 		if age := now.Sub(o.marker.Created); !o.settled() && age < young && age > -young {
 			return fmt.Errorf("make dispatcher's container: another bootstrap of installation %s seems to be at work on container %d (made %s ago); wait for it, or give --take-over if it was killed",
 				o.marker.Installation, o.vmid, age.Round(time.Second))

@@ -299,3 +299,58 @@ func TestContainersThatCantBeReadOrReplacedAreToldFromThoseThatCan(t *testing.T)
 		}
 	})
 }
+
+// TestUpgradeStaysOnTheContainersNode has the container on another node than the configured one, as HA may have left it.
+func TestUpgradeStaysOnTheContainersNode(t *testing.T) {
+	bubble(t, pve.Options{Nodes: []string{"pve1", "pve2"}}, func(t *testing.T, w *world) {
+		s := w.spec()
+		s.Node = "pve2"
+		w.mustRun(s)
+		s.Node, s.Force = "pve1", true
+		if got := w.mustRun(s); got.Node != "pve2" || got.Replaced != 100 {
+			t.Errorf("%+v", got)
+		}
+		if c := w.pve.State().Containers; len(c) != 1 || c[0].Node != "pve2" || c[0].Status != "running" {
+			t.Errorf("%+v", c)
+		}
+	})
+}
+
+// TestTwoBootstrapsAtOneTimeLeaveOneDispatcher begins two at the same moment, so that neither sees the other's container
+// at its beginning, where nothing is and where a container serves.
+func TestTwoBootstrapsAtOneTimeLeaveOneDispatcher(t *testing.T) {
+	for _, apart := range []time.Duration{0, 300 * time.Millisecond, time.Second, 3 * time.Second} {
+		for _, upgrade := range []bool{false, true} {
+			bubble(t, pve.Options{}, func(t *testing.T, w *world) {
+				s := w.spec()
+				if upgrade {
+					w.mustRun(s)
+					s.Force = true
+				}
+				other := &world{t: t, pve: w.pve, web: w.web}
+				failed := make(chan error, 2)
+				go func() {
+					time.Sleep(apart)
+					_, err := other.run(t.Context(), s)
+					failed <- err
+				}()
+				_, err := w.run(t.Context(), s)
+				failed <- err
+				var errs []error
+				for range 2 {
+					if err := <-failed; err != nil {
+						errs = append(errs, err)
+					}
+				}
+				if len(errs) == 0 || strings.Contains(errors.Join(errs...).Error(), "left behind") {
+					t.Errorf("apart by %s, upgrade %v: %v", apart, upgrade, errs)
+				}
+				all, running := w.containers()
+				if most := 1; len(all) > most || !slices.Equal(all, running) || upgrade && len(all) != most {
+					t.Errorf("apart by %s, upgrade %v: containers %v, of which %v run: %v", apart, upgrade, all, running, errs)
+				}
+				w.checkClean(all...)
+			})
+		}
+	}
+}

@@ -85,6 +85,7 @@ func newWorld(t *testing.T, o pve.Options) *world {
 
 // openIn does what the first start does: it opens the seal in the archive with the key that came another way.
 func openIn(t *testing.T, c *pve.Container) map[string]runner.Secret {
+	checkPlain(t, c)
 	sealed := readIn(t, c, "./etc/mayfly/sealed.age")
 	key, _, ok := bootstrap.TakeKey([]byte(c.AuthorizedKeys))
 	secrets, err := bootstrap.Open(sealed, key)
@@ -92,6 +93,31 @@ func openIn(t *testing.T, c *pve.Container) map[string]runner.Secret {
 		t.Errorf("container %d: key %v, %v", c.VMID, ok, err)
 	}
 	return secrets
+}
+
+// checkPlain demands that no secret is in an archive in the clear, nor its key.
+func checkPlain(t *testing.T, c *pve.Container) {
+	r, err := c.Archive()
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer func() { _ = r.Close() }()
+	z, err := zstd.NewReader(r)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer z.Close()
+	plain, err := io.ReadAll(z)
+	if err != nil || !bytes.Contains(plain, []byte("age-encryption.org")) {
+		t.Errorf("%d bytes without a seal, %v", len(plain), err)
+	}
+	for _, secret := range []string{pveSecret, githubSecret, "AGE-SECRET-KEY"} {
+		if bytes.Contains(plain, []byte(secret)) {
+			t.Errorf("%.8s… is in the archive", secret)
+		}
+	}
 }
 
 // readIn reads a file of the archive that a container was made of.
