@@ -36,8 +36,8 @@ test: ## all tests but those with virtual machines, with the race detector
 	@scripts/need.sh go certs cc git jq python3
 	CGO_ENABLED=1 go test -race -timeout $(TEST_TIMEOUT) ./...
 
-e2e: ## jobs in real virtual machines; builds the guests first
-	@scripts/need.sh go certs
+e2e: ## jobs in real virtual machines, the dispatcher in a real container; builds the guests first
+	@scripts/need.sh go certs lxc-start zstd ssh-keygen
 	@sh test/guest/packages.sh
 	go test -tags e2e -count=1 -timeout $(E2E_TIMEOUT) -v ./test/e2e/...
 

@@ -51,6 +51,8 @@ package_of() {
     dpkg-deb) echo dpkg ;;
     systemd-nspawn) echo systemd-container ;;
     systemd-analyze) echo systemd ;;
+    lxc-start) echo lxc ;;
+    ssh-keygen) echo openssh-client ;;
     *) echo "$1" ;;
   esac
 }

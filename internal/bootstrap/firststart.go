@@ -1,6 +1,7 @@
 package bootstrap
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -119,7 +120,7 @@ func storeSecrets(d disk, secrets map[string]runner.Secret) error {
 // forgetKey takes the key out of root's authorized_keys; others stay.
 func forgetKey(d disk, others []byte) error {
 	var err error
-	if len(others) == 0 {
+	if !hasKeys(others) {
 		err = d.remove(keysPath)
 	} else {
 		err = replace(d, keysPath, others, 0o600)
@@ -131,6 +132,17 @@ func forgetKey(d disk, others []byte) error {
 		return fmt.Errorf("take the key out of %s: %w", keysPath, err)
 	}
 	return nil
+}
+
+// hasKeys reports whether an authorized_keys file is more than the lines that Proxmox puts around its own keys
+// (pve-container src/PVE/LXC/Setup/Base.pm, ct_modify_file).
+func hasKeys(authorizedKeys []byte) bool {
+	for line := range bytes.Lines(authorizedKeys) {
+		if line = bytes.TrimSpace(line); len(line) > 0 && !bytes.HasPrefix(line, []byte("# --- ")) {
+			return true
+		}
+	}
+	return false
 }
 
 // replace gives a file new content, all at once.

@@ -216,12 +216,15 @@ func sealedDisk(t *testing.T, secrets map[string]string, otherKeys string) names
 	if err != nil {
 		t.Fatal(err)
 	}
-	disk := names{bootstrap.SealedPath: {string(sealed), 0o600}, bootstrap.KeysPath: {otherKeys + line.Reveal() + "\n", 0o600}}
+	disk := names{bootstrap.SealedPath: {string(sealed), 0o600}, bootstrap.KeysPath: {otherKeys + frame(line.Reveal()+"\n"), 0o700}}
 	for _, dir := range []string{"/", "/etc", "/etc/mayfly", "/root", "/root/.ssh"} {
 		disk[dir] = inode{mode: 0o755 | fs.ModeDir}
 	}
 	return disk
 }
+
+// frame is how Proxmox writes keys into a file.
+func frame(keys string) string { return "# --- BEGIN PVE ---\n" + keys + "# --- END PVE ---\n" }
 
 func holdsAll(disk names, secrets map[string]string) bool {
 	for name, s := range secrets {
@@ -241,7 +244,7 @@ func wantEnd(t *testing.T, disk names, secrets map[string]string, otherKeys stri
 	files := 2
 	if otherKeys != "" {
 		files++
-		if disk[bootstrap.KeysPath] != (inode{otherKeys, 0o600}) {
+		if disk[bootstrap.KeysPath] != (inode{otherKeys + frame(""), 0o600}) {
 			t.Errorf("keys of others: %+v", disk[bootstrap.KeysPath])
 		}
 	}

@@ -1,0 +1,231 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"mayfly/internal/bootstrap"
+	"mayfly/internal/proxmox"
+	"mayfly/internal/runner"
+	"mayfly/internal/sim/gh"
+	"mayfly/internal/sim/pve"
+	"mayfly/internal/sim/world"
+)
+
+// dispatcherVMID is the container's.
+const dispatcherVMID = 190
+
+// house is two stand-ins on a bridge, whose containers are real ones that the test starts itself.
+type house struct {
+	t       *testing.T
+	bridge  bridge
+	pve     *pve.Server
+	gh      *gh.Server
+	url     string // of Proxmox's stand-in
+	api     *proxmox.Client
+	started chan *pve.Container
+	key     runner.Secret
+	// ca is the certificate of GitHub's stand-in, which the container has to trust.
+	ca []byte
+}
+
+func newHouse(t *testing.T) *house {
+	t.Helper()
+	h := &house{t: t, bridge: newBridge(t), started: make(chan *pve.Container, 1)}
+	cert := h.certificate()
+	trusted := x509.NewCertPool()
+	trusted.AppendCertsFromPEM(h.ca)
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: trusted, MinVersion: tls.VersionTLS12}}
+	t.Cleanup(transport.CloseIdleConnections)
+	guests := world.NewGuests(world.GuestOptions{
+		Seed: 7, Boot: 300 * time.Millisecond, AgentDelay: 100 * time.Millisecond, Linger: 500 * time.Millisecond, Transport: transport,
+	})
+	t.Cleanup(guests.Close)
+	h.gh = gh.New(gh.Options{Seed: 7, Repository: repository})
+	h.pve = pve.New(pve.Options{
+		Seed: 7, MayUpload: true, Timing: pve.DemoTiming(), Engine: guests,
+		Container: func(ctx context.Context, c *pve.Container) {
+			select {
+			case h.started <- c:
+			case <-ctx.Done():
+			}
+			<-ctx.Done()
+		},
+	})
+	var serving sync.WaitGroup
+	listen := func(serve func(net.Listener) error) string {
+		l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", net.JoinHostPort(h.bridge.here.String(), "0"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		serving.Go(func() {
+			if err := serve(l); err != nil {
+				t.Error(err)
+			}
+		})
+		return l.Addr().String()
+	}
+	h.gh.SetAPIURL("https://" + listen(func(l net.Listener) error {
+		return h.gh.Serve(tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}))
+	}))
+	h.url = "https://" + listen(h.pve.Serve)
+	t.Cleanup(func() {
+		h.gh.Close()
+		h.pve.Close()
+		serving.Wait()
+	})
+	info := h.pve.Info()
+	var err error
+	h.api, err = proxmox.New(proxmox.Options{
+		Endpoints: []string{h.url}, Fingerprint: info.Fingerprint, TokenID: info.TokenID, TokenSecret: runner.NewSecret(info.TokenSecret),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(h.api.Close)
+	return h
+}
+
+// certificate makes one for this machine's address on the bridge, and h.ca.
+func (h *house) certificate() tls.Certificate {
+	h.t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	form := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "GitHub's stand-in"}, NotBefore: time.Now().Add(-time.Hour),
+		NotAfter: time.Now().Add(24 * time.Hour), IPAddresses: []net.IP{h.bridge.here}, IsCA: true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, form, form, key.Public(), key)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.ca = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+}
+
+// config is the dispatcher's mayfly.yaml, without secrets.
+func (h *house) config() []byte {
+	p, g := h.pve.Info(), h.gh.Info()
+	return fmt.Appendf(nil, `installation: contained
+proxmox:
+  url: %s
+  fingerprint: %s
+  node: %s
+  token_id: %s
+  resource_pool: %s
+github:
+  api_url: %s
+poll_interval: 1s
+pools:
+  - name: energyplus
+    target: %s
+    labels: [energyplus, linux, x64]
+`, h.url, p.Fingerprint, p.Node, p.TokenID, p.ResourcePool, g.APIURL, g.Repository)
+}
+
+// archive is Debian with the dispatcher in it.
+func (h *house) archive(program, githubToken string) string {
+	h.t.Helper()
+	sealed, key, err := bootstrap.Seal(map[string]runner.Secret{
+		bootstrap.ProxmoxTokenSecret: runner.NewSecret(h.pve.Info().TokenSecret), bootstrap.GitHubToken: runner.NewSecret(githubToken),
+	})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.key = key
+	entries, err := bootstrap.Contents{
+		Program: program, Config: h.config(), Sealed: sealed, VMID: dispatcherVMID,
+		Files: []bootstrap.File{{Path: "/etc/ssl/certs/github-stand-in.pem", Data: h.ca}},
+	}.Entries()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	debian, err := os.Open(debianTemplate(h.t))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	defer debian.Close()
+	path := filepath.Join(shortDir(h.t), "prepared.tar.zst")
+	out, err := os.Create(path)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	defer out.Close()
+	if err := bootstrap.AddTo(h.t.Context(), out, debian, entries, time.Now()); err != nil {
+		h.t.Fatal(err)
+	}
+	return path
+}
+
+// make bootstraps the dispatcher's container, and boots it for real when the stand-in starts it.
+func (h *house) make(archive string) (*lxc, error) {
+	h.t.Helper()
+	f, err := os.Open(archive)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	line, err := bootstrap.CarrierLine(h.key)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	made := make(chan error, 1)
+	go func() {
+		made <- bootstrap.Make(h.t.Context(), h.api, bootstrap.Making{
+			Node: h.pve.Info().Node, Archive: f, Size: info.Size(), TemplateStorage: "local", TemplateName: bootstrap.TemplateName(dispatcherVMID, "e2e"),
+			Patience: patience, Say: func(step string) { h.t.Log(step) },
+			Container: bootstrap.Container{
+				VMID: dispatcherVMID, Hostname: "dispatcher", Bridge: "vmbr0", Storage: "local-lvm", Cores: 1, Memory: 512 * runner.MiB, Disk: 4 * runner.GiB,
+				IP: h.bridge.next.String() + "/30", Gateway: h.bridge.here.String(), ResourcePool: h.pve.Info().ResourcePool, KeyLine: line,
+			},
+		})
+	}()
+	select {
+	case err := <-made:
+		h.t.Fatalf("no container was started: %v", err)
+	case ct := <-h.started:
+		c := newLXC(h.t, ct, h.bridge)
+		c.start()
+		if err := <-made; err != nil {
+			return c, fmt.Errorf("%w\n%s", err, c.report())
+		}
+		return c, nil
+	}
+	return nil, nil
+}
+
+// program is mayfly as releases have it: linked statically.
+func staticProgram(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "mayfly")
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-trimpath", "-ldflags", "-s -w", "-o", path, "./cmd/mayfly")
+	cmd.Dir, cmd.Env = root, append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("build mayfly: %v\n%s", err, out)
+	}
+	return path
+}
