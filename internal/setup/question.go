@@ -28,6 +28,20 @@ type question struct {
 	check func(ctx context.Context, answer string) (string, error)
 }
 
+// short is the question without the hints in brackets, name the same in the middle of a sentence.
+func (q question) short() string {
+	before, _, _ := strings.Cut(q.ask, " (")
+	return before
+}
+
+func (q question) name() string {
+	short := q.short()
+	if len(short) > 1 && strings.ToUpper(short[:2]) == short[:2] {
+		return short // VMIDs
+	}
+	return strings.ToLower(short[:1]) + short[1:]
+}
+
 // offer is a value with a word on it.
 type offer struct{ value, about string }
 
@@ -46,7 +60,7 @@ const attempts = 3
 func (w *wizard) ask(ctx context.Context, q question) (value, from string, err error) {
 	if text, from, ok := w.said(q); ok {
 		value, err := q.check(ctx, text)
-		w.con.say("%s: %s  (%s)", q.ask, shown(q, text), from)
+		w.con.say("%s: %s  (%s)", q.short(), shown(q, text), from)
 		if err == nil || ctx.Err() != nil || w.o.Yes {
 			return value, from, w.instead(q, err)
 		}
@@ -91,7 +105,7 @@ func (w *wizard) ask(ctx context.Context, q question) (value, from string, err e
 			return "", "", err
 		}
 		if !w.con.terminal && try == attempts {
-			return "", "", fmt.Errorf("%s: %d wrong answers: %w", strings.ToLower(q.ask), attempts, err)
+			return "", "", fmt.Errorf("%s: %d wrong answers: %w", q.name(), attempts, err)
 		}
 		w.wrong(err)
 	}
@@ -110,7 +124,7 @@ func (w *wizard) takeDefault(ctx context.Context, q question, def, why string) (
 	if def == "" {
 		return "", "", w.instead(q, ErrNoAnswer)
 	}
-	w.con.say("%s: %s  (%s)", q.ask, shown(q, def), why)
+	w.con.say("%s: %s  (%s)", q.short(), shown(q, def), why)
 	value, err = q.check(ctx, def)
 	return value, why, w.instead(q, err)
 }
@@ -124,9 +138,9 @@ func (w *wizard) instead(q question, err error) error {
 		return err
 	}
 	if variable := config.Variable(q.key); variable != "" {
-		return fmt.Errorf("%s: %w; give it by %s or %s", strings.ToLower(q.ask), err, q.flag, variable)
+		return fmt.Errorf("%s: %w; give it by %s or %s", q.name(), err, q.flag, variable)
 	}
-	return fmt.Errorf("%s: %w; give it by %s", strings.ToLower(q.ask), err, q.flag)
+	return fmt.Errorf("%s: %w; give it by %s", q.name(), err, q.flag)
 }
 
 // wrong says what is wrong about an answer.

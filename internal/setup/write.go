@@ -41,8 +41,8 @@ func writeAll(files []File) (err error) {
 
 // place is where a file is in the end: a link to it stays one.
 func place(path string) string {
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		return real
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		return target
 	}
 	return path
 }
