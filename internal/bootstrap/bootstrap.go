@@ -173,11 +173,8 @@ func (r *run) plan(ctx context.Context, there *survey) (Source, error) {
 			r.result.VMID, r.result.Unchanged = c.vmid, true
 			return source, nil
 		}
-		if c.config.Lock != "" {
-			return Source{}, fmt.Errorf("replace container %d: it is locked (%s); wait until that is over, or run on node %s: pct unlock %d", c.vmid, c.config.Lock, s.Node, c.vmid)
-		}
-		if c.config.Protection { // nothing of it could be undone half-way
-			return Source{}, fmt.Errorf("replace container %d: it is protected; run on node %s: pct set %d --protection 0", c.vmid, s.Node, c.vmid)
+		if err := c.replaceable(); err != nil {
+			return Source{}, err
 		}
 		r.result.Replaced = c.vmid
 	}

@@ -33,6 +33,22 @@ func (o *ours) settled() bool {
 // serves reports whether the dispatcher inside says that it is ready.
 func (o *ours) serves() bool { return o.status.Running && slices.Contains(o.config.Tags, TagReady) }
 
+// replaceable refuses a container whose replacement would fail half-way.
+func (o *ours) replaceable() error {
+	what := ""
+	switch {
+	case o.config.Lock != "":
+		what = fmt.Sprintf("it is locked (%s); wait until that is over, or run on node %s: pct unlock %d", o.config.Lock, o.node, o.vmid)
+	case o.config.Protection:
+		what = fmt.Sprintf("it is protected; run on node %s: pct set %d --protection 0", o.node, o.vmid)
+	case o.config.Values["parent"] != "" && o.config.Values[stateKey] != "": // pve-container API2/LXC.pm, move_volume
+		what = fmt.Sprintf("it has snapshots, which hold its state's volume fast; run on node %s: pct delsnapshot %d %s", o.node, o.vmid, o.config.Values["parent"])
+	default:
+		return nil
+	}
+	return fmt.Errorf("replace container %d: %s", o.vmid, what)
+}
+
 // survey is what there is before a bootstrap.
 type survey struct {
 	taken   map[int]bool // VMIDs that the token sees

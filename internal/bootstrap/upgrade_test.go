@@ -1,8 +1,11 @@
 package bootstrap_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -292,12 +295,38 @@ func TestContainersThatCantBeReadOrReplacedAreToldFromThoseThatCan(t *testing.T)
 		if _, err := w.run(t.Context(), s); err == nil || !strings.Contains(err.Error(), "pct set 100 --protection 0") {
 			t.Errorf("protected: %v", err)
 		}
-		set(map[string]string{"protection": "0", "tags": "others"})
+		set(map[string]string{"protection": "0"})
+		for key, cure := range map[string]string{"parent": "pct delsnapshot 100 before", "lock": "pct unlock 100"} {
+			w.wrap = inConfig(key, "before")
+			if _, err := w.run(t.Context(), s); err == nil || !strings.Contains(err.Error(), cure) {
+				t.Errorf("%s: %v", key, err)
+			}
+			w.wrap = nil
+		}
+		w.checkClean(100)
+		set(map[string]string{"tags": "others"})
 		down()
 		if got := w.mustRun(s); got.Replaced != 0 || got.VMID != 101 {
 			t.Errorf("another's: %+v", got)
 		}
 	})
+}
+
+// inConfig puts an option into each configuration that is read.
+func inConfig(key, value string) func(http.RoundTripper) http.RoundTripper {
+	return func(to http.RoundTripper) http.RoundTripper {
+		return roundTrip(func(r *http.Request) (*http.Response, error) {
+			resp, err := to.RoundTrip(r)
+			if err != nil || r.Method != http.MethodGet || !strings.HasSuffix(r.URL.Path, "/config") {
+				return resp, err
+			}
+			defer func() { _ = resp.Body.Close() }()
+			body, err := io.ReadAll(resp.Body)
+			body = bytes.Replace(body, []byte(`{"data":{`), fmt.Appendf(nil, `{"data":{%q:%q,`, key, value), 1)
+			resp.Body, resp.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+			return resp, err
+		})
+	}
 }
 
 // TestUpgradeStaysOnTheContainersNode has the container on another node than the configured one, as HA may have left it.
