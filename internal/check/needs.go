@@ -47,8 +47,8 @@ func runNeeds(c *config.Config, p places) []need {
 	for _, pool := range c.Pools {
 		cores, memory = cores || pool.Cores > 0, memory || pool.Memory > 0
 	}
-	byAgent := c.Handoff == config.HandoffAgent || c.Handoff == config.HandoffAuto
-	byISO, bySnippet := c.Handoff == config.HandoffISO, c.Handoff == config.HandoffSnippet
+	// What auto comes to, and whether any way works, has a finding of its own.
+	byAgent, byISO, bySnippet := c.Handoff == config.HandoffAgent, c.Handoff == config.HandoffISO, c.Handoff == config.HandoffSnippet
 
 	vm := onPath(Run, p.runners, "MayflyVM")
 	list := []need{

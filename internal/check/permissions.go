@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -66,10 +67,31 @@ func (c *checker) covers(granted map[string]map[string]bool, n need) bool {
 			nodes = c.buildNodes()
 		}
 		return !slices.ContainsFunc(nodes, func(name string) bool { return !has(granted, "/nodes/"+name, n.privilege) })
+	case n.privilege == "SDN.Use" && c.coversVLANs(granted, n):
+		return true
 	case strings.HasPrefix(n.path, "/pool/") && strings.HasPrefix(n.privilege, "VM.") && has(granted, "/vms", n.privilege):
 		return true
 	}
 	return has(granted, n.path, n.privilege)
+}
+
+// coversVLANs reports whether the token may use a bridge by the VLANs alone that its cards are on (pve-guest-common GuestHelpers.pm:
+// the path goes on with the tag).
+func (c *checker) coversVLANs(granted map[string]map[string]bool, n need) bool {
+	var cards []card
+	switch n.feature {
+	case Run:
+		for _, t := range c.templates {
+			cards = append(cards, t.cards()...)
+		}
+	case Build:
+		if c.Config.Image.VLAN > 0 {
+			cards = []card{{c.Config.Image.Bridge, strconv.Itoa(c.Config.Image.VLAN)}}
+		}
+	case Bootstrap: // has no VLAN of its own
+	}
+	cards = slices.DeleteFunc(cards, func(x card) bool { return path.Base(n.path) != x.bridge })
+	return len(cards) > 0 && !slices.ContainsFunc(cards, func(x card) bool { return x.vlan == "" || !has(granted, n.path+"/"+x.vlan, n.privilege) })
 }
 
 // lack is what is missing of one role on one path.

@@ -112,6 +112,39 @@ func TestGrantsByOtherPathsCount(t *testing.T) {
 	}
 }
 
+// A grant on the VLAN that a template's card is on is enough, one on another is not.
+func TestGrantOnTheVLANCounts(t *testing.T) {
+	for vlan, want := range map[string]int{"40": 0, "41": 1} {
+		var needs []roles.Need
+		for _, n := range roles.Read(t).Needs(t, "run", 9) {
+			if n.Name == "SDN.Use" {
+				n.Path += "/" + vlan
+			}
+			needs = append(needs, n)
+		}
+		token, made := roles.Token(testToken, testSecret, needs)
+		found := lacking(look(t, setting{
+			pve: pve.Options{Tokens: []pve.Token{token}, Roles: made}, token: testToken, admin: set(t, 9000, map[string]string{"net0": "virtio,bridge=vmbr0,firewall=1,tag=40"}),
+		}))
+		if len(found) != want {
+			t.Errorf("on VLAN %s: %+v, want %d findings", vlan, found, want)
+		}
+	}
+}
+
+// With auto it is the finding of the hand-off that says whether any way works.
+func TestAutoDoesWithoutTheAgentsPrivileges(t *testing.T) {
+	rc := roleCase{release: 9, version: "9.2.11", env: []string{"RUNNER_HANDOFF=auto"}, features: []check.Feature{check.Run}}
+	needs := slices.DeleteFunc(roles.Read(t).Needs(t, "run", 9), func(n roles.Need) bool { return strings.HasPrefix(n.Name, "VM.GuestAgent") })
+	found := rc.look(t, needs)
+	if list := lacking(found); len(list) != 1 || list[0].Level != check.Warning {
+		t.Errorf("privileges: %+v", list)
+	}
+	if f := finding(t, found, "handoff"); f.Level != check.Error || !strings.Contains(f.Reason, "VM.GuestAgent.Unrestricted") {
+		t.Errorf("hand-off: %+v", f)
+	}
+}
+
 func TestTokenWithoutAnyGrantIsToldAllOfThem(t *testing.T) {
 	rc := roleCase{release: 9, version: "9.2.11", features: []check.Feature{check.Run}}
 	var paths, want []string

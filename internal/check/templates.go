@@ -51,18 +51,36 @@ func (t template) drives(cdrom bool) []drive {
 
 func (t template) disks() []drive { return t.drives(false) }
 
-// bridges are those of its network cards.
-func (t template) bridges() []string {
-	var list []string
+// card is what a network card is on: a bridge, and a VLAN there or "".
+type card struct{ bridge, vlan string }
+
+func (t template) cards() []card {
+	var list []card
 	for _, key := range slices.Sorted(maps.Keys(t.cfg.Values)) {
 		if !strings.HasPrefix(key, "net") {
 			continue
 		}
+		var c card
 		for part := range strings.SplitSeq(t.cfg.Values[key], ",") {
 			if b, ok := strings.CutPrefix(part, "bridge="); ok {
-				list = appendNew(list, b)
+				c.bridge = b
+			}
+			if v, ok := strings.CutPrefix(part, "tag="); ok {
+				c.vlan = v
 			}
 		}
+		if c.bridge != "" {
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
+// bridges are those of its network cards.
+func (t template) bridges() []string {
+	var list []string
+	for _, c := range t.cards() {
+		list = appendNew(list, c.bridge)
 	}
 	return list
 }
