@@ -217,6 +217,14 @@ func TestAutoSaysWhichHandOffItComesTo(t *testing.T) {
 	t.Error("no finding of the hand-off")
 }
 
+func TestRulesThatLetAllInNeedNoneForDHCP(t *testing.T) {
+	for _, f := range look(t, setting{pve: pve.Options{TemplateFirewall: map[string]string{"enable": "1", "policy_in": "ACCEPT"}, Datacenter: pve.Datacenter{Firewall: true}}, audits: true}) {
+		if f.ID == "firewall" && f.Level != check.OK {
+			t.Errorf("got %+v", f)
+		}
+	}
+}
+
 // lock puts a lock on a VM.
 func lock(t *testing.T, vmid int, name string) func(*pve.Server) {
 	return func(s *pve.Server) {

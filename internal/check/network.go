@@ -96,8 +96,8 @@ func (c *checker) firewalls(ctx context.Context) {
 		if f.IPFilter {
 			c.mend(id, Warning, what, "filters by address (ipfilter), which drops all of a guest that has its address by DHCP", "", set("--ipfilter 0"))
 		}
-		if !f.DHCP {
-			c.mend(id, Warning, what, "doesn't let DHCP through, so that guests get no address where incoming packets are dropped", "", set("--dhcp 1"))
+		if !f.DHCP && f.PolicyIn != "ACCEPT" {
+			c.mend(id, Warning, what, "doesn't let DHCP through, so that guests get no address: incoming packets are dropped", "", set("--dhcp 1"))
 		}
 		for _, key := range t.openCards() {
 			c.mend(id, Warning, what, "is on, and "+key+" has no firewall=1: rules don't count there", c.Config.Proxmox.Node, fmt.Sprintf("qm set %d --%s '%s,firewall=1'", t.id, key, t.cfg.Values[key]))

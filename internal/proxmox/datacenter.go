@@ -68,21 +68,21 @@ func (c *Client) FirewallEnabled(ctx context.Context) (bool, error) {
 // VMFirewall are the firewall options of a VM, as far as they decide what gets through.
 type VMFirewall struct {
 	Enabled, DHCP, IPFilter bool
-	PolicyOut               string // "ACCEPT", "DROP", "REJECT"; "" is ACCEPT
+	PolicyIn                string // "ACCEPT", "DROP", "REJECT"; "" is DROP
 }
 
 // VMFirewall reads GET /nodes/{node}/qemu/{vmid}/firewall/options; it takes VM.Audit. A clone has its template's.
 func (c *Client) VMFirewall(ctx context.Context, node string, vmid int) (VMFirewall, error) {
 	var w struct {
-		Enable    flag `json:"enable"`
-		DHCP      flag `json:"dhcp"`
-		IPFilter  flag `json:"ipfilter"`
-		PolicyOut text `json:"policy_out"`
+		Enable   flag `json:"enable"`
+		DHCP     flag `json:"dhcp"`
+		IPFilter flag `json:"ipfilter"`
+		PolicyIn text `json:"policy_in"`
 	}
 	err := c.do(ctx, call{
 		op: "read firewall options of VM " + strconv.Itoa(vmid), method: http.MethodGet, path: vmPath(node, vmid, "firewall/options"), limit: remote,
 	}, &w)
-	return VMFirewall{Enabled: bool(w.Enable), DHCP: bool(w.DHCP), IPFilter: bool(w.IPFilter), PolicyOut: string(w.PolicyOut)}, err
+	return VMFirewall{Enabled: bool(w.Enable), DHCP: bool(w.DHCP), IPFilter: bool(w.IPFilter), PolicyIn: string(w.PolicyIn)}, err
 }
 
 // Bridges reads from GET /nodes/{node}/network the names of a node's bridges, those of SDN too, that the token may look at or use

@@ -30,13 +30,13 @@ func TestBackupJobsInEachFormThatTheyComeIn(t *testing.T) {
 }
 
 func TestFirewallOptions(t *testing.T) {
-	w := newWire(t, false, always(reply("200 OK", `{"data":{"enable":1,"dhcp":"1","ipfilter":0,"policy_out":"DROP","digest":"x"}}`)))
+	w := newWire(t, false, always(reply("200 OK", `{"data":{"enable":1,"dhcp":"1","ipfilter":0,"policy_in":"REJECT","digest":"x"}}`)))
 	c := newClient(t, nil, w.URL)
 	if on, err := c.FirewallEnabled(t.Context()); !on || err != nil {
 		t.Errorf("datacenter's: %v, %v", on, err)
 	}
 	got, err := c.VMFirewall(t.Context(), "pve1", 9000)
-	if want := (proxmox.VMFirewall{Enabled: true, DHCP: true, PolicyOut: "DROP"}); err != nil || got != want {
+	if want := (proxmox.VMFirewall{Enabled: true, DHCP: true, PolicyIn: "REJECT"}); err != nil || got != want {
 		t.Errorf("VM's: %+v, %v, want %+v", got, err, want)
 	}
 }
