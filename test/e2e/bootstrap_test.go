@@ -14,9 +14,9 @@ import (
 // TestBootstrappedContainerServesJobs boots what bootstrap uploads, as Proxmox would, and lets it serve a job.
 func TestBootstrappedContainerServesJobs(t *testing.T) {
 	h := newHouse(t)
-	c, err := h.make(h.archive(staticProgram(t), h.gh.Info().Token))
-	if err != nil {
-		t.Fatal(err)
+	c, said, err := h.bootstrap(h.gh.Info().Token)
+	if err != nil || !strings.Contains(said, "the dispatcher serves in container 190 on pve1\n") {
+		t.Fatalf("%v\n%s", err, c.report())
 	}
 	for _, unit := range []string{"mayfly", "dispatcher", "mayfly-first-start"} {
 		c.must("systemctl is-active " + unit)
@@ -33,7 +33,8 @@ func TestBootstrappedContainerServesJobs(t *testing.T) {
 	h.wantJobDone(c)
 	h.wantNoSecretsLeft(c)
 
-	// The next start finds nothing to open.
+	// The next start finds nothing to open, and the state where it was.
+	c.must("touch /var/lib/private/mayfly/kept")
 	c.stop()
 	c.start()
 	c.until("second start", func() bool {
@@ -42,13 +43,15 @@ func TestBootstrappedContainerServesJobs(t *testing.T) {
 	})
 	h.wantReady(c)
 	h.wantJobDone(c)
+	c.must("test -e /var/lib/mayfly/kept")
+	c.must("grep -q ' /var/lib/private ' /proc/self/mountinfo")
 }
 
 // TestContainerThatCantServeSaysWhyAndIsGone gives the dispatcher a token that GitHub refuses.
 func TestContainerThatCantServeSaysWhyAndIsGone(t *testing.T) {
 	h := newHouse(t)
-	_, err := h.make(h.archive(staticProgram(t), "github_pat_wrong"))
-	if err == nil || !strings.Contains(err.Error(), "it can't start: ") || !strings.Contains(err.Error(), "401") {
+	_, said, err := h.bootstrap("github_pat_wrong")
+	if err == nil || !regexp.MustCompile(`(?m)^mayfly: .*it can't start: .*401`).MatchString(said) {
 		t.Errorf("%v", err)
 	}
 	if left := h.pve.State().Containers; len(left) != 0 {
@@ -73,7 +76,7 @@ func (h *house) wantOwnersAndModes(c *lxc) {
 		"/usr/bin/mayfly": "root:root 755", "/etc/mayfly": "root:root 755", "/etc/mayfly/mayfly.yaml": "root:root 644", "/etc/credstore": "root:root 700",
 		"/etc/credstore/mayfly.github_token": "root:root 400", "/etc/credstore/mayfly.proxmox_token_secret": "root:root 400",
 		"/usr/lib/systemd/system/mayfly.service": "root:root 644", "/etc/systemd/system/mayfly.service.d/container.conf": "root:root 644",
-		"/root/.ssh": "root:root 700",
+		"/root/.ssh": "root:root 700", "/var/lib/private": "root:root 700",
 	} {
 		if got := c.must("stat -c '%U:%G %a' " + path); got != want {
 			h.t.Errorf("%s is %s, want %s", path, got, want)

@@ -5,7 +5,7 @@
 //
 // TestFromNothingToTheFirstJob follows `mayfly up` instead, and keeps the transcript that README.md and docs/up.md show (-update writes it anew).
 //
-// The dispatcher's own container is booted, too: the archive that a bootstrap uploads, in an unprivileged LXC container with systemd, after all
+// The dispatcher's own container is booted, too: the archive that `mayfly bootstrap` uploads, in an unprivileged LXC container with systemd, after all
 // that Proxmox does to it.
 //
 // It ends with a table of how long each stage of a runner's life took; nothing is asserted about those times. The

@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -23,7 +24,6 @@ import (
 	"time"
 
 	"mayfly/internal/bootstrap"
-	"mayfly/internal/proxmox"
 	"mayfly/internal/runner"
 	"mayfly/internal/sim/gh"
 	"mayfly/internal/sim/pve"
@@ -40,7 +40,6 @@ type house struct {
 	pve     *pve.Server
 	gh      *gh.Server
 	url     string // of Proxmox's stand-in
-	api     *proxmox.Client
 	started chan *pve.Container
 	key     runner.Secret
 	// ca is the certificate of GitHub's stand-in, which the container has to trust.
@@ -92,15 +91,6 @@ func newHouse(t *testing.T) *house {
 		h.pve.Close()
 		serving.Wait()
 	})
-	info := h.pve.Info()
-	var err error
-	h.api, err = proxmox.New(proxmox.Options{
-		Endpoints: []string{h.url}, Fingerprint: info.Fingerprint, TokenID: info.TokenID, TokenSecret: runner.NewSecret(info.TokenSecret),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(h.api.Close)
 	return h
 }
 
@@ -124,7 +114,7 @@ func (h *house) certificate() tls.Certificate {
 }
 
 // config is the dispatcher's mayfly.yaml, without secrets.
-func (h *house) config() []byte {
+func (h *house) config(template string) []byte {
 	p, g := h.pve.Info(), h.gh.Info()
 	return fmt.Appendf(nil, `installation: contained
 proxmox:
@@ -140,85 +130,81 @@ pools:
   - name: energyplus
     target: %s
     labels: [energyplus, linux, x64]
-`, h.url, p.Fingerprint, p.Node, p.TokenID, p.ResourcePool, g.APIURL, g.Repository)
+bootstrap:
+  id: %d
+  hostname: dispatcher
+  ip: %s/30
+  gateway: %s
+  template: %s
+`, h.url, p.Fingerprint, p.Node, p.TokenID, p.ResourcePool, g.APIURL, g.Repository,
+		dispatcherVMID, h.bridge.next, h.bridge.here, template)
 }
 
-// archive is Debian with the dispatcher in it.
-func (h *house) archive(program, githubToken string) string {
+// template is Debian as its administrator prepared it: it trusts GitHub's stand-in.
+func (h *house) template() string {
 	h.t.Helper()
-	sealed, key, err := bootstrap.Seal(map[string]runner.Secret{
-		bootstrap.ProxmoxTokenSecret: runner.NewSecret(h.pve.Info().TokenSecret), bootstrap.GitHubToken: runner.NewSecret(githubToken),
-	})
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	h.key = key
-	entries, err := bootstrap.Contents{
-		Program: program, Config: h.config(), Sealed: sealed, VMID: dispatcherVMID,
-		Files: []bootstrap.File{{Path: "/etc/ssl/certs/github-stand-in.pem", Data: h.ca}},
-	}.Entries()
-	if err != nil {
-		h.t.Fatal(err)
-	}
 	debian, err := os.Open(debianTemplate(h.t))
 	if err != nil {
 		h.t.Fatal(err)
 	}
 	defer debian.Close()
-	path := filepath.Join(shortDir(h.t), "prepared.tar.zst")
+	path := filepath.Join(shortDir(h.t), "debian.tar.zst")
 	out, err := os.Create(path)
 	if err != nil {
 		h.t.Fatal(err)
 	}
 	defer out.Close()
-	if err := bootstrap.AddTo(h.t.Context(), out, debian, entries, time.Now()); err != nil {
+	if err := bootstrap.AddTo(h.t.Context(), out, debian, []bootstrap.Entry{{
+		Path: "/etc/ssl/certs/github-stand-in.pem", Mode: 0o644, Body: bytes.NewReader(h.ca), Size: int64(len(h.ca)),
+	}}, time.Now()); err != nil {
 		h.t.Fatal(err)
 	}
 	return path
 }
 
-// make bootstraps the dispatcher's container, and boots it for real when the stand-in starts it.
-func (h *house) make(archive string) (*lxc, error) {
+// bootstrap runs `mayfly bootstrap`, and boots the container for real when the stand-in starts it. It gives what the command said
+// last, and its error.
+func (h *house) bootstrap(githubToken string) (*lxc, string, error) {
 	h.t.Helper()
-	f, err := os.Open(archive)
-	if err != nil {
+	program, dir := staticProgram(h.t), h.t.TempDir()
+	file := filepath.Join(dir, "mayfly.yaml")
+	if err := os.WriteFile(file, h.config(h.template()), 0o600); err != nil {
 		h.t.Fatal(err)
 	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
+	authority := filepath.Join(dir, "ca.pem")
+	if err := os.WriteFile(authority, h.ca, 0o600); err != nil {
 		h.t.Fatal(err)
 	}
-	line, err := bootstrap.CarrierLine(h.key)
-	if err != nil {
+	ctx, cancel := context.WithTimeout(h.t.Context(), 2*patience)
+	h.t.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, program, "bootstrap", "--config", file, "--wait", patience.String())
+	cmd.Dir = dir
+	cmd.Env = []string{
+		"HOME=" + dir, "PATH=" + os.Getenv("PATH"), "SSL_CERT_FILE=" + authority,
+		"PROXMOX_TOKEN_SECRET=" + h.pve.Info().TokenSecret, "GITHUB_TOKEN=" + githubToken,
+	}
+	said := &lockedBuffer{}
+	cmd.Stdout, cmd.Stderr = said, said
+	if err := cmd.Start(); err != nil {
 		h.t.Fatal(err)
 	}
-	made := make(chan error, 1)
-	go func() {
-		made <- bootstrap.Make(h.t.Context(), h.api, bootstrap.Making{
-			Node: h.pve.Info().Node, Archive: f, Size: info.Size(), TemplateStorage: "local", TemplateName: bootstrap.TemplateName(dispatcherVMID, "e2e"),
-			Patience: patience, Say: func(step string) { h.t.Log(step) },
-			Container: bootstrap.Container{
-				VMID: dispatcherVMID, Hostname: "dispatcher", Bridge: "vmbr0", Storage: "local-lvm", Cores: 1, Memory: 512 * runner.MiB, Disk: 4 * runner.GiB,
-				IP: h.bridge.next.String() + "/30", Gateway: h.bridge.here.String(), ResourcePool: h.pve.Info().ResourcePool, KeyLine: line,
-			},
-		})
-	}()
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
 	select {
-	case err := <-made:
-		h.t.Fatalf("no container was started: %v", err)
+	case err := <-ended:
+		h.t.Fatalf("no container was started: %v\n%s", err, said)
 	case ct := <-h.started:
+		h.key, _, _ = bootstrap.TakeKey([]byte(ct.AuthorizedKeys))
 		c := newLXC(h.t, ct, h.bridge)
 		c.start()
-		if err := <-made; err != nil {
-			return c, fmt.Errorf("%w\n%s", err, c.report())
-		}
-		return c, nil
+		err := <-ended
+		h.t.Logf("mayfly bootstrap:\n%s", said)
+		return c, said.String(), err
 	}
-	return nil, nil
+	return nil, "", nil
 }
 
-// program is mayfly as releases have it: linked statically.
+// staticProgram is mayfly as releases have it: linked statically.
 func staticProgram(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "mayfly")

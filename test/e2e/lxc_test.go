@@ -96,8 +96,24 @@ func newLXC(t *testing.T, ct *pve.Container, b bridge) *lxc {
 	if out, err := setup.CombinedOutput(); err != nil {
 		t.Fatalf("set the container up: %v: %s", err, out)
 	}
-	c.write("config", fmt.Sprintf(lxcConfig, ct.Config["hostname"], c.root, b.name))
+	c.write("config", fmt.Sprintf(lxcConfig, ct.Config["hostname"], c.root, b.name)+c.volume(ct.Config["mp0"]))
 	return c
+}
+
+// volume makes the volume of a mount point as Proxmox does, open and with a lost+found of the node's root, which is nobody in the
+// container; and the line that mounts it.
+func (c *lxc) volume(mp string) string {
+	c.t.Helper()
+	_, at, ok := strings.Cut(mp, "mp=/")
+	if !ok {
+		return ""
+	}
+	at, _, _ = strings.Cut(at, ",")
+	disk := filepath.Join(c.dir, "mp0")
+	rootDo(c.t, "mkdir", "-m", "755", disk)
+	rootDo(c.t, "mkdir", "-m", "700", filepath.Join(disk, "lost+found"))
+	rootDo(c.t, "chown", "100000:100000", disk)
+	return fmt.Sprintf("lxc.mount.entry = %s %s none bind,create=dir 0 0\n", disk, at)
 }
 
 // lxcConfig is what Proxmox writes for an unprivileged container with nesting (pve-container src/PVE/LXC.pm, update_lxc_config; nesting
