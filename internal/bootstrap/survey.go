@@ -35,7 +35,7 @@ func (o *ours) serves() bool { return o.status.Running && slices.Contains(o.conf
 
 // replaceable refuses a container whose replacement would fail half-way.
 func (o *ours) replaceable() error {
-	what := ""
+	var what string
 	switch {
 	case o.config.Lock != "":
 		what = fmt.Sprintf("it is locked (%s); wait until that is over, or run on node %s: pct unlock %d", o.config.Lock, o.node, o.vmid)
