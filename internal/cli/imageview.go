@@ -7,70 +7,34 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
-	"sync"
 	"time"
-
-	"golang.org/x/term"
 
 	"mayfly/internal/image"
 	"mayfly/internal/runner"
 )
 
 // buildView shows a build: on a terminal a line for each node that is written anew while it goes on, and one that stays
-// for each stage that is over; elsewhere a line for each stage; with --log-format json log lines.
+// for each stage that is over; elsewhere a line for each stage,
+// with the time since the build began; with --log-format json log lines.
 type buildView struct {
-	w      io.Writer
-	indent string     // before each line
-	width  func() int // 0 when w is no terminal
-	log    func(image.Event)
-	cancel context.CancelFunc
-	ticker sync.WaitGroup
+	liveView
+	log func(image.Event)
 
-	mu    sync.Mutex
 	order []string
 	now   map[string]image.Event // by node
 	drawn int                    // lines of the live block
 	said  map[string]time.Time   // when a node's text was last written, elsewhere
+	began time.Time              // of the image's build
 }
-
-// liveEvery is how often elapsed times move on; sayEvery is how often elsewhere a stage's progress is told.
-const (
-	liveEvery = 500 * time.Millisecond
-	sayEvery  = 15 * time.Second
-)
 
 // newBuildView shows builds on w, with indent before each line.
 func (a *app) newBuildView(ctx context.Context, w io.Writer, indent string) *buildView {
-	v := &buildView{w: w, indent: indent, now: map[string]image.Event{}, said: map[string]time.Time{}, width: func() int { return 0 }, cancel: func() {}}
+	v := &buildView{now: map[string]image.Event{}, said: map[string]time.Time{}}
 	if a.flags.logFormat == "json" {
 		v.log = logBuild(a.logger)
-		return v
+		w = io.Discard
 	}
-	f := terminal(w, a.env)
-	if f == nil {
-		return v
-	}
-	v.width = func() int {
-		if w, _, err := term.GetSize(int(f.Fd())); err == nil && w > 20 {
-			return w
-		}
-		return 80
-	}
-	ctx, v.cancel = context.WithCancel(context.WithoutCancel(ctx)) // it shows the clean-up, too
-	v.ticker.Go(func() {
-		tick := time.NewTicker(liveEvery)
-		defer tick.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-tick.C:
-				v.mu.Lock()
-				v.draw(time.Now())
-				v.mu.Unlock()
-			}
-		}
-	})
+	v.open(ctx, a, w, indent, v.draw)
 	return v
 }
 
@@ -99,11 +63,15 @@ func (v *buildView) event(e image.Event) {
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	if v.began.IsZero() {
+		v.began = e.Began
+	}
 	before, known := v.now[e.Node]
 	if !known {
 		v.order = append(v.order, e.Node)
 	}
 	if v.width() == 0 {
+		e.Began = v.began // a line that is written as a stage begins can't tell how long it takes
 		if e.New || time.Since(v.said[e.Node]) >= sayEvery {
 			v.said[e.Node] = time.Now()
 			fmt.Fprintln(v.w, strings.TrimRight(short(v.indent, buildLine(e, false, time.Now())), " "))
@@ -137,14 +105,11 @@ func (v *buildView) end() {
 	if v.width() > 0 && len(v.order) > 0 {
 		v.draw(time.Now())
 	}
-	v.drawn, v.order, v.now = 0, nil, map[string]image.Event{}
+	v.drawn, v.order, v.now, v.began = 0, nil, map[string]image.Event{}, time.Time{}
 }
 
 // close ends what the view has started.
-func (v *buildView) close() {
-	v.cancel()
-	v.ticker.Wait()
-}
+func (v *buildView) close() { v.shut() }
 
 func (v *buildView) erase() {
 	if v.drawn > 0 {
@@ -178,20 +143,4 @@ func buildLine(e image.Event, over bool, now time.Time) string {
 		line += "  " + e.Text
 	}
 	return line
-}
-
-// short is a line after an indent, cut to what an ordinary terminal holds where there is one: then it is a part of something else.
-func short(indent, line string) string {
-	if indent == "" {
-		return line
-	}
-	return clip(indent+line, 81)
-}
-
-func clip(line string, width int) string {
-	runes := []rune(line)
-	if len(runes) < width {
-		return line
-	}
-	return string(runes[:width-2]) + "…"
 }

@@ -30,16 +30,20 @@ func TestABuildIsToldLineByLineWhereThereIsNoTerminal(t *testing.T) {
 	var out bytes.Buffer
 	a := newApp(Options{Stdout: &out, Stderr: &out})
 	v := a.newBuildView(t.Context(), a.stderr, "")
-	for _, e := range story(time.Now()) {
+	began := time.Now().Add(-95 * time.Second)
+	for i, e := range story(began) {
+		if i > 0 {
+			e.Began = time.Now()
+		}
 		v.event(e)
 	}
 	v.end()
 	v.close()
-	want := `debian-12     resolve        0s
-pve1          download       0s  https://x/y
-pve2          download       0s  https://x/y
-pve1          provision      0s  boots
-pve2          failed         0s  storage is full
+	want := `debian-12     resolve     1m35s
+pve1          download    1m35s  https://x/y
+pve2          download    1m35s  https://x/y
+pve1          provision   1m35s  boots
+pve2          failed      1m35s  storage is full
 `
 	if d := cmp.Diff(want, out.String()); d != "" {
 		t.Error(d)
@@ -48,7 +52,7 @@ pve2          failed         0s  storage is full
 
 func TestABuildOnATerminalHasALineForEachNodeThatIsWrittenAnew(t *testing.T) {
 	var out bytes.Buffer
-	v := &buildView{w: &out, now: map[string]image.Event{}, said: map[string]time.Time{}, width: func() int { return 90 }, cancel: func() {}}
+	v := &buildView{liveView: liveView{w: &out, width: func() int { return 90 }, cancel: func() {}}, now: map[string]image.Event{}, said: map[string]time.Time{}}
 	for _, e := range story(time.Now()) {
 		v.event(e)
 	}

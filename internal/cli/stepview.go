@@ -6,11 +6,8 @@ import (
 	"io"
 	"log/slog"
 	"strings"
-	"sync"
 	"time"
 	"unicode/utf8"
-
-	"golang.org/x/term"
 
 	"mayfly/internal/bootstrap"
 	"mayfly/internal/runner"
@@ -19,14 +16,9 @@ import (
 // stepView shows steps that come one after the other: on a terminal the present one on a line that is written anew, with
 // a bar where bytes move; elsewhere a line for each; with --log-format json log lines.
 type stepView struct {
-	w      io.Writer
-	indent string // before each line
-	log    *slog.Logger
-	width  func() int // 0 when w is no terminal
-	cancel context.CancelFunc
-	ticker sync.WaitGroup
+	liveView
+	log *slog.Logger
 
-	mu    sync.Mutex
 	now   bootstrap.Event
 	began time.Time // of the present step
 	said  time.Time // when it was last written
@@ -37,36 +29,12 @@ const redrawEvery = 100 * time.Millisecond
 
 // newStepView shows steps on w, with indent before each line.
 func (a *app) newStepView(ctx context.Context, w io.Writer, indent string) *stepView {
-	v := &stepView{w: w, indent: indent, width: func() int { return 0 }, cancel: func() {}}
+	v := &stepView{}
 	if a.flags.logFormat == "json" {
 		v.log = a.logger
-		return v
+		w = io.Discard
 	}
-	f := terminal(w, a.env)
-	if f == nil {
-		return v
-	}
-	v.width = func() int {
-		if w, _, err := term.GetSize(int(f.Fd())); err == nil && w > 20 {
-			return w
-		}
-		return 80
-	}
-	ctx, v.cancel = context.WithCancel(context.WithoutCancel(ctx)) // it shows the clean-up, too
-	v.ticker.Go(func() {
-		tick := time.NewTicker(liveEvery)
-		defer tick.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-tick.C:
-				v.mu.Lock()
-				v.draw(time.Now())
-				v.mu.Unlock()
-			}
-		}
-	})
+	v.open(ctx, a, w, indent, v.draw)
 	return v
 }
 
@@ -143,8 +111,7 @@ func progress(e bootstrap.Event, bar int) string {
 
 // close ends what the view has started, after an error or without one.
 func (v *stepView) close(err error) {
-	v.cancel()
-	v.ticker.Wait()
+	v.shut()
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.width() > 0 {

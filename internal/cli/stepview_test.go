@@ -40,7 +40,7 @@ func TestStepsOnATerminalHaveALineEachWithABarThatMoves(t *testing.T) {
 		last string
 	}{{nil, "✓"}, {errors.New("no"), "✗"}} {
 		var out bytes.Buffer
-		v := &stepView{w: &out, width: func() int { return 80 }, cancel: func() {}}
+		v := &stepView{liveView: liveView{w: &out, width: func() int { return 80 }, cancel: func() {}}}
 		for _, e := range steps() {
 			v.said = v.said.AddDate(0, 0, -1) // each is due
 			v.event(e)
