@@ -94,12 +94,18 @@ func TestDispatcherMarksTheContainerThatItIsIn(t *testing.T) {
 	t.Cleanup(func() { goleak.VerifyNone(t) }) // last of all
 	c := newContained(t)
 	run := []string{"run", "--listen", "127.0.0.1:0"}
-	s := start(t, append(c.env, "PROXMOX_TOKEN_SECRET="+c.proxmoxSecret, "GITHUB_TOKEN=wrong-token"), run...)
-	reason := c.says(bootstrap.TagFailed)
-	if code := s.stop(); code != cli.ExitFailure || !strings.Contains(reason, "401") || strings.Contains(reason, "\n") {
-		t.Errorf("exit code %d, description %q\n%s", code, reason, s.stderr)
+	env := slices.Concat(c.env, []string{"PROXMOX_TOKEN_SECRET=" + c.proxmoxSecret, "GITHUB_TOKEN=" + c.githubToken})
+	for _, tc := range []struct{ wrong, want string }{{"GITHUB_TOKEN=wrong-token", "401"}, {"TEMPLATE_NAME=no-such-template", "no-such-template"}} {
+		s := start(t, slices.Concat(env, []string{tc.wrong}), run...)
+		var reason string
+		for end := time.Now().Add(patience); !strings.Contains(reason, tc.want) && time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+			reason = c.says(bootstrap.TagFailed)
+		}
+		if code := s.stop(); code != cli.ExitFailure || !strings.Contains(reason, tc.want) || strings.Contains(reason, "\n") {
+			t.Errorf("%s: exit code %d, description %q\n%s", tc.wrong, code, reason, s.stderr)
+		}
 	}
-	s = start(t, append(c.env, "PROXMOX_TOKEN_SECRET="+c.proxmoxSecret, "GITHUB_TOKEN="+c.githubToken), run...)
+	s := start(t, env, run...)
 	if reason := c.says(bootstrap.TagReady); reason != "" {
 		t.Errorf("description %q", reason)
 	}
