@@ -42,6 +42,9 @@ type house struct {
 	url     string // of Proxmox's stand-in
 	started chan *pve.Container
 	key     runner.Secret
+	// args are more arguments of mayfly bootstrap; unpacked, if set, is called before a container starts.
+	args     []string
+	unpacked func(*lxc)
 	// ca is the certificate of GitHub's stand-in, which the container has to trust.
 	ca []byte
 }
@@ -178,6 +181,7 @@ func (h *house) bootstrap(githubToken string) (*lxc, string, error) {
 	ctx, cancel := context.WithTimeout(h.t.Context(), 2*patience)
 	h.t.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, program, "bootstrap", "--config", file, "--wait", patience.String())
+	cmd.Args = append(cmd.Args, h.args...)
 	cmd.Dir = dir
 	cmd.Env = []string{
 		"HOME=" + dir, "PATH=" + os.Getenv("PATH"), "SSL_CERT_FILE=" + authority,
@@ -196,6 +200,9 @@ func (h *house) bootstrap(githubToken string) (*lxc, string, error) {
 	case ct := <-h.started:
 		h.key, _, _ = bootstrap.TakeKey([]byte(ct.AuthorizedKeys))
 		c := newLXC(h.t, ct, h.bridge)
+		if h.unpacked != nil {
+			h.unpacked(c)
+		}
 		c.start()
 		err := <-ended
 		h.t.Logf("mayfly bootstrap:\n%s", said)
