@@ -87,6 +87,7 @@ type mistake struct {
 func mistakes(t *testing.T) []mistake {
 	return []mistake{
 		{"Proxmox too old", setting{pve: pve.Options{Release: "8.3.5"}}, "proxmox-version", check.Error, "8.3.5 is too old", "upgrade"},
+		{"Proxmox of before 8", setting{pve: pve.Options{Release: "7.4-17"}}, "proxmox-version", check.Error, "7.4-17 is too old", "upgrade"},
 		{"Proxmox newer than known", setting{pve: pve.Options{Release: "10.0.1"}}, "proxmox-version", check.Warning, "10.0.1 is newer", "watch"},
 		{"certificate not checked", setting{file: func(c *config.Config) { c.Proxmox.Fingerprint, c.Proxmox.VerifyTLS = "", false }}, "proxmox-certificate", check.Warning, "is not checked", "PROXMOX_FINGERPRINT"},
 		{"wrong secret", setting{token: testToken}, "proxmox-token", check.Error, "", "pveum user token add mayfly@pve dispatcher"},

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -63,42 +62,26 @@ func (c *checker) pin(ctx context.Context) string {
 	return "set PROXMOX_FINGERPRINT to the SHA-256 that the node shows (pvenode cert info), or PROXMOX_CA_FILE to a copy of its /etc/pve/pve-root-ca.pem"
 }
 
-// The versions of Proxmox VE that the guide names (PROXMOX_SETUP.md, section 1).
-const (
-	oldestMajor, oldestMinor = 8, 4
-	newestMajor              = 9
-)
-
 // version compares with what is supported.
 func (c *checker) version(context.Context) {
 	const id, what = "proxmox-version", "Proxmox VE's version"
-	major, minor, ok := c.parsedRelease()
+	release, ok := proxmox.ParseRelease(c.release)
 	switch {
 	case !ok:
 		c.tell(id, Warning, what, fmt.Sprintf("%q is no version that Mayfly knows; it supports 8.4 and 9", c.release), "on a node: pveversion")
-	case major < oldestMajor || major == oldestMajor && minor < oldestMinor:
+	case release.TooOld():
 		c.tell(id, Error, what, c.release+" is too old: before 8.4 the API takes no disk images, and bodies of 64 KiB at most", "upgrade the nodes to 8.4 or 9: https://pve.proxmox.com/wiki/Category:Upgrade")
-	case major > newestMajor:
+	case release.Unknown():
 		c.tell(id, Warning, what, c.release+" is newer than what Mayfly was tried with (8.4 and 9)", "watch the first jobs, or use a newer Mayfly")
 	default:
 		c.ok(id, what, c.release+" is supported")
 	}
 }
 
-func (c *checker) parsedRelease() (major, minor int, ok bool) {
-	parts := strings.SplitN(c.release, ".", 3)
-	if len(parts) < 2 {
-		return 0, 0, false
-	}
-	major, err1 := strconv.Atoi(parts[0])
-	minor, err2 := strconv.Atoi(strings.TrimRight(parts[1], "-~abcdefghijklmnopqrstuvwxyz"))
-	return major, minor, err1 == nil && err2 == nil
-}
-
 // before9 reports whether the guest agent's privilege is VM.Monitor still.
 func (c *checker) before9() bool {
-	major, _, ok := c.parsedRelease()
-	return ok && major < 9
+	release, ok := proxmox.ParseRelease(c.release)
+	return ok && release.Major < 9
 }
 
 // GitHub gives no session to a runner whose clock is more than five minutes off, and guests begin with their node's clock.

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
-	"strconv"
 	"strings"
 
 	"mayfly/internal/config"
@@ -95,23 +93,9 @@ func (w *wizard) tryToken(ctx context.Context, id string, secret runner.Secret) 
 	return version, nil
 }
 
-// The oldest version that Mayfly supports (PROXMOX_SETUP.md, section 1).
-const (
-	oldestMajor, oldestMinor = 8, 4
-)
-
-// versionForm is how versions begin: 9.2.11, 8.4~rc1, and 7.4-17 in the past.
-var versionForm = regexp.MustCompile(`^([0-9]+)\.([0-9]+)`)
-
 // supported refuses what is too old; what is newer than known is told by the checks at the end.
 func supported(version string) error {
-	m := versionForm.FindStringSubmatch(version)
-	if m == nil {
-		return nil
-	}
-	major, err1 := strconv.Atoi(m[1])
-	minor, err2 := strconv.Atoi(m[2])
-	if err1 == nil && err2 == nil && (major < oldestMajor || major == oldestMajor && minor < oldestMinor) {
+	if release, ok := proxmox.ParseRelease(version); ok && release.TooOld() {
 		return fmt.Errorf("Proxmox VE %s is too old; want 8.4 or 9: https://pve.proxmox.com/wiki/Category:Upgrade", version) //nolint:staticcheck // a name
 	}
 	return nil
