@@ -30,8 +30,9 @@ type Rehearsal struct {
 	Secrets []runner.Secret
 
 	mu sync.Mutex
-	// made are containers that would have been made, by path.
-	made map[string]bool
+	// made are containers that would have been made, and status what those would do whose power was changed, by path.
+	made   map[string]bool
+	status map[string]string
 }
 
 // hidden are parameters that are never shown.
@@ -39,6 +40,9 @@ var hidden = map[string]bool{"ssh-public-keys": true, "password": true}
 
 // rehearsedTask is the id of a task that would have been started.
 const rehearsedTask = "UPID:%s:00000001:00000001:00000001:%s:%s:rehearsal@pve!dry-run:"
+
+// A container's status, as Proxmox calls it.
+const statusRunning, statusStopped = "running", "stopped"
 
 var (
 	onContainer = regexp.MustCompile(`^/api2/json(/nodes/([^/]+)/lxc/(\d+))(/.*)?$`)
@@ -60,26 +64,36 @@ func (r *Rehearsal) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.Method != http.MethodGet {
 		return r.pretend(req, params)
 	}
-	if m := onContainer.FindStringSubmatch(req.URL.Path); len(m) > 1 && r.made[m[1]] {
-		return answer(req, map[string]any{"tags": TagReady, "status": "running", "digest": "rehearsed"})
+	if m := onContainer.FindStringSubmatch(req.URL.Path); len(m) > 4 {
+		switch status := r.status[m[1]]; {
+		case status != "" && m[4] == "/status/current":
+			return answer(req, map[string]any{"status": status})
+		case r.made[m[1]]:
+			return answer(req, map[string]any{"tags": TagReady, "status": statusStopped, "digest": "rehearsed"})
+		}
 	}
 	return r.To.RoundTrip(req)
 }
 
 // pretend answers a call as if it had gone well.
 func (r *Rehearsal) pretend(req *http.Request, params url.Values) (*http.Response, error) {
+	if r.made == nil {
+		r.made, r.status = map[string]bool{}, map[string]string{}
+	}
 	path := req.URL.Path
 	if m := onContainer.FindStringSubmatch(path); m != nil {
-		if m[4] == "/config" {
+		switch m[4] {
+		case "/config":
 			return answer(req, nil)
+		case "/status/start":
+			r.status[m[1]] = statusRunning
+		case "/status/stop", "/status/shutdown":
+			r.status[m[1]] = statusStopped
 		}
 		return answer(req, fmt.Sprintf(rehearsedTask, m[2], "vz", m[3]))
 	}
 	if m := newOnNode.FindStringSubmatch(path); m != nil {
 		if m[2] == "lxc" {
-			if r.made == nil {
-				r.made = map[string]bool{}
-			}
 			r.made["/nodes/"+m[1]+"/lxc/"+params.Get("vmid")] = true
 		}
 		return answer(req, fmt.Sprintf(rehearsedTask, m[1], "task", ""))

@@ -127,6 +127,9 @@ func TestRehearsalShowsEveryCallAndChangesNothing(t *testing.T) {
 		if strings.Contains(shown, "AGE-SECRET") || strings.Contains(shown, githubSecret) {
 			t.Error("secrets are shown")
 		}
+		if strings.Contains(shown, "/lxc/100/status/stop") {
+			t.Error("the old container is cut off, although it was shut down")
+		}
 		at := 0
 		for _, want := range []string{
 			"POST /nodes/pve1/storage/local/upload content=vztmpl filename=mayfly-101-",
