@@ -127,12 +127,12 @@ func (c *console) hidden(ctx context.Context, prompt string) (string, error) {
 	if !c.terminal {
 		return c.line(ctx, prompt)
 	}
-	_, _ = io.WriteString(c.out, prompt)
 	fd := int(c.file.Fd())
 	state, err := term.MakeRaw(fd)
 	if err != nil {
 		return "", fmt.Errorf("hide what is typed: %w; give the secret by a file or a variable", err)
 	}
+	_, _ = io.WriteString(c.out, prompt) // not before: who is quick to paste would see it
 	text, err := c.readRaw(ctx)
 	if restore := term.Restore(fd, state); err == nil && restore != nil {
 		err = fmt.Errorf("show again what is typed: %w; run stty sane", restore)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -56,7 +57,7 @@ func (s *servers) typing(t *testing.T, keys [][2]string) (code int, shown string
 		defer close(read)
 		_, _ = io.Copy(out, person)
 	}()
-	ctx, cancel := context.WithCancel(t.Context())
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	ended := s.start(ctx, program, program)
 	at := 0
