@@ -91,8 +91,8 @@ func parseRange(text string) (config.VMIDRange, error) {
 	start, _ := strconv.Atoi(m[1])
 	end, _ := strconv.Atoi(m[2])
 	r := config.VMIDRange{Start: start, End: end}
-	for path, text := range map[string]string{"vmids.start": m[1], "vmids.end": m[2]} {
-		if err := config.CheckValue(path, text); err != nil {
+	for _, bound := range [][2]string{{"vmids.start", m[1]}, {"vmids.end", m[2]}} {
+		if err := config.CheckValue(bound[0], bound[1]); err != nil {
 			return r, err
 		}
 	}
