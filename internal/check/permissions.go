@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"mayfly/internal/proxmox"
 )
 
 // permissions compares what the token may do with what the features take, path by path.
@@ -66,13 +68,13 @@ func (c *checker) covers(granted map[string]map[string]bool, n need) bool {
 		if n.feature == Build {
 			nodes = c.buildNodes()
 		}
-		return !slices.ContainsFunc(nodes, func(name string) bool { return !has(granted, "/nodes/"+name, n.privilege) })
+		return !slices.ContainsFunc(nodes, func(name string) bool { return !proxmox.Holds(granted, "/nodes/"+name, n.privilege) })
 	case n.privilege == "SDN.Use" && c.coversVLANs(granted, n):
 		return true
-	case strings.HasPrefix(n.path, "/pool/") && strings.HasPrefix(n.privilege, "VM.") && has(granted, "/vms", n.privilege):
+	case strings.HasPrefix(n.path, "/pool/") && strings.HasPrefix(n.privilege, "VM.") && proxmox.Holds(granted, "/vms", n.privilege):
 		return true
 	}
-	return has(granted, n.path, n.privilege)
+	return proxmox.Holds(granted, n.path, n.privilege)
 }
 
 // coversVLANs reports whether the token may use a bridge by the VLANs alone that its cards are on (pve-guest-common GuestHelpers.pm:
@@ -91,7 +93,7 @@ func (c *checker) coversVLANs(granted map[string]map[string]bool, n need) bool {
 	case Bootstrap: // has no VLAN of its own
 	}
 	cards = slices.DeleteFunc(cards, func(x card) bool { return path.Base(n.path) != x.bridge })
-	return len(cards) > 0 && !slices.ContainsFunc(cards, func(x card) bool { return x.vlan == "" || !has(granted, n.path+"/"+x.vlan, n.privilege) })
+	return len(cards) > 0 && !slices.ContainsFunc(cards, func(x card) bool { return x.vlan == "" || !proxmox.Holds(granted, n.path+"/"+x.vlan, n.privilege) })
 }
 
 // lack is what is missing of one role on one path.
@@ -153,7 +155,9 @@ func (c *checker) places(granted map[string]map[string]bool) places {
 // nothing, which it can't be in then; else the configured resource pool. It is "" where neither is known.
 func (c *checker) templatePath(t template, granted map[string]map[string]bool) string {
 	own, pool := fmt.Sprintf("/vms/%d", t.id), poolPath(c.Config.Image.ResourcePool)
-	complete := func(on string) bool { return has(granted, on, "VM.Audit") && has(granted, on, "VM.Clone") }
+	complete := func(on string) bool {
+		return proxmox.Holds(granted, on, "VM.Audit") && proxmox.Holds(granted, on, "VM.Clone")
+	}
 	switch {
 	case c.Config.Image.ResourcePool == "" && !t.found:
 		return ""
@@ -185,23 +189,7 @@ func bridgePath(granted map[string]map[string]bool, bridge string) string {
 }
 
 // may reports whether the token is known to have a privilege on a path.
-func (c *checker) may(path, privilege string) bool { return has(c.granted, path, privilege) }
-
-// has reports whether the token has a privilege on a path: Proxmox names the paths that have an entry of their own, and
-// below those what propagates holds (pve-access-control RPCEnvironment.pm, get_effective_permissions).
-func has(granted map[string]map[string]bool, on, privilege string) bool {
-	if here, own := granted[on]; own {
-		_, yes := here[privilege]
-		return yes
-	}
-	for on != "/" {
-		on = path.Dir(on)
-		if above, own := granted[on]; own {
-			return above[privilege]
-		}
-	}
-	return false
-}
+func (c *checker) may(path, privilege string) bool { return proxmox.Holds(c.granted, path, privilege) }
 
 func appendNew(list []string, s string) []string {
 	if slices.Contains(list, s) {

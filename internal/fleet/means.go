@@ -3,7 +3,6 @@ package fleet
 import (
 	"context"
 	"fmt"
-	"path"
 	"slices"
 	"strings"
 	"time"
@@ -41,7 +40,9 @@ func (s Spec) judge(granted map[string]map[string]bool, storages []proxmox.Stora
 	if s.ResourcePool != "" {
 		vms = "/pool/" + s.ResourcePool
 	}
-	onVMs := func(privilege string) bool { return has(granted, vms, privilege) || has(granted, "/vms", privilege) }
+	onVMs := func(privilege string) bool {
+		return proxmox.Holds(granted, vms, privilege) || proxmox.Holds(granted, "/vms", privilege)
+	}
 	var m means
 	// Proxmox VE 9 has privileges of their own for the guest agent; before, VM.Monitor was all of them.
 	if !onVMs("VM.GuestAgent.Unrestricted") && !onVMs("VM.Monitor") {
@@ -57,10 +58,10 @@ func (s Spec) judgeISO(granted map[string]map[string]bool, storages []proxmox.St
 	var lacks []string
 	onStorage := "/storage/" + s.Storage
 	var missing []string
-	if !has(granted, onStorage, "Datastore.AllocateTemplate") {
+	if !proxmox.Holds(granted, onStorage, "Datastore.AllocateTemplate") {
 		missing = append(missing, "Datastore.AllocateTemplate")
 	}
-	if !has(granted, onStorage, "Datastore.Audit") && !has(granted, onStorage, "Datastore.AllocateSpace") {
+	if !proxmox.Holds(granted, onStorage, "Datastore.Audit") && !proxmox.Holds(granted, onStorage, "Datastore.AllocateSpace") {
 		missing = append(missing, "Datastore.Audit")
 	}
 	if len(missing) > 0 {
@@ -82,22 +83,6 @@ func (s Spec) judgeISO(granted map[string]map[string]bool, storages []proxmox.St
 		lacks = append(lacks, fmt.Sprintf("storage %s isn't active on node %s; see Datacenter, Storage", s.Storage, s.Node))
 	}
 	return strings.Join(lacks, "; ")
-}
-
-// has reports whether the token has a privilege on a path: Proxmox names the paths that have an entry of their own, and
-// below those what propagates holds.
-func has(granted map[string]map[string]bool, on, privilege string) bool {
-	if here, own := granted[on]; own {
-		_, yes := here[privilege]
-		return yes
-	}
-	for on != "/" {
-		on = path.Dir(on)
-		if above, own := granted[on]; own {
-			return above[privilege]
-		}
-	}
-	return false
 }
 
 // grant is the command that gives the privileges to the token and to its user, who has to have them, too.

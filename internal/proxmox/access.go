@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"path"
 
 	"mayfly/internal/runner"
 )
@@ -40,6 +41,23 @@ func (c *Client) Permissions(ctx context.Context) (map[string]map[string]bool, e
 		}
 	}
 	return out, nil
+}
+
+// Holds reports whether the token has a privilege on a path, of what [Client.Permissions] gave: Proxmox names the paths that
+// have an entry of their own, and below those what propagates holds (pve-access-control RPCEnvironment.pm,
+// get_effective_permissions).
+func Holds(granted map[string]map[string]bool, on, privilege string) bool {
+	if here, own := granted[on]; own {
+		_, yes := here[privilege]
+		return yes
+	}
+	for on != "/" && on != "." {
+		on = path.Dir(on)
+		if above, own := granted[on]; own {
+			return above[privilege]
+		}
+	}
+	return false
 }
 
 // PermissionsOn reads GET /access/permissions?path=…: what the token may on one path, of whatever is granted above it
