@@ -46,6 +46,9 @@ func (l *ledger) absorbSupply(s Spec, o supply) {
 			// It was found stopped after a restart while its start was still under way.
 			e.started, e.stopped = o.at, time.Time{}
 		}
+		if e.started.IsZero() && v.status == "running" && l.left(s, e, o.at) {
+			e.configured, e.started = o.at, o.at // by the process that made it
+		}
 		if e.stopped.IsZero() && !e.started.IsZero() && o.at.After(e.started) && v.status == "stopped" {
 			e.stopped, e.notUntil = o.at, time.Time{} // whatever was waited for in it, it is over
 		}
@@ -67,7 +70,7 @@ func poolOfTemplate(s Spec, o supply, id string) string {
 func (l *ledger) adopt(v vm, at time.Time) {
 	e := &entry{
 		vmid: v.id, node: v.node, name: v.marker.Runner, pool: v.marker.Pool, template: v.marker.Template, created: v.marker.Created,
-		cloned: v.marker.Created, configured: v.marker.Created, adopted: true, medium: true,
+		cloned: v.marker.Created, configured: v.marker.Created, adopted: true, medium: true, process: v.marker.Process,
 	}
 	switch {
 	case v.status == "running":

@@ -37,6 +37,7 @@ type bench struct {
 	spec    fleet.Spec
 	seeders func(*proxmox.Client, *slog.Logger) map[fleet.Way]fleet.Seeder
 	secret  string // of the token that the controller has
+	alone   bool   // the next controller knows that no other one works
 
 	// toGitHub and toProxmox are what the controller's requests go through.
 	toGitHub, toProxmox *link
@@ -133,6 +134,7 @@ func (b *bench) start(token string) {
 	b.controller, err = fleet.New(fleet.Options{
 		Spec: b.spec, Proxmox: pveClient, GitHub: ghClient, Demand: demand.NewPoll(ghClient, b.spec.Targets(), nil),
 		Handoff: handoff.NewAgent(pveClient, handoff.AgentOptions{}), Seeders: seeders, Logger: logger, Version: "test",
+		Alone: b.alone,
 	})
 	if err != nil {
 		b.t.Fatal(err)

@@ -24,6 +24,7 @@ func (c *Controller) clone(ctx context.Context, a action) outcome {
 	marker := runner.Marker{
 		Installation: c.spec.Installation, Runner: a.name, VMID: a.vmid, Pool: a.pool.Name,
 		Created: time.Now(), Version: c.version, Template: a.template.id,
+		Process: c.process,
 	}
 	asked := time.Now()
 	upid, err := c.pve.Clone(ctx, a.node, a.template.id, proxmox.CloneOptions{
@@ -59,7 +60,7 @@ func (c *Controller) follow(ctx context.Context, a action) outcome {
 			delete(c.ledger.runners, e.vmid)
 			return
 		}
-		e.name, e.pool, e.template, e.created = marker.Runner, marker.Pool, marker.Template, marker.Created
+		e.name, e.pool, e.template, e.created, e.process = marker.Runner, marker.Pool, marker.Template, marker.Created, marker.Process
 	}
 }
 

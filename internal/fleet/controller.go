@@ -12,6 +12,7 @@ import (
 	"mayfly/internal/demand"
 	"mayfly/internal/github"
 	"mayfly/internal/proxmox"
+	"mayfly/internal/runner"
 )
 
 // Options is what a controller is made of.
@@ -29,6 +30,9 @@ type Options struct {
 	Version string
 	// Events, when set, hears of every state change. It is called from the controller's goroutine and must not block.
 	Events func(Event)
+	// Alone says that something else sees to it that no second process works on the installation while this one runs (a
+	// lease), so that the markers of others are those of processes that have ended.
+	Alone bool
 }
 
 // Controller keeps the fleet. Make one with [New] and give it life with [Controller.Run].
@@ -49,6 +53,8 @@ type Controller struct {
 	tasks  *taskWatch
 	gather gatherer
 	status atomic.Pointer[Status]
+	// process is this one, from the beginning of Run on.
+	process runner.Process
 
 	// Everything below belongs to the goroutine of Run.
 	ledger      *ledger
@@ -101,6 +107,7 @@ func New(o Options) (*Controller, error) {
 		o.Events = func(Event) {}
 	}
 	o.Spec.Timing = o.Spec.Timing.withDefaults()
+	o.Spec.alone = o.Alone
 	if o.Spec.PollInterval <= 0 {
 		o.Spec.PollInterval = 15 * time.Second
 	}
@@ -127,6 +134,9 @@ func (c *Controller) Run(ctx context.Context) error {
 	defer c.steps.Wait()
 	defer cancel()
 	c.startedAt = time.Now()
+	c.process = runner.NewProcess(c.startedAt)
+	c.ledger.process = c.process
+	c.log.Info("mayfly process", "process", c.process.ID, "installation", c.spec.Installation)
 	c.scanSince = c.startedAt.Add(-restartWindow)
 	c.nextLook, c.nextRead = c.startedAt, c.startedAt
 	c.steps.Go(func() { c.tasks.run(ctx) })
@@ -187,6 +197,7 @@ func (c *Controller) pass(ctx context.Context) time.Time {
 		c.read(ctx)
 	}
 	c.sweep(ctx, now)
+	c.sayRivals(now)
 	c.notice(now)
 	c.publish(d, now)
 
@@ -252,6 +263,8 @@ func (c *Controller) tookSupply(o supply, now time.Time) {
 		c.log.Info("proxmox answers")
 	}
 	c.seen = o
+	c.ledger.absorbRivals(c.spec, o)
+	c.replaced(o, now)
 	c.ledger.absorbSupply(c.spec, o)
 	c.sayWay(o)
 	c.absorbTemplates(o)

@@ -26,8 +26,12 @@ func (c *Controller) destroy(ctx context.Context, a action) outcome {
 	case err != nil:
 		return c.again(fmt.Errorf("runner %s: read config of VM %d before destroying it: %w", a.name, a.vmid, err))
 	}
-	if _, err := Claim(c.spec, a.vmid, cfg, a.inPool); err != nil {
+	marker, err := Claim(c.spec, a.vmid, cfg, a.inPool)
+	if err != nil {
 		return c.disowned(fmt.Errorf("runner %s: VM %d isn't provably ours (%w); leave it alone", a.name, a.vmid, err))
+	}
+	if marker.Runner != a.name {
+		return c.succeeded(a, marker)
 	}
 	held, err := c.deregister(ctx, a)
 	switch {
@@ -145,6 +149,7 @@ func (c *Controller) quarantineLocked(o supply, now time.Time) {
 		}
 		e := l.runners[id]
 		atWork := e != nil && (e.op != nil || e.cloned.IsZero()) // ours, or a task's that a restart found
+		atWork = atWork || e != nil && l.left(c.spec, e, now)    // or another dispatcher's
 		if atWork || e == nil && v.unclaimed != "" || l.isQuarantined(id) {
 			continue
 		}

@@ -7,7 +7,8 @@
 //
 // One goroutine, [Controller.Run], owns all state; the gatherer and the steps are goroutines that it starts, waits
 // for, and hears from through one inbox. What is kept in memory between passes is the ledger (ledger.go); losing it
-// costs some minutes, never a runner or a job.
+// costs some minutes, never a runner or a job. That a second process works on the installation is noticed by its markers
+// (rival.go), and the later of the two stands by.
 //
 // The invariant: nothing is destroyed unless [Claim] says that it is ours, on a config read just before.
 package fleet

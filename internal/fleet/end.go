@@ -1,6 +1,10 @@
 package fleet
 
-import "mayfly/internal/runner"
+import (
+	"time"
+
+	"mayfly/internal/runner"
+)
 
 // ending is how the controller is on its way out.
 type ending int32
@@ -39,10 +43,22 @@ func (c *Controller) ended() bool {
 	case stopping:
 		return c.inFlight() == 0
 	case draining:
-		return len(c.ledger.runners) == 0 && len(c.ledger.removals) == 0 && !c.seen.at.IsZero() && c.seen.err == nil
+		return c.keeping() == 0 && len(c.ledger.removals) == 0 && !c.seen.at.IsZero() && c.seen.err == nil
 	case goingOn:
 	}
 	return false
+}
+
+// keeping counts the runners that are this process's to see to their end: not those that a rival made, which may well be
+// alive.
+func (c *Controller) keeping() int {
+	n, now := 0, time.Now()
+	for _, e := range c.ledger.runners {
+		if r := c.ledger.rivals[e.process.ID]; !c.ledger.left(c.spec, e, now) && (r == nil || !e.adopted) {
+			n++
+		}
+	}
+	return n
 }
 
 // inFlight counts the steps that work on a runner.

@@ -35,6 +35,9 @@ type ledger struct {
 	bootTimes map[string]time.Duration
 	// waiting is what was last said of each waiting job.
 	waiting map[int64]WaitingJob
+	// process is this one's own, and rivals are the others that work on our installation, by their id.
+	process runner.Process
+	rivals  map[string]*rival
 }
 
 // entry is what the ledger knows of one runner.
@@ -45,7 +48,8 @@ type entry struct {
 	node string
 	// template is the VMID that it was cloned from; 0 when nobody knows (found after a restart, from before markers told).
 	template int
-	created  time.Time // from the marker, so that a restart doesn't reset a deadline
+	process  runner.Process // that made it, as its marker tells; zero where this one has
+	created  time.Time      // from the marker, so that a restart doesn't reset a deadline
 
 	// op is the step in flight; nil when none is. At most one step works on a runner.
 	op *operation
@@ -140,5 +144,6 @@ func newLedger() *ledger {
 		removals:    map[int64]removal{},
 		bootTimes:   map[string]time.Duration{},
 		waiting:     map[int64]WaitingJob{},
+		rivals:      map[string]*rival{},
 	}
 }

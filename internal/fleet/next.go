@@ -33,6 +33,9 @@ func (p *planner) nextStep(e *entry) {
 		p.act(e, action{step: StepForget, why: "Proxmox lists it no more"})
 		return
 	}
+	if p.left(e) {
+		return
+	}
 	if !p.usable() || p.o.ledger.isQuarantined(e.vmid) {
 		return
 	}
@@ -68,7 +71,7 @@ func (p *planner) act(e *entry, a action) {
 	a.pool, _ = p.s.Pool(e.pool)
 	a.inPool = p.o.supply.vms[e.vmid].inPool
 	a.registration, a.target, a.contract = e.registration, e.target, e.contract
-	a.way, a.medium = e.way, e.medium
+	a.way, a.medium, a.theirs = e.way, e.medium, p.left(e)
 	if a.step == StepSeed {
 		a.way, _ = p.seedsEntry(e)
 	}

@@ -62,6 +62,8 @@ type action struct {
 	contract int
 	// about asks the guest, too, what it was made of.
 	about bool
+	// theirs says that another process looks after the runner.
+	theirs bool
 	// noTags and noMAC leave those alone: the token may not set them, as an earlier refusal told.
 	noTags, noMAC bool
 }
@@ -240,7 +242,7 @@ func (p *planner) whyNoPool(j runner.Job) string {
 func (p *planner) covers(pool runner.Pool) []*entry {
 	var list []*entry
 	for _, e := range p.byPool[pool.Name] {
-		if e.state().CanTakeJob() || e.unexplained(p.now) {
+		if (e.state().CanTakeJob() || e.unexplained(p.now)) && p.counts(e) {
 			list = append(list, e)
 		}
 	}
@@ -273,6 +275,9 @@ func (p *planner) held(j runner.Job, pool runner.Pool) (Reason, bool) {
 	l := p.o.ledger
 	if p.o.ending != goingOn {
 		return Reason{WaitStopping, "Mayfly is stopping"}, true
+	}
+	if r, standby := p.standsBy(); standby {
+		return r, true
 	}
 	if err := p.o.queue.failed[j.Target]; err != nil {
 		if errors.Is(err, github.RateLimited) {
@@ -351,8 +356,12 @@ func (p *planner) wakeAt(t time.Time) {
 // cleanRegistrations removes registrations that have no VM: those that outlived a crash, and those that GitHub held
 // busy when their VM died.
 func (p *planner) cleanRegistrations() {
+	_, standby := p.standsBy()
 	for _, id := range sortedKeys(p.o.ledger.orphans) {
 		o := p.o.ledger.orphans[id]
+		if standby {
+			break
+		}
 		if due := o.since.Add(p.s.Timing.OrphanGrace); p.now.Before(due) {
 			p.wakeAt(due)
 			continue

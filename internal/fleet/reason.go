@@ -40,6 +40,8 @@ const (
 	WaitCheck Code = "checking_queue"
 	// WaitCloneLimit: as many clones and destroys run on the storage as it should bear.
 	WaitCloneLimit Code = "clone_limit"
+	// WaitStandby: another dispatcher that began earlier works on the installation, so this one makes no runner.
+	WaitStandby Code = "standby"
 	// WaitStopping: the controller is ending.
 	WaitStopping Code = "stopping"
 )

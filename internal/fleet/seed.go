@@ -114,6 +114,9 @@ func (c *Controller) sweep(ctx context.Context, now time.Time) {
 		return
 	}
 	c.nextSweep = now.Add(sweepEvery)
+	if _, standby := c.ledger.leader(c.spec, now); standby {
+		return
+	}
 	starting, reading := map[string]bool{}, map[string]bool{}
 	for _, e := range c.ledger.runners {
 		starting[e.name] = e.started.IsZero() // of one that has started nobody reads a snippet any more

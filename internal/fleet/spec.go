@@ -43,6 +43,7 @@ type Spec struct {
 	Timing Timing
 
 	lasting bool // there is a seeder whose user-data lasts
+	alone   bool // no other process can be at work: Options.Alone
 }
 
 // Pool returns the pool of that name.
@@ -117,6 +118,9 @@ type Timing struct {
 	Cooldown time.Duration
 	// BackoffMin and BackoffMax bound the wait after a failure, doubled each time.
 	BackoffMin, BackoffMax time.Duration
+	// RivalGone is how long another process that works on our installation must have made no new runner before it
+	// counts as gone: longer than a clone takes, so that one that serves a waiting job isn't missed.
+	RivalGone time.Duration
 	// Reread is how old a cached VM config may get before it is read again.
 	Reread time.Duration
 	// Stale is how old an observation of Proxmox may be and still be planned on.
@@ -131,7 +135,7 @@ func DefaultTiming() Timing {
 		Clone: 15 * time.Minute, Configure: time.Minute, Start: 5 * time.Minute, Deliver: time.Minute,
 		Stop: 3 * time.Minute, Destroy: 10 * time.Minute,
 		Register: 2 * time.Minute, Halted: 2 * time.Minute, GoneConfirm: 3 * time.Minute, HangGrace: 5 * time.Minute, Linger: 90 * time.Second, OrphanGrace: 10 * time.Minute,
-		Cooldown: 5 * time.Minute, BackoffMin: 5 * time.Second, BackoffMax: 5 * time.Minute,
+		RivalGone: 10 * time.Minute, Cooldown: 5 * time.Minute, BackoffMin: 5 * time.Second, BackoffMax: 5 * time.Minute,
 		Reread: 2 * time.Minute, Stale: 30 * time.Second,
 	}
 }
@@ -161,6 +165,7 @@ func (t Timing) withDefaults() Timing {
 		{&t.Linger, &d.Linger},
 		{&t.Halted, &d.Halted},
 		{&t.OrphanGrace, &d.OrphanGrace},
+		{&t.RivalGone, &d.RivalGone},
 		{&t.Cooldown, &d.Cooldown},
 		{&t.BackoffMin, &d.BackoffMin},
 		{&t.BackoffMax, &d.BackoffMax},

@@ -65,7 +65,12 @@ type Status struct {
 	Ready   bool     `json:"ready"`
 	Reasons []string `json:"reasons"`
 	// Warnings says what will keep new jobs from being served if nobody does anything.
-	Warnings   []string          `json:"warnings"`
+	Warnings []string `json:"warnings"`
+	// Process is this one's own; Rivals are others at work on the same installation, by mistake, and Standby says why
+	// this one leaves the work to one of them.
+	Process    runner.Process    `json:"process"`
+	Rivals     []RivalStatus     `json:"rivals"`
+	Standby    string            `json:"standby,omitempty"`
 	Handoffs   []HandoffStatus   `json:"handoffs"`
 	Proxmox    Health            `json:"proxmox"`
 	GitHub     Health            `json:"github"`
@@ -169,9 +174,10 @@ func (c *Controller) publish(d decision, now time.Time) {
 		s.Quarantine = append(s.Quarantine, c.ledger.quarantined[id])
 	}
 	s.Waiting = c.explain(d.waiting, now)
+	s.Warnings = c.releases(now)
+	c.publishRivals(s)
 	s.Reasons = c.unready(s)
 	s.Ready = len(s.Reasons) == 0
-	s.Warnings = c.releases(now)
 	c.status.Store(s)
 }
 
@@ -207,6 +213,9 @@ func (c *Controller) unready(s *Status) []string {
 	}
 	if !s.GitHub.OK {
 		reasons = append(reasons, "github: "+s.GitHub.Error)
+	}
+	if s.Standby != "" {
+		reasons = append(reasons, s.Standby)
 	}
 	for _, name := range sortedKeys(c.seen.templates) {
 		if t := c.seen.templates[name]; t.problem != "" {

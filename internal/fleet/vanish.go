@@ -20,6 +20,15 @@ func (c *Controller) vanished(ctx context.Context, a action) outcome {
 			e.notUntil = now.Add(c.spec.Timing.BackoffMin)
 		}
 	}
+	if a.theirs {
+		return func(e *entry, now time.Time) {
+			if free {
+				c.forget(e, now)
+				return
+			}
+			e.notUntil = now.Add(c.spec.Timing.BackoffMin) // it is being destroyed
+		}
+	}
 	if free {
 		return func(e *entry, now time.Time) {
 			c.log.Warn("vm vanished", "runner", e.name, "vmid", e.vmid, "node", e.node, "reason", "it was destroyed by somebody else")
@@ -64,7 +73,7 @@ func (c *Controller) disownEdited(o supply, now time.Time) {
 	for _, id := range sortedKeys(c.ledger.runners) {
 		e := c.ledger.runners[id]
 		v, there := o.vms[id]
-		if !there || v.unread || v.unclaimed == "" || e.op != nil || e.cloned.IsZero() ||
+		if !there || v.unread || v.unclaimed == "" || e.op != nil || c.ledger.left(c.spec, e, now) || e.cloned.IsZero() ||
 			!o.at.After(e.cloned) || !v.readAt.After(e.cloned) {
 			continue
 		}

@@ -16,6 +16,9 @@ var ErrNoMarker = errors.New("no Mayfly marker")
 // installationForm keeps an installation usable as a Proxmox tag (pve-tag: [a-z0-9_][a-z0-9_\-+.]*).
 var installationForm = regexp.MustCompile(`^[a-z0-9_][a-z0-9_.-]{0,62}$`)
 
+// processForm is what a process's id may be, of this version or a later one.
+var processForm = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+
 // CheckInstallation returns an error that tells the accepted form when id can't name an installation.
 func CheckInstallation(id string) error {
 	if !installationForm.MatchString(id) {
@@ -35,12 +38,14 @@ type Marker struct {
 	Version      string    `json:"version"`
 	// Template is the VMID that the VM was cloned from; 0 where the marker was written before that was noted.
 	Template int `json:"template,omitempty"`
+	// Process is the dispatcher's process that made the VM; zero where the marker was written before that was noted.
+	Process Process `json:"process,omitzero"`
 }
 
 // Description renders the marker as the text of a VM's notes: a line for people and a line for Mayfly. It is far
 // below Proxmox's limit of 8192 characters.
 func (m Marker) Description() string {
-	m.Created = m.Created.UTC().Truncate(time.Second)
+	m.Created = m.Created.UTC().Truncate(time.Millisecond)
 	return fmt.Sprintf("One-job GitHub Actions runner of pool %s, made and destroyed by Mayfly. Editing these notes makes Mayfly leave the VM alone.\n\n%s",
 		m.Pool, writeNote(markerPrefix, m))
 }
@@ -64,6 +69,10 @@ func ParseMarker(description string) (Marker, error) {
 		return Marker{}, fmt.Errorf("marker: vmid %d is not a VMID", m.VMID)
 	case m.Created.IsZero():
 		return Marker{}, errors.New("marker: no creation time")
+	case !m.Process.IsZero() && !processForm.MatchString(m.Process.ID):
+		return Marker{}, fmt.Errorf("marker: process %q is not the id of a process", m.Process.ID)
+	case !m.Process.IsZero() && !plausible(m.Process.Started):
+		return Marker{}, errors.New("marker: its process has no start time")
 	}
 	return m, nil
 }

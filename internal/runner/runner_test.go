@@ -137,6 +137,9 @@ func TestMarkerComesBackAsItWas(t *testing.T) {
 			Created:      time.Unix(rapid.Int64Range(1, 4e9).Draw(t, "created"), 0).UTC(),
 			Version:      rapid.String().Draw(t, "version"),
 		}
+		if rapid.Bool().Draw(t, "it tells its process") {
+			m.Process = runner.NewProcess(time.UnixMilli(rapid.Int64Range(1e12, 4e12).Draw(t, "started")))
+		}
 		text := m.Description()
 		// Proxmox gives descriptions back with a newline more or less.
 		for _, form := range []string{text, strings.TrimSpace(text), text + "\n"} {
@@ -162,10 +165,37 @@ func TestNoMarkerIsNotABadMarker(t *testing.T) {
 		`mayfly-marker:{"installation":"a","runner":"ep","vmid":200,"created":"2026-11-24T12:00:00Z"}`,
 		`mayfly-marker:{"installation":"a","runner":"ep-0123456789","vmid":0,"created":"2026-11-24T12:00:00Z"}`,
 		`mayfly-marker:{"installation":"a","runner":"ep-0123456789","vmid":200}`,
+		`mayfly-marker:{"installation":"a","runner":"ep-0123456789","vmid":200,"created":"2026-11-24T12:00:00Z","process":{"id":"a b","started":"2026-11-24T12:00:00Z"}}`,
+		`mayfly-marker:{"installation":"a","runner":"ep-0123456789","vmid":200,"created":"2026-11-24T12:00:00Z","process":{"id":"ab"}}`,
 	} {
 		if m, err := runner.ParseMarker(bad); err == nil || errors.Is(err, runner.ErrNoMarker) {
 			t.Errorf("parse %q: %+v, %v, want an error that isn't ErrNoMarker", bad, m, err)
 		}
+	}
+}
+
+// TestAnOlderMarkerTellsNoProcess: those of before Mayfly noted it are still markers.
+func TestAnOlderMarkerTellsNoProcess(t *testing.T) {
+	m, err := runner.ParseMarker(`mayfly-marker:{"installation":"a","runner":"ep-0123456789","vmid":200,"created":"2026-11-24T12:00:00Z"}`)
+	if err != nil || !m.Process.IsZero() {
+		t.Errorf("process %+v, error %v", m.Process, err)
+	}
+	if text := m.Description(); strings.Contains(text, "process") {
+		t.Errorf("nothing is known of its process, but its marker says %q", text)
+	}
+}
+
+func TestOneOfTwoProcessesIsTheEarlier(t *testing.T) {
+	began := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+	first, second, other := runner.NewProcess(began), runner.NewProcess(began.Add(time.Millisecond)), runner.NewProcess(began)
+	if first.Compare(second) >= 0 || second.Compare(first) <= 0 {
+		t.Error("the one that began first isn't the earlier")
+	}
+	if first.Compare(other) == 0 || first.Compare(other) != -other.Compare(first) {
+		t.Errorf("%v and %v, begun at the same moment, don't agree who is the earlier", first, other)
+	}
+	if (runner.Process{}).Compare(first) >= 0 {
+		t.Error("a process that says nothing isn't the earliest")
 	}
 }
 
