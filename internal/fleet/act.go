@@ -3,13 +3,13 @@ package fleet
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 
 	"mayfly/internal/github"
 	"mayfly/internal/handoff"
 	"mayfly/internal/proxmox"
-	"mayfly/internal/runner"
 )
 
 // outcome applies what a step came to, in the controller's goroutine. e is the runner's entry as it is then.
@@ -27,7 +27,7 @@ func (c *Controller) do(ctx context.Context, a action, now time.Time) {
 		c.removeRegistration(ctx, a, now)
 		return
 	case StepClone:
-		a.name = runner.NewName(a.pool.NamePrefix)
+		a.name = c.sequence.NewName(a.pool.NamePrefix)
 		c.ledger.runners[a.vmid] = &entry{vmid: a.vmid, name: a.name, pool: a.pool.Name, node: a.node, template: a.template.id, created: now, way: a.template.way}
 		c.ledger.tries(a.template.id, now)
 		c.sayTemplate(a)
@@ -70,6 +70,7 @@ func (c *Controller) start(ctx context.Context, a action, limit time.Duration, n
 	e.op = &operation{step: a.step, since: now, until: now.Add(limit)}
 	c.log.Debug("step", "step", a.step, "runner", a.name, "vmid", a.vmid, "node", a.node, "reason", a.why)
 	c.steps.Go(func() {
+		c.sequence.Turn(ctx, fmt.Sprintf("%s %d", a.step, a.vmid))
 		stepCtx, cancel := context.WithTimeout(ctx, limit)
 		defer cancel()
 		began := time.Now()

@@ -33,18 +33,21 @@ type Options struct {
 	// Alone says that something else sees to it that no second process works on the installation while this one runs (a
 	// lease), so that the markers of others are those of processes that have ended.
 	Alone bool
+	// Sequence is for simulations; the zero value is right for all else.
+	Sequence Sequence
 }
 
 // Controller keeps the fleet. Make one with [New] and give it life with [Controller.Run].
 type Controller struct {
-	spec    Spec
-	pve     Proxmox
-	gh      GitHub
-	handoff Handoff
-	seeders map[Way]Seeder
-	log     *slog.Logger
-	version string
-	events  func(Event)
+	spec     Spec
+	pve      Proxmox
+	gh       GitHub
+	handoff  Handoff
+	seeders  map[Way]Seeder
+	log      *slog.Logger
+	version  string
+	events   func(Event)
+	sequence Sequence
 
 	inbox  chan message
 	wake   chan struct{} // holds a token when the way to the end has changed
@@ -106,15 +109,16 @@ func New(o Options) (*Controller, error) {
 	if o.Events == nil {
 		o.Events = func(Event) {}
 	}
+	o.Sequence = o.Sequence.withDefaults()
 	o.Spec.Timing = o.Spec.Timing.withDefaults()
 	o.Spec.alone = o.Alone
 	if o.Spec.PollInterval <= 0 {
 		o.Spec.PollInterval = 15 * time.Second
 	}
 	c := &Controller{
-		spec: o.Spec, pve: o.Proxmox, gh: o.GitHub, handoff: o.Handoff, seeders: o.Seeders, log: o.Logger, version: o.Version, events: o.Events,
+		spec: o.Spec, pve: o.Proxmox, gh: o.GitHub, handoff: o.Handoff, seeders: o.Seeders, log: o.Logger, version: o.Version, events: o.Events, sequence: o.Sequence,
 		inbox: make(chan message, inboxSize), wake: make(chan struct{}, 1),
-		tasks: newTaskWatch(o.Proxmox, o.Spec.Timing.TaskPoll),
+		tasks: newTaskWatch(o.Proxmox, o.Spec.Timing.TaskPoll, o.Sequence),
 		gather: gatherer{
 			spec: o.Spec, pve: o.Proxmox, gh: o.GitHub, source: o.Demand, seeders: o.Seeders,
 			configs: map[int]cachedConfig{},
@@ -143,15 +147,19 @@ func (c *Controller) Run(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
+		var m message
 		select {
 		case <-ctx.Done():
 			return nil
-		case m := <-c.inbox:
-			m(time.Now())
-			c.absorb()
+		case m = <-c.inbox:
 		case <-c.wake:
 		case <-timer.C:
 		}
+		c.sequence.Settle()
+		if m != nil {
+			m(time.Now())
+		}
+		c.absorb()
 		if c.fatal != nil {
 			return c.fatal
 		}
@@ -215,6 +223,7 @@ func (c *Controller) look(ctx context.Context) {
 	c.looking = true
 	since, hidden := c.scanSince, c.ledger.hiddenQuarantine()
 	c.steps.Go(func() {
+		c.sequence.Turn(ctx, "look")
 		o := c.gather.supply(ctx, since, hidden)
 		c.send(ctx, func(now time.Time) {
 			c.looking = false
@@ -291,6 +300,7 @@ func (c *Controller) read(ctx context.Context) {
 	c.reading = true
 	c.lastRead = time.Now()
 	c.steps.Go(func() {
+		c.sequence.Turn(ctx, "read")
 		q := c.gather.queue(ctx)
 		c.send(ctx, func(now time.Time) {
 			c.reading = false

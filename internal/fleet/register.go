@@ -81,6 +81,7 @@ func (c *Controller) removeRegistration(ctx context.Context, a action, now time.
 	r.next = now.Add(removeRetry)
 	c.ledger.removals[a.registration] = r
 	c.steps.Go(func() {
+		c.sequence.Turn(ctx, fmt.Sprintf("%s %d", StepRemove, a.registration))
 		ctx, cancel := context.WithTimeout(ctx, c.spec.Timing.Configure)
 		defer cancel()
 		err := c.gh.RemoveRunner(ctx, a.target, a.registration)

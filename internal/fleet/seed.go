@@ -127,6 +127,7 @@ func (c *Controller) sweep(ctx context.Context, now time.Time) {
 		booting = max(booting, sweepAge+p.BootTimeout)
 	}
 	c.steps.Go(func() {
+		c.sequence.Turn(ctx, "sweep")
 		ctx, cancel := context.WithTimeout(ctx, sweepTimeout)
 		defer cancel()
 		for _, way := range sortedKeys(c.seeders) {

@@ -18,9 +18,10 @@ const taskOverlap = 2 * time.Minute
 // taskWatch waits for tasks: one list of a node's tasks each interval, however many are waited for, instead of one
 // call for each of them.
 type taskWatch struct {
-	pve   Tasks
-	every time.Duration
-	asks  chan taskAsk
+	pve      Tasks
+	every    time.Duration
+	sequence Sequence
+	asks     chan taskAsk
 }
 
 type taskAsk struct {
@@ -28,8 +29,8 @@ type taskAsk struct {
 	done chan string // gets the exit status, once
 }
 
-func newTaskWatch(pve Tasks, every time.Duration) *taskWatch {
-	return &taskWatch{pve: pve, every: every, asks: make(chan taskAsk)}
+func newTaskWatch(pve Tasks, every time.Duration, sequence Sequence) *taskWatch {
+	return &taskWatch{pve: pve, every: every, sequence: sequence.withDefaults(), asks: make(chan taskAsk)}
 }
 
 // wait returns when the task has ended: nil when it succeeded, else the error that its log tells.
@@ -42,6 +43,7 @@ func (w *taskWatch) wait(ctx context.Context, upid proxmox.UPID) error {
 	}
 	select {
 	case exit := <-ask.done:
+		w.sequence.Turn(ctx, "task "+string(upid)) // others' tasks ended with it
 		return w.pve.TaskError(ctx, upid, exit)
 	case <-ctx.Done():
 		return fmt.Errorf("wait for task %s: %w", upid, ctx.Err())
@@ -66,8 +68,9 @@ func (w *taskWatch) run(ctx context.Context) {
 		if len(pending) == 0 {
 			continue
 		}
-		for node, since := range oldest(pending) {
-			list, err := w.pve.Tasks(ctx, node, proxmox.TaskFilter{Since: since.Add(-taskOverlap), Source: "all", Limit: taskLimit})
+		since := oldest(pending)
+		for _, node := range sortedKeys(since) {
+			list, err := w.pve.Tasks(ctx, node, proxmox.TaskFilter{Since: since[node].Add(-taskOverlap), Source: "all", Limit: taskLimit})
 			if err != nil {
 				continue
 			}
