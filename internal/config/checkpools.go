@@ -10,8 +10,8 @@ import (
 	"mayfly/internal/runner"
 )
 
-// maxLabels is how many labels GitHub lets a JIT runner have (schema of generate-jitconfig); one is self-hosted.
-const maxLabels = 99
+// maxLabels is how many labels GitHub lets a JIT runner have (schema of generate-jitconfig: 100) without self-hosted and the installation's own.
+const maxLabels = 98
 
 // checkPools holds the pools against each other and the limits they share.
 func (l *loader) checkPools() {

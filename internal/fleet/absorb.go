@@ -109,6 +109,7 @@ func (l *ledger) absorbQueue(s Spec, q queue) {
 			}
 		}
 		l.absorbOrphans(s, target, list, byName, q.at)
+		l.absorbRogues(s, target, list, byName, q.at)
 	}
 	open := map[int64]bool{}
 	for _, j := range q.demand.Jobs {
@@ -152,11 +153,11 @@ func (e *entry) sawRegistration(r runner.Registration, at time.Time) {
 	}
 }
 
-// absorbOrphans keeps since when registrations that carry our kind of name, are offline and have no VM are seen.
+// absorbOrphans keeps since when registrations that are provably ours, are offline and have no VM are seen.
 func (l *ledger) absorbOrphans(s Spec, target runner.Target, list []runner.Registration, byName map[string]*entry, at time.Time) {
 	here := map[int64]bool{}
 	for _, r := range list {
-		if r.Online || r.Busy || byName[r.Name] != nil || !ourName(s, target, r.Name) {
+		if r.Online || r.Busy || byName[r.Name] != nil || !s.Registered(target, r) {
 			continue
 		}
 		here[r.ID] = true
@@ -169,17 +170,4 @@ func (l *ledger) absorbOrphans(s Spec, target runner.Target, list []runner.Regis
 			delete(l.orphans, id)
 		}
 	}
-}
-
-// ourName reports whether a pool of that target could have given the name.
-func ourName(s Spec, target runner.Target, name string) bool {
-	if !runner.IsName(name) {
-		return false
-	}
-	for _, p := range s.Pools {
-		if p.Target == target && len(name) > len(p.NamePrefix) && name[:len(p.NamePrefix)+1] == p.NamePrefix+"-" {
-			return true
-		}
-	}
-	return false
 }

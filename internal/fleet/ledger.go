@@ -27,8 +27,10 @@ type ledger struct {
 	circuits map[int]circuit
 	// abouts is what guests tell of the templates that they came from, by VMID, where no marker does.
 	abouts map[int]handoff.About
-	// orphans is since when a registration with our kind of name is seen without a VM.
+	// orphans is since when a registration of ours is seen without a VM.
 	orphans map[int64]orphan
+	// rogues are registrations that take our jobs or our names, and that nobody here made.
+	rogues map[int64]rogue
 	// removals are registrations that GitHub still called busy when their VM was gone already.
 	removals map[int64]removal
 	// bootTimes are the templates' usual times from start to ready, by runner.Pool.Base.
@@ -113,7 +115,7 @@ type Quarantine struct {
 	hidden bool
 }
 
-// orphan is a registration with our kind of name, offline and without a VM.
+// orphan is a registration that is provably ours, offline and without a VM.
 type orphan struct {
 	target runner.Target
 	name   string
@@ -141,6 +143,7 @@ func newLedger() *ledger {
 		circuits:    map[int]circuit{},
 		abouts:      map[int]handoff.About{},
 		orphans:     map[int64]orphan{},
+		rogues:      map[int64]rogue{},
 		removals:    map[int64]removal{},
 		bootTimes:   map[string]time.Duration{},
 		waiting:     map[int64]WaitingJob{},

@@ -111,7 +111,7 @@ type Timing struct {
 	Linger time.Duration
 	// Halted is how long a VM's processors may stand still (a full storage, a pause) before it is given up.
 	Halted time.Duration
-	// OrphanGrace is how long a registration with our name but no VM must be offline before it is removed.
+	// OrphanGrace is how long a registration of ours without a VM must be offline before it is removed.
 	OrphanGrace time.Duration
 	// Cooldown is how long a VMID rests: Proxmox shows a predecessor's status under a VMID for up to 10 s, and its
 	// statistics for 5 minutes (facts: rrd entries expire after 300 s).

@@ -78,6 +78,8 @@ type Status struct {
 	Waiting    []WaitingStatus   `json:"waiting"`
 	Unclaimed  []UnclaimedStatus `json:"unclaimed"`
 	Quarantine []Quarantine      `json:"quarantine"`
+	// Rogues are registrations in our targets that take our jobs or our names and that nobody here made.
+	Rogues []RogueStatus `json:"rogues"`
 }
 
 // Event is one change of a runner's state, for a dashboard or a demo.
@@ -174,7 +176,7 @@ func (c *Controller) publish(d decision, now time.Time) {
 		s.Quarantine = append(s.Quarantine, c.ledger.quarantined[id])
 	}
 	s.Waiting = c.explain(d.waiting, now)
-	s.Warnings = c.releases(now)
+	s.Warnings, s.Rogues = c.releases(now), c.rogues(now)
 	c.publishRivals(s)
 	s.Reasons = c.unready(s)
 	s.Ready = len(s.Reasons) == 0
