@@ -33,6 +33,7 @@ var mayImport = map[string][]string{
 	"internal/download":  {},
 	"internal/github":    {"internal/runner"},
 	"internal/proxmox":   {"internal/runner"},
+	"internal/schedule":  {},
 	"internal/runner":    {},
 
 	// The stand-ins know the domain and each other, never the code that they are there to test.
