@@ -1,7 +1,7 @@
 # Mayfly's tasks. `make help` lists them. Each target installs what it needs itself (scripts/need.sh); only make and Go
 # must be there.
 .DEFAULT_GOAL := help
-.PHONY: build demo test bench-boot bench-startup e2e crash soak lint fuzz release release-check release-test clean help
+.PHONY: build demo test sim bench-boot bench-startup e2e crash soak lint fuzz release release-check release-test clean help
 
 # Tools at exact versions; a new version is a change like any other.
 GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
@@ -48,6 +48,12 @@ crash: ## kill -9 in every window between two calls, and at random through 100 j
 soak: ## 10,000 jobs through one process: goroutines, open files and memory of the first and last thousand
 	@scripts/need.sh go certs
 	go test -tags soak -count=1 -timeout $(E2E_TIMEOUT) -v ./test/soak/...
+
+# HOURS of virtual time over as many worlds as it takes (MINUTES ends it earlier); or the one world of SEED.
+sim: ## the controller in simulated worlds where everything goes wrong: 2,000 hours, or HOURS=, or one world SEED=
+	@scripts/need.sh go certs
+	@HOURS=$(or $(HOURS),$(if $(SEED),,2000)) MINUTES=$(MINUTES) SEED=$(SEED) TRACE=$(TRACE) RUNS=$(RUNS) \
+		go test -C test/sim -count=1 -timeout 3h -run TestWorldsStayWithinTheRules
 
 bench-boot: ## how long guests take from power-on to ready, with each boot trick and without; writes docs/performance.md
 	@scripts/need.sh go certs

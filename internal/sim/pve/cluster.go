@@ -20,6 +20,7 @@ const (
 
 // cluster is what the nodes share (pmxcfs) and what each of them knows. Server.mu guards all of it.
 type cluster struct {
+	watch func(Change)
 	access
 	url   string
 	nodes map[string]*node

@@ -34,6 +34,9 @@ type Options struct {
 	// TemplateName is the name of VM 9000 on the first node (9001 on the second…); "" is
 	// "ubuntu-2204-runner-template".
 	TemplateName string
+	// Watch hears of every change, in order; it is called with the server's state locked and must not call the server. nil
+	// hears nothing.
+	Watch func(Change)
 	// Logger takes one line for each request at debug; nil discards.
 	Logger *slog.Logger
 	// Release is the version to show; "" is "9.2.11". One that begins with 8 gives the API of 8.4: its calls, parameters and

@@ -50,7 +50,7 @@ func (s *Server) populate() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c := &s.cluster
-	c.randomSeq = s.opts.Seed
+	c.randomSeq, c.watch = s.opts.Seed, s.opts.Watch
 	if c.url == "" {
 		c.url = "https://" + s.opts.Node + ":8006"
 	}

@@ -131,6 +131,7 @@ func (s *Server) powerOn(ctx context.Context, w *worker, v *vm) error {
 	w.node.pids += 3 + int(s.random()%7)
 	v.running, v.suspended, v.halted, v.startedAt, v.pid, v.agent, v.gone = true, false, "", now, w.node.pids, agent, make(chan struct{})
 	v.record.StartedAt = append(v.record.StartedAt, now)
+	s.report(ChangeStarted, v, "")
 	if v.exited == boot { // it was off again before it was up
 		s.powerOff(v)
 	}
@@ -161,6 +162,7 @@ func (s *Server) machineExited(v *vm, boot uint64) {
 func (s *Server) powerOff(v *vm) {
 	v.running, v.suspended, v.halted, v.pid, v.agent = false, false, "", 0, false
 	v.record.StoppedAt = append(v.record.StoppedAt, time.Now())
+	s.report(ChangeStopped, v, "")
 	if v.gone != nil {
 		close(v.gone)
 		v.gone = nil

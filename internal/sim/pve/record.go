@@ -23,6 +23,7 @@ func (c *cluster) enrol(v *vm, createdBy string) {
 	}
 	c.vms[v.id] = v
 	c.history = append(c.history, v.record)
+	c.report(ChangeCreated, v, createdBy)
 }
 
 // forget ends a VM's configuration file. The record keeps what the VM was, unless keep did so before.
@@ -33,6 +34,7 @@ func (c *cluster) forget(v *vm, by string) {
 	now := time.Now()
 	v.record.Status, v.record.DestroyedAt, v.record.DestroyedBy, v.record.vm = statusDestroyed, &now, by, nil
 	delete(c.vms, v.id)
+	c.report(ChangeDestroyed, v, by)
 	delete(c.acl, fmt.Sprintf("/vms/%d", v.id))
 }
 

@@ -1,0 +1,88 @@
+package sim
+
+import (
+	"net/http"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// call is one request of a dispatcher's process or of a guest, on its way through the world.
+type call struct {
+	at     time.Time // when it set out
+	side   string    // toProxmox, toGitHub, or guest for what guests send to GitHub
+	gen    int       // which process of the dispatcher; 0 for guests
+	method string
+	path   string // below the API's own prefix, without the query
+	route  string // method and path, with "*" for all that differs from call to call
+	node   string
+	vmid   int
+	form   url.Values // of a change of Proxmox
+	query  url.Values
+	body   []byte
+
+	fault    kind
+	executed bool // the stand-in has worked on it, whatever came of the reply
+	real     int  // the status that the stand-in answered with; 0 when it didn't
+	status   int  // what the dispatcher was told; 0 for an error
+	reply    []byte
+	err      error
+}
+
+// The sides.
+const (
+	toProxmox = "proxmox"
+	toGitHub  = "github"
+	fromGuest = "guest"
+)
+
+var (
+	upidPart   = regexp.MustCompile(`UPID[^/]*`)
+	numberPart = regexp.MustCompile(`/[0-9]+`)
+	nodePart   = regexp.MustCompile(`^/nodes/([^/]+)`)
+	vmPart     = regexp.MustCompile(`^/nodes/[^/]+/qemu/([0-9]+)`)
+	repoPart   = regexp.MustCompile(`^/repos/[^/]+/[^/]+`)
+)
+
+func newCall(side string, gen int, req *http.Request, body []byte) *call {
+	path := strings.TrimPrefix(strings.TrimPrefix(req.URL.Path, "/api2/json"), "/api/v3")
+	c := &call{at: time.Now(), side: side, gen: gen, method: req.Method, path: path, body: body, query: req.URL.Query()}
+	if m := nodePart.FindStringSubmatch(path); m != nil {
+		c.node = m[1]
+	}
+	if m := vmPart.FindStringSubmatch(path); m != nil {
+		c.vmid, _ = strconv.Atoi(m[1])
+	}
+	if side == toProxmox && req.Method != http.MethodGet {
+		c.form, _ = url.ParseQuery(string(body))
+	}
+	route := upidPart.ReplaceAllString(path, "*")
+	route = nodePart.ReplaceAllString(route, "/nodes/*")
+	route = repoPart.ReplaceAllString(route, "/repos/*/*")
+	c.route = req.Method + " " + numberPart.ReplaceAllString(route, "/*")
+	return c
+}
+
+// is reports whether the call is of that route.
+func (c *call) is(route string) bool { return c.route == route }
+
+// The routes that the invariants speak of.
+const (
+	routeClone   = "POST /nodes/*/qemu/*/clone"
+	routeConfig  = "GET /nodes/*/qemu/*/config"
+	routeSet     = "PUT /nodes/*/qemu/*/config"
+	routeStart   = "POST /nodes/*/qemu/*/status/start"
+	routeStop    = "POST /nodes/*/qemu/*/status/stop"
+	routeDestroy = "DELETE /nodes/*/qemu/*"
+	routeMint    = "POST /repos/*/*/actions/runners/generate-jitconfig"
+	routeRemove  = "DELETE /repos/*/*/actions/runners/*"
+	routeRunner  = "GET /repos/*/*/actions/runners/*"
+	routeRunners = "GET /repos/*/*/actions/runners"
+	routeExec    = "POST /nodes/*/qemu/*/agent/exec"
+	routeWrite   = "POST /nodes/*/qemu/*/agent/file-write"
+)
+
+// good reports whether the stand-in did what was asked.
+func (c *call) good() bool { return c.executed && c.real/100 == 2 }

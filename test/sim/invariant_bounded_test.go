@@ -1,0 +1,29 @@
+package sim
+
+import (
+	"strings"
+
+	"mayfly/internal/sim/gh"
+	"mayfly/internal/sim/pve"
+)
+
+// bounded: a job costs one VM, and whatever goes wrong at most two more; a crash may cost every VM that there may be.
+type bounded struct {
+	anyRule
+	w *world
+}
+
+func (r *bounded) finished(pve.State, gh.State) {
+	r.w.plan.mu.Lock()
+	defer r.w.plan.mu.Unlock()
+	most := r.w.jobs
+	for _, id := range r.w.plan.fired {
+		most += 2
+		if strings.HasPrefix(id, "crash") || strings.HasPrefix(id, "freeze") {
+			most += r.w.runners
+		}
+	}
+	if r.w.model.made > most {
+		r.w.violated("bounded", "%d VMs for %d jobs and %d faults, want at most %d", r.w.model.made, r.w.jobs, len(r.w.plan.fired), most)
+	}
+}

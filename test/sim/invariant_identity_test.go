@@ -1,0 +1,57 @@
+package sim
+
+import (
+	"encoding/json"
+
+	"mayfly/internal/sim/gh"
+	"mayfly/internal/sim/pve"
+)
+
+// oneIdentity: at most one identity and one job for each VM, no name twice, and no job started twice.
+type oneIdentity struct {
+	anyRule
+	w      *world
+	minted map[string]int
+}
+
+func (r *oneIdentity) ended(c *call) {
+	if !c.is(routeMint) || !c.good() {
+		return
+	}
+	var body struct {
+		Name string `json:"name"`
+	}
+	if err := json.Unmarshal(c.body, &body); err != nil {
+		r.w.violated("one identity", "an identity was asked for with %q", c.body)
+		return
+	}
+	r.minted[body.Name]++
+	if n := r.minted[body.Name]; n > 1 {
+		r.w.violated("one identity", "%d identities for %s", n, body.Name)
+	}
+	if r.w.model.named(body.Name) == nil {
+		r.w.violated("one identity", "an identity for %s, which has no VM", body.Name)
+	}
+}
+
+func (r *oneIdentity) finished(p pve.State, g gh.State) {
+	for _, j := range g.Jobs {
+		if j.Starts > 1 {
+			r.w.violated("one identity", "job %d was started %d times", j.ID, j.Starts)
+		}
+	}
+	for _, x := range g.Runners {
+		if len(x.Jobs) > 1 {
+			r.w.violated("one identity", "runner %s had %d jobs", x.Name, len(x.Jobs))
+		}
+	}
+	names := map[string]int{}
+	for _, v := range p.VMs {
+		if v.CreatedBy == "" || v.CreatedBy != r.w.spec.Token {
+			continue
+		}
+		if names[v.Name]++; names[v.Name] == 2 {
+			r.w.violated("one identity", "two VMs were called %s", v.Name)
+		}
+	}
+}

@@ -1,0 +1,161 @@
+package sim
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"syscall"
+	"time"
+)
+
+// link carries requests to a stand-in, and lets go wrong what the plan of faults says.
+type link struct {
+	w    *world
+	side string
+	proc *process // nil for guests
+	next http.RoundTripper
+}
+
+// errDead is what a process that was killed gets for all that it still tries.
+var errDead = errors.New("this process was killed")
+
+// RoundTrip implements [http.RoundTripper].
+func (l *link) RoundTrip(req *http.Request) (*http.Response, error) {
+	body, err := readBody(req)
+	if err != nil {
+		return nil, err
+	}
+	if l.proc.dead() {
+		return nil, errDead
+	}
+	key := l.side + " " + req.Method + " " + req.URL.RequestURI()
+	if l.proc == nil { // guests have the same paths, but each its own token
+		key += " " + req.Header.Get("Authorization")
+	}
+	if err := l.w.turn(req.Context(), l.proc, key); err != nil {
+		return nil, err
+	}
+	if l.proc.dead() {
+		return nil, errDead
+	}
+	c := newCall(l.side, l.proc.generation(), req, body)
+	if l.proc == nil {
+		return l.next.RoundTrip(req)
+	}
+	c.fault = l.w.plan.decide(c)
+	l.w.began(c)
+	res, err := l.carry(c, req)
+	_ = l.w.turn(context.WithoutCancel(req.Context()), l.proc, key+" reply")
+	if l.proc.dead() {
+		res, err = nil, errDead
+	}
+	c.err = err
+	if res != nil {
+		c.status = res.StatusCode
+	}
+	l.w.ended(c)
+	return res, err
+}
+
+// readBody takes the request's body and gives it another.
+func readBody(req *http.Request) ([]byte, error) {
+	if req.Body == nil {
+		return nil, nil
+	}
+	body, err := io.ReadAll(req.Body)
+	if cerr := req.Body.Close(); err == nil {
+		err = cerr
+	}
+	req.Body = io.NopCloser(bytes.NewReader(body))
+	return body, err
+}
+
+// carry does what the fault says.
+func (l *link) carry(c *call, req *http.Request) (*http.Response, error) {
+	ctx := req.Context()
+	switch c.fault {
+	case kindRefused:
+		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
+	case kindReset:
+		return nil, errReset()
+	case kindHang:
+		<-ctx.Done()
+		return nil, ctx.Err()
+	case kindSlow:
+		if !wait(ctx, slowFor) {
+			return nil, ctx.Err()
+		}
+	case kind500, kind502, kind503, kind595, kind596:
+		return answer(req, c.fault.status()), nil
+	}
+	res, err := l.execute(c, req)
+	if err != nil {
+		return nil, err
+	}
+	switch c.fault {
+	case kindLost:
+		return nil, errReset()
+	case kindLate:
+		if !wait(ctx, slowFor) {
+			return nil, ctx.Err()
+		}
+	case kindMute:
+		<-ctx.Done()
+		return nil, ctx.Err()
+	case kind596After, kind502After:
+		return answer(req, c.fault.status()), nil
+	case kindHalf:
+		if len(c.reply) == 0 { // there is nothing to break off
+			return nil, errReset()
+		}
+		res.Body = io.NopCloser(io.MultiReader(bytes.NewReader(c.reply[:len(c.reply)/2]), broken{}))
+	}
+	return res, nil
+}
+
+// execute hands the request to the stand-in and keeps its reply.
+func (l *link) execute(c *call, req *http.Request) (*http.Response, error) {
+	c.executed = true
+	res, err := l.next.RoundTrip(req)
+	if err != nil {
+		return nil, err
+	}
+	c.reply, err = io.ReadAll(res.Body)
+	_ = res.Body.Close()
+	if err != nil {
+		return nil, err
+	}
+	c.real = res.StatusCode
+	res.Body = io.NopCloser(bytes.NewReader(c.reply))
+	return res, nil
+}
+
+// slowFor is within what the clients wait for.
+const slowFor = 4 * time.Second
+
+func errReset() error {
+	return &net.OpError{Op: "read", Net: "tcp", Err: os.NewSyscallError("read", syscall.ECONNRESET)}
+}
+
+// broken is a body that breaks off.
+type broken struct{}
+
+func (broken) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
+
+// answer is a reply that some proxy on the way makes.
+func answer(req *http.Request, status int) *http.Response {
+	text := http.StatusText(status)
+	if text == "" {
+		text = "Connection timed out" // pveproxy's 595 and 596
+	}
+	body := []byte(`{"message":"` + text + `"}`)
+	return &http.Response{
+		Status: fmt.Sprintf("%d %s", status, text), StatusCode: status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Request: req,
+		Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(bytes.NewReader(body)), ContentLength: int64(len(body)),
+	}
+}

@@ -1,0 +1,111 @@
+package sim
+
+import (
+	"time"
+
+	"mayfly/internal/sim/pve"
+)
+
+// model is what the world itself knows of the fleet, from what the stand-ins did: never from what the dispatcher says.
+type model struct {
+	w *world
+	// vms are the VMs that the dispatcher's token made and that still exist, by VMID.
+	vms map[int]*machine
+	// asked are clones that were asked for, by VMID: the VM comes with the task.
+	asked     map[int]*machine
+	made      int
+	gone      map[int]death
+	badGuests map[string]bool
+	cancelled map[int64]bool
+}
+
+// machine is one VM of the fleet.
+type machine struct {
+	vmid    int
+	name    string
+	pool    string
+	gen     int // the process that made it
+	created time.Time
+	running bool
+	minted  int
+	// read and answered are when its config was last read, and GitHub last answered about its registration, by which
+	// process; destroys forget them.
+	read, answered map[int]time.Time
+}
+
+// death is the end of a VM.
+type death struct {
+	at  time.Time
+	gen int // the process that asked for it
+}
+
+func newModel(w *world) *model {
+	return &model{w: w, vms: map[int]*machine{}, asked: map[int]*machine{}, gone: map[int]death{}, badGuests: map[string]bool{}, cancelled: map[int64]bool{}}
+}
+
+func (m *model) bad(name string) {
+	m.w.mu.Lock()
+	defer m.w.mu.Unlock()
+	m.badGuests[name] = true
+}
+
+// left counts the VMs that still exist.
+func (m *model) left() int {
+	m.w.mu.Lock()
+	defer m.w.mu.Unlock()
+	return len(m.vms)
+}
+
+func (m *model) named(name string) *machine {
+	for _, v := range m.vms {
+		if v.name == name {
+			return v
+		}
+	}
+	return nil
+}
+
+func (m *model) began(c *call) {
+	if c.is(routeClone) {
+		id := atoi(c.newID())
+		m.asked[id] = &machine{
+			vmid: id, name: c.form.Get("name"), pool: poolOf(c.form.Get("name")), gen: c.gen,
+			read: map[int]time.Time{}, answered: map[int]time.Time{},
+		}
+	}
+}
+
+func (m *model) ended(c *call) {
+	if c.is(routeConfig) && c.good() {
+		if v := m.vms[c.vmid]; v != nil {
+			v.read[c.gen] = time.Now()
+		}
+	}
+}
+
+func (m *model) changed(c pve.Change) {
+	switch c.Kind {
+	case pve.ChangeCreated:
+		if c.By == "" || c.By != m.w.spec.Token { // what was there before
+			return
+		}
+		v := m.asked[c.VMID]
+		if v == nil {
+			m.w.violated("model", "VM %d was made by our token, and no process asked for it", c.VMID)
+			return
+		}
+		delete(m.asked, c.VMID)
+		v.created = c.At
+		m.vms[c.VMID] = v
+		m.made++
+	case pve.ChangeDestroyed:
+		if v := m.vms[c.VMID]; v != nil {
+			m.gone[c.VMID] = death{at: c.At, gen: m.w.gen}
+			delete(m.vms, c.VMID)
+		}
+	case pve.ChangeStarted, pve.ChangeStopped:
+		if v := m.vms[c.VMID]; v != nil {
+			v.running = c.Kind == pve.ChangeStarted
+		}
+	}
+}

@@ -1,0 +1,136 @@
+package sim
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"mayfly/internal/demand"
+	"mayfly/internal/fleet"
+	"mayfly/internal/github"
+	"mayfly/internal/handoff"
+	"mayfly/internal/proxmox"
+	"mayfly/internal/runner"
+)
+
+// process is one life of the dispatcher, from its start to its death. All that it does to the world passes its links, so
+// that nothing of it has an effect once it is dead, whatever its goroutines still try.
+type process struct {
+	w       *world
+	gen     int
+	started time.Time
+	names   int
+	cut     chan struct{}
+	cancel  context.CancelFunc
+	c       *fleet.Controller
+	ended   chan error
+	// frozen is until when nothing of it runs, in nanoseconds since 1970: its machine was suspended.
+	frozen atomic.Int64
+}
+
+func (p *process) dead() bool {
+	if p == nil {
+		return false
+	}
+	select {
+	case <-p.cut:
+		return true
+	default:
+		return false
+	}
+}
+
+func (p *process) generation() int {
+	if p == nil {
+		return 0
+	}
+	return p.gen
+}
+
+// thaw waits while the process is frozen.
+func (p *process) thaw(ctx context.Context, slot int64) {
+	if p == nil {
+		return
+	}
+	for {
+		until := time.Unix(0, p.frozen.Load())
+		if !time.Now().Before(until) {
+			return
+		}
+		t := time.NewTimer(onSlot(time.Now(), time.Until(until), slot))
+		select {
+		case <-t.C:
+		case <-p.cut:
+			t.Stop()
+			return
+		}
+	}
+}
+
+// newProcess gives life to the next process.
+func (w *world) newProcess() *process {
+	w.gen++
+	ctx, cancel := context.WithCancel(w.ctx)
+	p := &process{w: w, gen: w.gen, started: time.Now(), cut: make(chan struct{}), cancel: cancel, ended: make(chan error, 1)}
+	pveClient, err := proxmox.New(proxmox.Options{
+		Endpoints: []string{"https://pve1:8006"}, TokenID: w.spec.Token, TokenSecret: runner.NewSecret(w.pve.Info().TokenSecret),
+		Transport: &link{w: w, side: toProxmox, proc: p, next: w.pve.RoundTripper()},
+	})
+	if err != nil {
+		panic(err)
+	}
+	ghClient, err := github.New(github.Options{
+		BaseURL: "https://github.example/api/v3", Token: runner.NewSecret(w.gh.Info().Token),
+		Transport: &link{w: w, side: toGitHub, proc: p, next: w.gh.RoundTripper()},
+	})
+	if err != nil {
+		panic(err)
+	}
+	o := fleet.Options{
+		Spec: w.spec, Proxmox: pveClient, GitHub: ghClient, Demand: demand.NewPoll(ghClient, w.spec.Targets(), nil),
+		Handoff: handoff.NewAgent(pveClient, handoff.AgentOptions{}), Version: "sim", Events: p.heard,
+		Logger: slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelInfo})),
+		Sequence: fleet.Sequence{
+			Turn:    func(ctx context.Context, who string) { _ = w.turn(ctx, p, fmt.Sprintf("process %d %s", p.gen, who)) },
+			Settle:  p.settle,
+			NewName: p.name,
+		},
+	}
+	if w.broken != nil {
+		w.broken(w, p, &o)
+	}
+	if p.c, err = fleet.New(o); err != nil {
+		panic(err)
+	}
+	w.trace.add("process %d starts", p.gen)
+	go func() { p.ended <- p.c.Run(ctx) }()
+	return p
+}
+
+// kill ends the process at whatever it is doing.
+func (p *process) kill() {
+	close(p.cut)
+	p.cancel()
+	<-p.ended
+	p.w.trace.add("process %d was killed", p.gen)
+}
+
+func (p *process) settle() {
+	p.w.conductor.settle(fmt.Sprintf("process %d", p.gen))
+	p.thaw(context.Background(), actorSlot+1)
+}
+
+// name makes names that follow from the seed.
+func (p *process) name(prefix string) string {
+	p.names++
+	return fmt.Sprintf("%s-%010x", prefix, uint64(chance(p.w.seed, "name", p.gen, p.names)*(1<<40)))
+}
+
+func (p *process) heard(e fleet.Event) {
+	if p.dead() {
+		return
+	}
+	p.w.trace.add("event %s %s %d %s job %d", e.Kind, e.Runner, e.VMID, e.State, e.Job)
+}

@@ -1,0 +1,69 @@
+package sim
+
+import (
+	"fmt"
+	"time"
+
+	"mayfly/internal/fleet"
+	"mayfly/internal/runner"
+	standin "mayfly/internal/sim/world"
+)
+
+// settings are what a world is like; all of it follows from its seed.
+type settings struct {
+	runners  int           // at once
+	pools    int           // of runners, each with a label of its own
+	troubled time.Duration // for how long jobs come and things go wrong; then all must come right
+	perHour  float64       // jobs
+	lasting  time.Duration // of a usual job
+	faults   float64       // of a thousand changes
+	guests   int           // of a hundred, those that misbehave
+	boot     time.Duration
+	assign   time.Duration
+	supply   time.Duration // between two looks at Proxmox
+}
+
+// settingsOf makes them.
+func settingsOf(seed uint64, troubled time.Duration) settings {
+	pick := func(what string, from ...int) int { return from[between(0, len(from)-1, seed, what)] }
+	s := settings{
+		runners: pick("runners", 1, 1, 2, 3, 5, 8, 12, 20, 30, 45, 60), troubled: troubled, faults: float64(pick("faults", 0, 5, 15, 15, 30, 60)),
+		guests: pick("guests", 0, 0, 2, 5, 10), boot: time.Duration(between(6, 30, seed, "boot")) * time.Second,
+		assign: time.Duration(pick("assign", 0, 1, 3, 10)) * time.Second, lasting: time.Duration(pick("lasting", 15, 60, 180, 400)) * time.Second,
+		supply: time.Duration(pick("supply", 2, 2, 5)) * time.Second,
+	}
+	s.pools = min(pick("pools", 1, 1, 2, 3), s.runners)
+	// A runner's life beside its job: clone, boot, two polls, lingering, destruction.
+	life := s.lasting + s.boot + 90*time.Second
+	s.perHour = min(0.35*float64(s.runners)*float64(time.Hour)/float64(life), 150)
+	return s
+}
+
+func (s settings) String() string {
+	return fmt.Sprintf("%d runners in %d pools, %.0f jobs an hour of %s, %g‰ faults, %d%% bad guests", s.runners, s.pools, s.perHour, s.lasting, s.faults, s.guests)
+}
+
+func poolName(i int) string { return fmt.Sprintf("pool%d", i+1) }
+
+// maxJob is how long a job may take.
+const maxJob = 2 * time.Hour
+
+func (s settings) spec() fleet.Spec {
+	spec := fleet.Spec{
+		Installation: "simulated", Node: "pve1", ResourcePool: "ci", VMIDs: fleet.Range{Start: 200, End: 299 + 6*s.runners}, MaxRunners: s.runners,
+		PollInterval: 15 * time.Second, Timing: fleet.Timing{Supply: s.supply},
+	}
+	for i := range s.pools {
+		spec.Pools = append(spec.Pools, runner.Pool{
+			Name: poolName(i), Target: runner.Target{Owner: "NREL", Repo: "EnergyPlus"}, Labels: []string{poolName(i), "linux", "x64"}, GroupID: 1,
+			NamePrefix: poolName(i), Template: "ubuntu-2204-runner-template", Max: max(1, s.runners*2/(s.pools+1)), RunnerUser: "runner",
+			BootTimeout: 5 * time.Minute, IdleTimeout: 10 * time.Minute, MaxJobDuration: maxJob,
+		})
+	}
+	return spec
+}
+
+// misbehaviours are what bad guests do.
+var misbehaviours = []standin.Behaviour{
+	standin.MuteAgent, standin.NeverRegisters, standin.Ghost, standin.DiesInJob, standin.HangsAfterJob, standin.GivesUp,
+}

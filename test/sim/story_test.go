@@ -1,0 +1,122 @@
+package sim
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"mayfly/internal/sim/gh"
+)
+
+// event is something that the world does by itself at a time.
+type event struct {
+	at   time.Time
+	what string
+	do   func()
+}
+
+// sampleEvery is how often the dispatcher's own words are compared with the truth.
+const sampleEvery = 20 * time.Second
+
+// servedWithin is how long a world may take to come right once nothing goes wrong any more: GitHub holds a dead runner's
+// job for 10 minutes and lets go of it then, an orphaned registration is removed after 10 more, a pool waits 5 minutes
+// after failures; and the jobs that wait by then have to be done.
+const servedWithin = 75 * time.Minute
+
+// story is all that happens in the world, from the first start of the dispatcher to the end.
+func (w *world) story() {
+	born := time.Now()
+	w.sleepUntil(born)
+	w.proc = w.newProcess()
+	events := slices.Concat(w.jobEvents(born), w.troubleEvents(born))
+	for at := born.Add(sampleEvery); at.Before(w.plan.until); at = at.Add(sampleEvery) {
+		events = append(events, event{at, "sample", w.sample})
+	}
+	slices.SortStableFunc(events, func(a, b event) int {
+		return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.what, b.what))
+	})
+	for _, e := range events {
+		w.sleepUntil(e.at)
+		w.supervise()
+		e.do()
+	}
+	w.sleepUntil(w.plan.until)
+	w.trace.add("nothing goes wrong any more")
+	if w.proc.dead() {
+		w.proc = w.newProcess()
+	}
+	limit := time.Now().Add(servedWithin + w.backlog())
+	for !w.quiet() && time.Now().Before(limit) {
+		w.sleepUntil(time.Now().Add(sampleEvery))
+		w.supervise()
+		w.sample()
+	}
+	w.sleepUntil(time.Now().Add(time.Minute))
+	w.finish(w.quiet())
+}
+
+// sleepUntil waits until an instant that is the story's own.
+func (w *world) sleepUntil(at time.Time) {
+	wait(context.Background(), onSlot(time.Now(), max(time.Until(at), 1), actorSlot))
+}
+
+// backlog is how long the jobs that wait now take at least, with time to spare.
+func (w *world) backlog() time.Duration {
+	n := len(w.gh.OpenJobs())
+	life := w.lasting*2 + w.boot + 2*time.Minute
+	return time.Duration(n/max(1, w.runners*2/(w.pools+1))+1) * life * 2
+}
+
+// quiet reports whether all jobs are done and nothing of ours is left on either side.
+func (w *world) quiet() bool {
+	return len(w.gh.OpenJobs()) == 0 && w.gh.RunnersLeft() == 0 && w.model.left() == 0
+}
+
+// supervise starts the dispatcher anew when it has ended by itself, as systemd would.
+func (w *world) supervise() {
+	if w.proc.dead() {
+		return
+	}
+	select {
+	case err := <-w.proc.ended:
+		w.trace.add("process %d ended by itself", w.proc.gen)
+		w.log.Write([]byte("process ended: " + errText(err) + "\n"))
+		w.proc.ended <- err
+		w.proc.kill()
+		w.proc = w.newProcess()
+	default:
+	}
+}
+
+func errText(err error) string {
+	if err == nil {
+		return "without an error"
+	}
+	return err.Error()
+}
+
+// jobEvents are the jobs of the world: bursts of some at a time.
+func (w *world) jobEvents(born time.Time) []event {
+	var list []event
+	end := w.plan.until.Add(-time.Minute)
+	at := born.Add(time.Duration(between(1, 30, w.seed, "first job")) * time.Second)
+	for i := 0; at.Before(end); i++ {
+		count := 1
+		if chance(w.seed, "burst", i) < 0.15 {
+			count = between(2, max(2, w.runners), w.seed, "burst size", i)
+		}
+		spec := gh.JobSpec{
+			Count: count, Labels: []string{"self-hosted", poolName(between(0, w.pools-1, w.seed, "pool", i))},
+			Duration: time.Duration(float64(w.lasting)*(0.3+1.4*chance(w.seed, "lasting", i))) / grid * grid,
+			Fail:     chance(w.seed, "fails", i) < 0.05,
+		}
+		list = append(list, event{at, "job", func() {
+			w.jobs += spec.Count
+			w.trace.add("jobs %v", w.gh.AddJobs(spec))
+		}})
+		gap := float64(count) / w.perHour * 3600 * 2 * chance(w.seed, "gap", i)
+		at = at.Add(time.Duration(gap*1000) * time.Millisecond)
+	}
+	return list
+}
