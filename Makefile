@@ -41,7 +41,7 @@ e2e: ## jobs in real virtual machines, the dispatcher in a real container; build
 	@sh test/guest/packages.sh
 	go test -tags e2e -count=1 -timeout $(E2E_TIMEOUT) -v ./test/e2e/...
 
-crash: ## kill -9 in every window between two calls, and at random through 100 jobs; what comes right, and how fast
+crash: ## kill -9 in every window between two calls, and at random through 500 jobs; what comes right, and how fast
 	@scripts/need.sh go certs
 	go test -tags crash -count=1 -timeout $(CRASH_TIMEOUT) -v ./test/crash/...
 

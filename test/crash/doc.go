@@ -2,7 +2,7 @@
 // a process against `mayfly sim pve` and `mayfly sim gh` in processes of their own. The stand-ins hold one call at the
 // door, before it took effect or after it did and before the reply, until the dispatcher is dead: 16 windows, two for
 // each change that it makes. Others kill it while a task of Proxmox's is at work that outlives the restart, and at random
-// times through a hundred jobs. `make crash` runs it (build tag crash):
+// times through five hundred jobs, for five minutes. `make crash` runs it (build tag crash):
 //
 //	go test -tags crash -count=1 -v ./test/crash/...
 //

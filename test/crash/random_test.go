@@ -12,11 +12,14 @@ import (
 )
 
 const (
-	randomJobs    = 100
-	randomRunners = 30
+	randomJobs    = 500
+	randomRunners = 80
+	// Jobs come in batches all through the time in which the dispatcher is killed.
+	randomBatch    = 5
+	randomDuration = 5 * time.Minute
 	// The dispatcher lives so long between two kills.
 	shortestLife = 2 * time.Second
-	longestLife  = 10 * time.Second
+	longestLife  = 20 * time.Second
 	// randomPatience ends a run that gets nowhere.
 	randomPatience = 15 * time.Minute
 )
@@ -24,31 +27,35 @@ const (
 // seedVariable repeats a run.
 const seedVariable = "MAYFLY_CRASH_SEED"
 
-// TestKilledAtRandomThroughAHundredJobs kills the dispatcher every 2 to 10 s until every job is done, and then lets it
-// clean up.
-func TestKilledAtRandomThroughAHundredJobs(t *testing.T) {
+// TestKilledAtRandomThroughFiveHundredJobs kills the dispatcher every 2 to 20 s, for five minutes in which jobs keep coming and
+// then until every one is done, and lets it clean up.
+func TestKilledAtRandomThroughFiveHundredJobs(t *testing.T) {
 	t.Parallel()
 	seed := randomSeed(t)
 	t.Logf("%s=%d", seedVariable, seed)
 	random := rand.New(rand.NewPCG(seed, 0))
 	s := newStandIns(t, seed)
-	d := newDispatcher(t, s, "", "MAX_TOTAL_RUNNERS="+strconv.Itoa(randomRunners), "RUNNER_ID_END=399")
+	d := newDispatcher(t, s, "", "MAX_TOTAL_RUNNERS="+strconv.Itoa(randomRunners), "RUNNER_ID_END=899")
 	d.args = append(d.args, "--log-level", "info")
 	life := func() time.Time {
 		return time.Now().Add(shortestLife + time.Duration(random.Int64N(int64(longestLife-shortestLife))))
 	}
 
 	began := time.Now()
-	s.queue(randomJobs, jobLength)
 	d.start()
-	kills := 0
+	queued, kills := 0, 0
 	for end := life(); ; {
+		due := min(randomJobs, randomBatch*(1+int(time.Since(began)*(randomJobs/randomBatch)/randomDuration)))
+		if due > queued {
+			s.queue(due-queued, jobLength)
+			queued = due
+		}
 		d.last = s.now()
-		if d.last.jobsDone() == randomJobs {
+		if queued == randomJobs && d.last.jobsDone() == randomJobs && time.Since(began) >= randomDuration {
 			break
 		}
 		if time.Since(began) > randomPatience {
-			t.Fatalf("after %s and %d kills only %d jobs are done", randomPatience, kills, d.last.jobsDone())
+			t.Fatalf("after %s and %d kills only %d of %d jobs are done", randomPatience, kills, d.last.jobsDone(), queued)
 		}
 		d.pause(min(time.Second, max(0, time.Until(end))))
 		d.mustLive()
@@ -62,8 +69,8 @@ func TestKilledAtRandomThroughAHundredJobs(t *testing.T) {
 	done := time.Since(began)
 	m, over := d.untilOver()
 	d.check(m, nil, randomRunners)
-	if kills == 0 {
-		t.Error("it was never killed")
+	if enough := int(randomDuration / longestLife / 2); kills < enough {
+		t.Errorf("it was killed %d times, want at least %d", kills, enough)
 	}
 	d.run.Terminate(d.t)
 	t.Logf("%d jobs on %d VMs, up to %d at once, %d kills: done after %s, nothing left after %s", randomJobs, len(m.ours()), m.atOnce(),
