@@ -44,6 +44,7 @@ func (c *Controller) do(ctx context.Context, a action, now time.Time) {
 	case StepStart:
 		c.start(ctx, a, c.spec.Timing.Start, now, c.boot)
 	case StepProbe:
+		c.ledger.runners[a.vmid].asked++
 		c.start(ctx, a, probeTimeout, now, c.probe)
 	case StepSeed:
 		e := c.ledger.runners[a.vmid]

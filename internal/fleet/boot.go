@@ -32,10 +32,6 @@ func (c *Controller) boot(ctx context.Context, a action) outcome {
 	return c.stepFailed(fmt.Errorf("runner %s: start VM %d on %s: %w", a.name, a.vmid, a.node, err))
 }
 
-// learnShare is how much of the shortest time seen is waited before the first probe: a bit less, so that a faster
-// guest is noticed.
-const learnShare = 0.8
-
 // probe asks the guest whether it is ready.
 func (c *Controller) probe(ctx context.Context, a action) outcome {
 	g, err := c.handoff.Probe(ctx, handoff.VM{Node: a.node, VMID: a.vmid})
@@ -47,7 +43,11 @@ func (c *Controller) probe(ctx context.Context, a action) outcome {
 	case err != nil:
 		// It boots, or it hangs: the boot deadline tells.
 		return func(e *entry, now time.Time) {
-			e.probed, e.lastWord = true, err.Error()
+			c.ledger.answered(e.node, err)
+			e.probed = true
+			if e.halted.IsZero() {
+				e.lastWord = err.Error()
+			}
 			e.notUntil = now.Add(c.spec.Timing.ProbeRetry)
 		}
 	}
@@ -57,6 +57,7 @@ func (c *Controller) probe(ctx context.Context, a action) outcome {
 	}
 	learn := c.learn(ctx, a)
 	return done(func(e *entry, now time.Time) {
+		c.ledger.answered(e.node, nil)
 		c.guestAnswered(e, a, g, now)
 		learn(e)
 		if err == nil && over {
@@ -81,10 +82,7 @@ func (c *Controller) guestAnswered(e *entry, a action, g handoff.Guest, now time
 		// has seen that one, so both go.
 		e.failed = "its identity was lost in a restart"
 	case !e.adopted:
-		usual := time.Duration(float64(now.Sub(e.started)) * learnShare)
-		if best, known := c.ledger.bootTimes[a.pool.Base()]; !known || usual < best {
-			c.ledger.bootTimes[a.pool.Base()] = usual
-		}
+		c.ledger.learnBoot(a.pool.Base(), now.Sub(e.started))
 	}
 	c.recovered(e.pool)
 }

@@ -28,6 +28,7 @@ func Tags(installation, pool string) []string {
 // configure shapes the clone: tags, size, MAC address, and what a one-job VM must not inherit. It is one PUT, which is
 // synchronous. The config is read before, so after a lost reply it is known whether that took effect.
 func (c *Controller) configure(ctx context.Context, a action) outcome {
+	read := time.Now()
 	cfg, err := c.pve.VMConfig(ctx, a.node, a.vmid)
 	if err != nil {
 		return c.stepFailed(fmt.Errorf("runner %s: read config of VM %d: %w", a.name, a.vmid, err))
@@ -47,6 +48,7 @@ func (c *Controller) configure(ctx context.Context, a action) outcome {
 		case err == nil:
 			return done(func(e *entry, now time.Time) {
 				e.configured = now
+				c.configs[e.vmid] = cachedConfig{cfg: cfg.With(set), read: read}
 				c.lostPrivileges(lostTags, lostNet)
 			})
 		case set["tags"] != "" && refusesTag(err):

@@ -79,6 +79,7 @@ type Controller struct {
 	fatal       error
 	proxmox     health
 	github      health
+	configs     map[int]cachedConfig // of VMs, as steps left them, for the next look
 	lostNetwork bool
 	lostTags    bool
 }
@@ -123,7 +124,7 @@ func New(o Options) (*Controller, error) {
 			spec: o.Spec, pve: o.Proxmox, gh: o.GitHub, source: o.Demand, seeders: o.Seeders,
 			configs: map[int]cachedConfig{},
 		},
-		ledger: newLedger(), states: map[int]Event{}, saidOnce: map[string]bool{}, followed: map[string]int{},
+		ledger: newLedger(), configs: map[int]cachedConfig{}, states: map[int]Event{}, saidOnce: map[string]bool{}, followed: map[string]int{},
 	}
 	c.status.Store(&Status{Proxmox: Health{Error: "not looked at yet"}, GitHub: Health{Error: "not looked at yet"}})
 	return c, nil
@@ -221,8 +222,10 @@ func (c *Controller) pass(ctx context.Context) time.Time {
 // look starts a look at Proxmox.
 func (c *Controller) look(ctx context.Context) {
 	c.looking = true
-	since, hidden := c.scanSince, c.ledger.hiddenQuarantine()
+	since, hidden, fresh := c.scanSince, c.ledger.hiddenQuarantine(), c.configs
+	c.configs = map[int]cachedConfig{}
 	c.steps.Go(func() {
+		c.gather.keep(fresh)
 		c.sequence.Turn(ctx, "look")
 		o := c.gather.supply(ctx, since, hidden)
 		c.send(ctx, func(now time.Time) {

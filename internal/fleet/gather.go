@@ -41,6 +41,17 @@ type gatherer struct {
 type cachedConfig struct {
 	cfg  proxmox.VMConfig
 	read time.Time
+	// foreign says that it proves nobody's VM ours, so that an edit may.
+	foreign bool
+}
+
+// keep takes up configs that steps have read or written since the last look.
+func (g *gatherer) keep(fresh map[int]cachedConfig) {
+	for id, c := range fresh {
+		if c.read.After(g.configs[id].read) {
+			g.configs[id] = c
+		}
+	}
 }
 
 // supply looks at Proxmox: one list of everything, the node's own list, the configs that aren't known yet, and, where
@@ -176,7 +187,9 @@ func (g *gatherer) vm(ctx context.Context, r proxmox.Resource, status map[int]pr
 	}
 	v.name, v.readAt = cfg.Name, read
 	v.configured = cfg.Values["reboot"] == "0" // no template says so: it is for VMs of one boot
-	if v.marker, err = Claim(g.spec, r.VMID, cfg, r.Pool); err != nil {
+	v.marker, err = Claim(g.spec, r.VMID, cfg, r.Pool)
+	g.configs[r.VMID] = cachedConfig{cfg: cfg, read: read, foreign: err != nil}
+	if err != nil {
 		v.unclaimed = err.Error()
 		if r.Lock != "" {
 			v.unclaimed += " (lock: " + r.Lock + ")" // a killed removal leaves nothing else
@@ -188,12 +201,15 @@ func (g *gatherer) vm(ctx context.Context, r proxmox.Resource, status map[int]pr
 // config gives a VM's config, read again when it is old or when the lock or a template's tags, which the list shows live,
 // say that it changed.
 func (g *gatherer) config(ctx context.Context, r proxmox.Resource, at time.Time) (cfg proxmox.VMConfig, read time.Time, err error) {
-	fresh := g.spec.Timing.Reread
-	if inTheMaking(r.Lock) {
-		fresh = min(fresh, rereadMaking)
-	}
 	cached, ok := g.configs[r.VMID]
-	if ok && at.Sub(cached.read) <= fresh && cached.cfg.Lock == r.Lock && (!r.Template || sameTags(cached.cfg.Tags, r.Tags)) {
+	fresh := g.spec.Timing.Reread
+	switch {
+	case inTheMaking(r.Lock):
+		fresh = min(fresh, rereadMaking)
+	case !r.Template && !cached.foreign:
+		fresh = g.spec.Timing.RereadOwn
+	}
+	if ok && at.Sub(cached.read) <= fresh && cached.cfg.Lock == r.Lock && sameTags(cached.cfg.Tags, r.Tags) {
 		return cached.cfg, cached.read, nil
 	}
 	read = time.Now()

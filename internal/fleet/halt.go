@@ -30,7 +30,7 @@ func (c *Controller) watchHalted(o supply, now time.Time) {
 		e := c.ledger.runners[id]
 		v, there := o.vms[id]
 		switch {
-		case !there || e.op != nil || e.cloned.IsZero() || c.ledger.left(c.spec, e, now):
+		case !there || e.op != nil && e.op.step != StepProbe || e.cloned.IsZero() || c.ledger.left(c.spec, e, now):
 		case v.halted == "" && !e.halted.IsZero():
 			e.halted, e.lastWord = time.Time{}, ""
 			c.log.Info("vm goes on", "runner", e.name, "vmid", e.vmid, "node", e.node)

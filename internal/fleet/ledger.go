@@ -35,6 +35,8 @@ type ledger struct {
 	removals map[int64]removal
 	// bootTimes are the templates' usual times from start to ready, by runner.Pool.Base.
 	bootTimes map[string]time.Duration
+	// answers is how many guests of a node, by its name, have answered a probe in a row, up to a limit.
+	answers map[string]int
 	// waiting is what was last said of each waiting job.
 	waiting map[int64]WaitingJob
 	// process is this one's own, and rivals are the others that work on our installation, by their id.
@@ -79,6 +81,7 @@ type entry struct {
 	job           int64
 	result        runner.Result
 	adopted       bool      // found after a restart
+	asked         int       // how often it was asked whether it is ready
 	probed        bool      // asked since then whether it is ready
 	ending        bool      // found by the task that destroys it
 	guestBusy     bool      // the guest, asked because the registration was missing, still works
@@ -146,6 +149,7 @@ func newLedger() *ledger {
 		rogues:      map[int64]rogue{},
 		removals:    map[int64]removal{},
 		bootTimes:   map[string]time.Duration{},
+		answers:     map[string]int{},
 		waiting:     map[int64]WaitingJob{},
 		rivals:      map[string]*rival{},
 	}

@@ -32,10 +32,10 @@ var (
 	starts  = change{name: "start", method: http.MethodPost, path: "/nodes/*/qemu/*/status/start", story: oneJob, usual: 1}
 	stops   = change{name: "stop", method: http.MethodPost, path: "/nodes/*/qemu/*/status/stop", story: jobAfterIdleRunner, setup: patient, usual: 1}
 	deletes = change{name: "delete", method: http.MethodDelete, path: "/nodes/*/qemu/*", story: oneJob, usual: 1}
-	pings   = change{name: "agent ping", method: http.MethodPost, path: "/nodes/*/qemu/*/agent/ping", story: oneJob}
-	probes  = change{name: "agent exec of the probe", method: http.MethodPost, path: "/nodes/*/qemu/*/agent/exec", story: oneJob, usual: 2, again: true}
+	pings   = change{name: "agent exec while the guest boots", method: http.MethodPost, path: "/nodes/*/qemu/*/agent/exec", story: oneJob}
+	probes  = change{name: "agent exec of the probe", method: http.MethodPost, path: "/nodes/*/qemu/*/agent/exec", story: oneJob, setup: late, usual: 2, again: true}
 	// run-once.sh takes the same identity a second time for the first (docs/run-once.md).
-	deliveries = change{name: "agent exec of the hand-off", method: http.MethodPost, path: "/nodes/*/qemu/*/agent/exec", story: oneJob, nth: 2, usual: 2, again: true}
+	deliveries = change{name: "agent exec of the hand-off", method: http.MethodPost, path: "/nodes/*/qemu/*/agent/exec", story: oneJob, setup: late, nth: 2, usual: 2, again: true}
 )
 
 // oneJob has a job and its VM, which powers itself off.
@@ -57,6 +57,9 @@ func jobAfterIdleRunner(b *bench) {
 	b.queue(1, 10*time.Second)
 	b.served(2 * time.Hour)
 }
+
+// late asks a guest for the first time when it is surely up.
+func late(s *setup) { s.spec.Timing.FirstProbe = 20 * time.Second }
 
 // patient gives jobs to runners only after a while, so that a test can come between, and idle runners less time.
 func patient(s *setup) {

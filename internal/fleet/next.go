@@ -181,26 +181,6 @@ func (p *planner) destroy(e *entry, why string, force bool) {
 	p.act(e, action{step: StepDestroy, why: why, force: force, stopped: p.o.supply.vms[e.vmid].status == "stopped"})
 }
 
-// probe asks a booting guest whether it is ready, one guest of a node at a time, and not before the time that the
-// template usually takes.
-func (p *planner) probe(e *entry) {
-	first := p.s.Timing.FirstProbe
-	if pool, ok := p.s.Pool(e.pool); ok {
-		if usual, learnt := p.o.ledger.bootTimes[pool.Base()]; learnt {
-			first = usual
-		}
-	}
-	if due := e.started.Add(first); !e.adopted && p.now.Before(due) {
-		p.wakeAt(due)
-		return
-	}
-	if p.probes[e.node] {
-		return
-	}
-	p.probes[e.node] = true
-	p.act(e, action{step: StepProbe, why: "it has had time to boot", about: p.unknown(e)})
-}
-
 // mustSeed reports whether the runner gets its identity before it starts.
 func (p *planner) mustSeed(e *entry) bool {
 	_, seeds := p.seedsEntry(e)

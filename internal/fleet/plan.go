@@ -100,6 +100,7 @@ func plan(s Spec, o observed, now time.Time) decision {
 	for _, e := range p.sorted() {
 		p.nextStep(e)
 	}
+	p.probeDue()
 	p.cleanRegistrations()
 	return p.d
 }
@@ -112,8 +113,9 @@ type planner struct {
 	d   decision
 
 	byPool map[string][]*entry
-	tasks  int // clones and destroys in flight or planned
-	probes map[string]bool
+	tasks  int                 // clones and destroys in flight or planned
+	probes map[string]int      // guests of each node that may not answer, being asked or to be asked
+	due    map[string][]*entry // guests of each node to be asked whether they are ready
 	total  int
 	alive  map[string]int
 	taken  map[int]bool
@@ -135,7 +137,8 @@ func (p *planner) sorted() []*entry {
 
 func (p *planner) count() {
 	p.byPool, p.alive, p.wanted = map[string][]*entry{}, map[string]int{}, map[string]int{}
-	p.probes, p.taken, p.tried, p.cloned = map[string]bool{}, map[int]bool{}, map[int]bool{}, map[string]bool{}
+	p.probes, p.due = map[string]int{}, map[string][]*entry{}
+	p.taken, p.tried, p.cloned = map[int]bool{}, map[int]bool{}, map[string]bool{}
 	for id := range p.o.supply.taken {
 		p.taken[id] = true
 	}
@@ -157,7 +160,7 @@ func (p *planner) count() {
 			case StepClone, StepFollow, StepDestroy:
 				p.tasks++
 			case StepProbe, StepAsk:
-				p.probes[e.node] = true
+				p.probes[e.node]++
 			}
 		}
 	}

@@ -222,11 +222,11 @@ func TestRunnerWithEditedNotesIsLeftAlone(t *testing.T) {
 		t.Run(fmt.Sprintf("%q", notes), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b := newBench(t, nil)
-				b.queue(1, 10*time.Minute)
+				b.queue(1, 40*time.Minute)
 				v, a := b.busy(), b.admin()
 				a.set(v.VMID, "description", notes)
 				b.untouched(v.VMID, func() {
-					b.unclaimed(3*time.Minute, v.VMID, "no Mayfly marker")
+					b.unclaimed(31*time.Minute, v.VMID, "no Mayfly marker")
 					b.logged("isn't provably ours any more (no Mayfly marker)")
 					b.queue(1, time.Minute)
 					b.until(30*time.Minute, "both jobs done", b.done)

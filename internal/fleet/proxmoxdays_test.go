@@ -230,7 +230,7 @@ func TestAgentThatNeverAnswersCostsItsVMAndSaysSo(t *testing.T) {
 		b.until(time.Minute, "its reason", func() bool { return strings.Contains(b.reasons(), "QEMU guest agent is not running") })
 		b.served(30 * time.Minute)
 		b.succeeded()
-		b.logged("its guest was not ready after 5m0s: ping guest agent")
+		b.logged("its guest was not ready after 5m0s: probe guest of VM")
 		b.logged("QEMU guest agent is not running")
 		if n := len(b.gh.State().Runners); n != 1 {
 			t.Errorf("%d registrations: the mute guest must get none", n)

@@ -38,10 +38,12 @@ func (p *planner) ask(e *entry) {
 		due = e.started.Add(askBooted)
 	}
 	const why = "GitHub doesn't see it online"
-	if p.after(due, why) == "" || boots && p.probes[e.node] {
+	if p.after(due, why) == "" || boots && p.probes[e.node] > 0 {
 		return
 	}
-	p.probes[e.node] = p.probes[e.node] || boots
+	if boots {
+		p.probes[e.node]++
+	}
 	p.act(e, action{step: StepAsk, why: why})
 }
 

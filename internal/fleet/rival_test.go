@@ -94,7 +94,7 @@ func TestTwoDispatchersOnOneInstallation(t *testing.T) {
 			}
 		}},
 		{"the second comes while jobs run and others wait", func(b *bench) {
-			b.queue(12, 3*time.Minute)
+			b.queue(30, 3*time.Minute)
 			time.Sleep(90 * time.Second)
 			other := b.second()
 			b.until(15*time.Minute, "the second stands by", other.standsBy)

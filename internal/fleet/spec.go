@@ -121,8 +121,9 @@ type Timing struct {
 	// RivalGone is how long another process that works on our installation must have made no new runner before it
 	// counts as gone: longer than a clone takes, so that one that serves a waiting job isn't missed.
 	RivalGone time.Duration
-	// Reread is how old a cached VM config may get before it is read again.
-	Reread time.Duration
+	// Reread is how old the cached config of a template, or of a VM that is somebody's, may get before it is read again;
+	// RereadOwn is that of a runner's VM, whose name, tags, lock and resource pool each look shows anyhow.
+	Reread, RereadOwn time.Duration
 	// Stale is how old an observation of Proxmox may be and still be planned on.
 	Stale time.Duration
 }
@@ -131,12 +132,12 @@ type Timing struct {
 func DefaultTiming() Timing {
 	return Timing{
 		Supply: 2 * time.Second, SupplyIdle: 10 * time.Second, Urgent: 2 * time.Second, TaskPoll: 500 * time.Millisecond,
-		FirstProbe: 4 * time.Second, ProbeRetry: 2 * time.Second,
+		FirstProbe: 4 * time.Second, ProbeRetry: time.Second,
 		Clone: 15 * time.Minute, Configure: time.Minute, Start: 5 * time.Minute, Deliver: time.Minute,
 		Stop: 3 * time.Minute, Destroy: 10 * time.Minute,
 		Register: 2 * time.Minute, Halted: 2 * time.Minute, GoneConfirm: 3 * time.Minute, HangGrace: 5 * time.Minute, Linger: 90 * time.Second, OrphanGrace: 10 * time.Minute,
 		RivalGone: 10 * time.Minute, Cooldown: 5 * time.Minute, BackoffMin: 5 * time.Second, BackoffMax: 5 * time.Minute,
-		Reread: 2 * time.Minute, Stale: 30 * time.Second,
+		Reread: 2 * time.Minute, RereadOwn: 30 * time.Minute, Stale: 30 * time.Second,
 	}
 }
 
@@ -170,6 +171,7 @@ func (t Timing) withDefaults() Timing {
 		{&t.BackoffMin, &d.BackoffMin},
 		{&t.BackoffMax, &d.BackoffMax},
 		{&t.Reread, &d.Reread},
+		{&t.RereadOwn, &d.RereadOwn},
 		{&t.Stale, &d.Stale},
 	} {
 		if *f.have <= 0 {

@@ -16,6 +16,8 @@ import (
 const (
 	defaultExecTimeout = 20 * time.Second
 	defaultExecPoll    = 250 * time.Millisecond
+	// execMoment is how long a command of ours in a guest takes at least.
+	execMoment = 100 * time.Millisecond
 	// maxQuote bounds how much of a guest's output an error repeats.
 	maxQuote = 200
 )
@@ -23,7 +25,6 @@ const (
 // Proxmox is what the hand-off needs of the Proxmox client: the guest agent's calls
 // (/nodes/{node}/qemu/{vmid}/agent/…).
 type Proxmox interface {
-	AgentPing(ctx context.Context, node string, vmid int) error
 	AgentExec(ctx context.Context, node string, vmid int, command []string, stdin []byte) (int, error)
 	AgentExecStatus(ctx context.Context, node string, vmid, pid int) (proxmox.ExecStatus, error)
 	AgentFileRead(ctx context.Context, node string, vmid int, path string) (string, error)
@@ -46,15 +47,13 @@ func NewAgent(pve Proxmox, opts AgentOptions) *Agent {
 	return &Agent{pve: pve, opts: opts}
 }
 
-// Probe asks the guest how far it is. It returns [ErrNotReady] while the guest agent doesn't answer (that costs
+// Probe asks the guest how far it is. Proxmox itself pings the agent before each command (qemu-server: Agent.pm,
+// agent_available), so no ping of ours goes before it. It returns [ErrNotReady] while the guest agent doesn't answer (that costs
 // Proxmox a daemon worker for 3 s, so ask one guest of a node at a time) and [ErrImage] when the image can't do it.
 func (a *Agent) Probe(ctx context.Context, vm VM) (Guest, error) {
-	if err := a.pve.AgentPing(ctx, vm.Node, vm.VMID); err != nil {
-		return Guest{}, fmt.Errorf("ping guest agent of VM %d: %w", vm.VMID, notReady(err))
-	}
 	out, err := a.exec(ctx, vm, []string{Script, "--probe"}, nil)
 	if err != nil {
-		return Guest{}, fmt.Errorf("probe guest of VM %d: %w", vm.VMID, err)
+		return Guest{}, fmt.Errorf("probe guest of VM %d: %w", vm.VMID, notReady(err))
 	}
 	if out.ExitCode != 0 {
 		return Guest{}, fmt.Errorf("probe guest of VM %d: %w: %s --probe ended with %d: %s; rebuild the template",
@@ -143,7 +142,17 @@ func (a *Agent) exec(ctx context.Context, vm VM, command []string, stdin []byte)
 	if err != nil {
 		return proxmox.ExecStatus{}, fmt.Errorf("execute %s: %w", command[0], err)
 	}
-	for {
+	for first := true; ; first = false {
+		// A moment first: asked at once, no command has ended yet, and each question is a call.
+		wait := a.opts.ExecPoll
+		if first {
+			wait = min(wait, execMoment)
+		}
+		select {
+		case <-ctx.Done():
+			return proxmox.ExecStatus{}, fmt.Errorf("wait for %s: %w", command[0], ctx.Err())
+		case <-time.After(wait):
+		}
 		// A finished command's status can be read once only (facts: exec-status), so a read that got lost ends
 		// here as an error and the caller asks the guest anew.
 		st, err := a.pve.AgentExecStatus(ctx, vm.Node, vm.VMID, pid)
@@ -152,11 +161,6 @@ func (a *Agent) exec(ctx context.Context, vm VM, command []string, stdin []byte)
 		}
 		if st.Exited {
 			return st, nil
-		}
-		select {
-		case <-ctx.Done():
-			return proxmox.ExecStatus{}, fmt.Errorf("wait for %s: %w", command[0], ctx.Err())
-		case <-time.After(a.opts.ExecPoll):
 		}
 	}
 }

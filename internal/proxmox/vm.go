@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -51,11 +52,24 @@ func (c *Client) VMConfig(ctx context.Context, node string, vmid int) (VMConfig,
 	if err != nil {
 		return VMConfig{}, err
 	}
+	return newVMConfig(v), nil
+}
+
+// newVMConfig reads the keys of a config that it has a field for.
+func newVMConfig(v map[string]string) VMConfig {
 	return VMConfig{
 		Name: v["name"], Description: v["description"], Lock: v["lock"], Tags: splitList(v["tags"]),
 		Template: isTrue(v["template"]), Protection: isTrue(v["protection"]), AgentEnabled: agentEnabled(v["agent"]),
 		Digest: v["digest"], Values: v,
-	}, nil
+	}
+}
+
+// With is the config as it is after those keys were set. Its digest isn't known.
+func (c VMConfig) With(set map[string]string) VMConfig {
+	v := maps.Clone(c.Values)
+	maps.Copy(v, set)
+	delete(v, "digest")
+	return newVMConfig(v)
 }
 
 // agentEnabled reads the property string of option "agent": "1", "enabled=1,fstrim_cloned_disks=1"; the key of the

@@ -47,7 +47,7 @@ func (c *cluster) stages() []stages {
 		ends := []time.Time{
 			vm.CreatedAt,
 			c.first(vm, http.MethodPut, "/config", vm.CreatedAt), vm.StartedAt[0],
-			c.first(vm, http.MethodPost, "/agent/ping", vm.StartedAt[0]),
+			c.first(vm, http.MethodPost, "/agent/exec", vm.StartedAt[0]),
 			c.first(vm, http.MethodPost, "/agent/exec", registered[j.RunnerName]), j.StartedAt, vm.StoppedAt[0], *vm.DestroyedAt,
 		}
 		var s stages

@@ -82,6 +82,7 @@ func (m *machine) live() {
 // agentComesUp makes the agent answer, where the VM has one (option agent) and it works.
 func (m *machine) agentComesUp() {
 	if m.behaviour != MuteAgent && sleep(m.ctx, m.g.opts.AgentDelay) {
+		m.log.Debug("agent answers")
 		close(m.agentUp)
 	}
 }

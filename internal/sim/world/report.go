@@ -40,8 +40,8 @@ type Report struct {
 // from a probe: that the runner came online stands for it. The boot's end is seen as the agent's first answer only.
 type Stages struct {
 	Clone     Spread `json:"clone"`         // clone asked for, to first power-on
-	Agent     Spread `json:"agent_ready"`   // power-on, to the end of the first ping that succeeded
-	Online    Spread `json:"runner_online"` // that ping, to the registration's first session
+	Agent     Spread `json:"agent_ready"`   // power-on, to the end of the first command that it took
+	Online    Spread `json:"runner_online"` // that, to the registration's first session
 	Started   Spread `json:"job_started"`   // that session, to the job's start
 	PowerOff  Spread `json:"powered_off"`   // the job's end, to the last power-off
 	Destroyed Spread `json:"destroyed"`     // the last power-off, to the end of the VM
@@ -157,18 +157,18 @@ func stages(p pve.State, jobs map[string]gh.JobState, online map[string]time.Tim
 
 // marks finds when the VM was asked for and when its agent first answered. A VMID may have had other VMs before and
 // after.
-func marks(requests []pve.RequestState, v *pve.VMState, on time.Time) (clone, ping time.Time) {
+func marks(requests []pve.RequestState, v *pve.VMState, on time.Time) (clone, answer time.Time) {
 	for _, q := range requests {
 		switch {
 		case q.Status/100 != 2:
 		case q.NewID == v.VMID && !q.At.After(v.CreatedAt):
 			clone = q.At
-		case q.VMID == v.VMID && strings.HasSuffix(q.Path, "/agent/ping") && ping.IsZero() && !on.IsZero() && !q.At.Before(on) &&
+		case q.VMID == v.VMID && strings.HasSuffix(q.Path, "/agent/exec") && answer.IsZero() && !on.IsZero() && !q.At.Before(on) &&
 			(v.DestroyedAt == nil || q.At.Before(*v.DestroyedAt)):
-			ping = q.At.Add(q.Took)
+			answer = q.At.Add(q.Took)
 		}
 	}
-	return clone, ping
+	return clone, answer
 }
 
 func spread(times []time.Duration) Spread {

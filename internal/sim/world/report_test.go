@@ -26,10 +26,10 @@ func states() (pve.State, gh.State) {
 		},
 		Requests: []pve.RequestState{
 			{At: at(0), Method: "POST", Path: "/nodes/a/qemu/9000/clone", VMID: 9000, NewID: 201, Status: 200},
-			{At: at(5), Took: 3 * time.Second, Method: "POST", Path: "/nodes/a/qemu/201/agent/ping", VMID: 201, Status: 500},
-			{At: at(9), Took: time.Second, Method: "POST", Path: "/nodes/a/qemu/201/agent/ping", VMID: 201, Status: 200},
+			{At: at(5), Took: 3 * time.Second, Method: "POST", Path: "/nodes/a/qemu/201/agent/exec", VMID: 201, Status: 500},
+			{At: at(9), Took: time.Second, Method: "POST", Path: "/nodes/a/qemu/201/agent/exec", VMID: 201, Status: 200},
 			{At: at(39), Method: "POST", Path: "/nodes/a/qemu/9000/clone", VMID: 9000, NewID: 201, Status: 200},
-			{At: at(43), Took: time.Second, Method: "POST", Path: "/nodes/a/qemu/201/agent/ping", VMID: 201, Status: 200},
+			{At: at(43), Took: time.Second, Method: "POST", Path: "/nodes/a/qemu/201/agent/exec", VMID: 201, Status: 200},
 			{At: at(44), Method: "GET", Path: "/nodes/a/qemu/200/config", VMID: 200, Status: 200},
 		},
 	}
