@@ -155,6 +155,13 @@ type failure struct {
 	unreachable bool
 }
 
+// unsent is the error of a transport (Options.Wrap) that kept a request back on purpose: it tells nothing of the server,
+// and another attempt would be kept back, too.
+type unsent interface {
+	error
+	Unsent() bool
+}
+
 // attempt sends the call once, to one endpoint.
 func (c *Client) attempt(ctx context.Context, end *endpoint, r call) ([]byte, *failure) {
 	ctx, cancel := context.WithTimeout(ctx, r.limit.attempt)
@@ -170,6 +177,9 @@ func (c *Client) attempt(ctx context.Context, end *endpoint, r call) ([]byte, *f
 	began := time.Now()
 	// RoundTrip follows no redirect: the token would travel to wherever it points.
 	resp, err := c.transport.RoundTrip(req)
+	if held, ok := errors.AsType[unsent](err); ok && held.Unsent() {
+		return nil, &failure{err: c.scrub(r, &Error{Kind: Unavailable, Op: r.op, Message: err.Error(), Cause: err})}
+	}
 	if err != nil {
 		c.trace(ctx, r, 0, began)
 		sent := connected.Load() || c.own == nil && !beforeSending(err)

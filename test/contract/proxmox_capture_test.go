@@ -45,8 +45,8 @@ func captures(t *testing.T) map[string]capture {
 		}
 		all[c.Name] = c
 	}
-	if err := lines.Err(); err != nil || len(all) != 1217 {
-		t.Fatalf("%d captures, %v; want 1217", len(all), err)
+	if err := lines.Err(); err != nil || len(all) != 1252 {
+		t.Fatalf("%d captures, %v; want 1252", len(all), err)
 	}
 	return all
 }

@@ -20,7 +20,7 @@ const stray = "nosuchparameter"
 
 // pathValues are right values for what stands in paths.
 var pathValues = map[string]string{
-	"node": "pve1", "vmid": "9000", "storage": "local", "volume": "local:iso/x.iso", "poolid": "ci",
+	"node": "pve1", "vmid": "9000", "storage": "local", "volume": "local:iso/x.iso", "poolid": "ci", "id": "mf-lease",
 	"upid": "UPID:pve1:0000043A:008ED280:386D4380:qmstart:251:admin@pve!sim:",
 }
 

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -27,7 +28,7 @@ type proxmox struct {
 }
 
 // tokenSecret is that of the tokens with less than the fleet's privileges: "nopriv" has none, "nosys" none on nodes,
-// "options" VM.Config.Options on one container.
+// "options" VM.Config.Options on one container, "lmk", "lone", "luse" and "laud" one on directory mappings.
 const tokenSecret = "7d1e6a52-0c4b-4f1e-9a38-2b5c0e9f6d17"
 
 func newProxmox(t *testing.T, release, name string, all map[string]capture) *proxmox {
@@ -44,9 +45,19 @@ func newProxmox(t *testing.T, release, name string, all map[string]capture) *pro
 			"/sdn/zones/localnetwork/vmbr0": "PVESDNUser",
 		}},
 		{ID: "ci@noaudit!options", Secret: tokenSecret, Roles: map[string]string{"/vms/201": "Options"}},
-	}, Roles: []pve.Role{{Name: "Options", Privileges: []string{"VM.Config.Options"}}}})
+		{ID: "ci@noaudit!lmk", Secret: tokenSecret, Roles: map[string]string{"/mapping/dir": "Modify"}},
+		{ID: "ci@noaudit!lone", Secret: tokenSecret, Roles: map[string]string{"/mapping/dir/mf-lease": "Modify"}},
+		{ID: "ci@noaudit!luse", Secret: tokenSecret, Roles: map[string]string{"/mapping/dir/mf-lease": "Use"}},
+		{ID: "ci@noaudit!laud", Secret: tokenSecret, Roles: map[string]string{"/mapping/dir/mf-lease": "Audit"}},
+	}, Roles: []pve.Role{
+		{Name: "Options", Privileges: []string{"VM.Config.Options"}}, {Name: "Modify", Privileges: []string{"Mapping.Modify"}},
+		{Name: "Use", Privileges: []string{"Mapping.Use"}}, {Name: "Audit", Privileges: []string{"Mapping.Audit"}},
+	}})
 	return &proxmox{t: t, s: s, rt: s.RoundTripper(), all: all, as: "admin", path: onNode}
 }
+
+// mapper reports whether a token's name is one of those with a privilege on directory mappings.
+func mapper(name string) bool { return slices.Contains([]string{"lmk", "lone", "luse", "laud"}, name) }
 
 // reply is an answer of either.
 type reply struct {
@@ -104,7 +115,7 @@ func (w *proxmox) prepare(c capture) {
 	if strings.HasPrefix(c.Name, "x2-") && strings.HasPrefix(c.Token, "ci@pve") {
 		w.as = "fleet" // these were made with the least privileges
 	}
-	if user, name, _ := strings.Cut(c.Token, "!"); user == "ci@pve" && (name == "nopriv" || name == "nosys") {
+	if user, name, _ := strings.Cut(c.Token, "!"); user == "ci@pve" && (name == "nopriv" || name == "nosys" || mapper(name)) {
 		w.as = name
 	}
 	for _, s := range steps {
@@ -248,7 +259,7 @@ func (w *proxmox) exchange(req *http.Request, as string) (reply, error) {
 		as = "PVEAPIToken=" + info.AdminTokenID + "=" + info.AdminTokenSecret
 	case "fleet":
 		as = "PVEAPIToken=" + info.TokenID + "=" + info.TokenSecret
-	case "nopriv", "nosys", "options":
+	case "nopriv", "nosys", "options", "lmk", "lone", "luse", "laud":
 		as = "PVEAPIToken=ci@noaudit!" + as + "=" + tokenSecret
 	}
 	if as != "-" {

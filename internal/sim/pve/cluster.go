@@ -33,6 +33,7 @@ type cluster struct {
 	faults     faultBook
 	storages   []*storage         // nothing changes them after New
 	volumes    map[string]*volume // by key
+	mappings   mappings
 	log        []clusterLine
 	told       map[int]broadcast // what pvestatd last said of a VMID, also of one that is gone
 	toldAt     time.Time

@@ -17,7 +17,7 @@ func (s *Server) routes() map[string]handler {
 		"GET /nodes/{node}/tasks/{upid}/log":    s.taskLog,
 		"GET /nodes/{node}/tasks/{upid}/status": s.taskStatus,
 	}
-	for _, more := range []map[string]handler{s.vmRoutes(), s.agentRoutes(), s.containerRoutes(), s.storageRoutes(), s.clusterRoutes(), s.haRoutes()} {
+	for _, more := range []map[string]handler{s.vmRoutes(), s.agentRoutes(), s.containerRoutes(), s.storageRoutes(), s.clusterRoutes(), s.haRoutes(), s.mappingRoutes()} {
 		maps.Copy(all, more)
 	}
 	return all
