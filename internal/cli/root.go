@@ -22,6 +22,7 @@ func commands() []func(*app) *cobra.Command {
 		newUpCommand,
 		newInitCommand,
 		newRunCommand,
+		newGCCommand,
 		newFirstStartCommand,
 		newCheckCommand,
 		newBootstrapCommand,

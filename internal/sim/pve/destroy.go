@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 )
 
@@ -58,14 +59,19 @@ func (s *Server) removeVM(ctx context.Context, w *worker, v *vm, purge, sweep bo
 	if err := pause(ctx, s.opts.Timing.Destroy); err != nil {
 		return err
 	}
-	if err := s.opts.Engine.Destroy(ctx, v.id); err != nil {
+	leaks := s.opts.Engine.Destroy(ctx, v.id)
+	if leaks != nil {
 		if ctx.Err() != nil {
-			return err
+			return leaks
 		}
-		w.warn(fmt.Sprintf("Could not remove disk, check manually: %s", err))
+		for _, opt := range slices.Sorted(maps.Keys(v.disks())) { // QemuServer.pm, destroy_vm: the config goes all the same
+			w.warn(fmt.Sprintf("Could not remove disk '%s', check manually: %s", v.disks()[opt].file, leaks))
+		}
 	}
 	s.lock()
-	s.freeVolumes(v)
+	if leaks == nil {
+		s.freeVolumes(v)
+	}
 	if sweep { // disks that a killed clone left under this id
 		maps.DeleteFunc(s.volumes, func(key string, vol *volume) bool {
 			return vol.vmid == v.id && s.reaches(v.node, key)
