@@ -13,7 +13,7 @@ var mayImport = map[string][]string{
 	"cmd/mayfly": {"internal/cli"},
 
 	"internal/cli": {
-		"internal/bootstrap", "internal/canary", "internal/check", "internal/cloudinit", "internal/config", "internal/demand", "internal/fleet", "internal/gc", "internal/github", "internal/handoff", "internal/image",
+		"internal/bootstrap", "internal/canary", "internal/check", "internal/cloudinit", "internal/config", "internal/demand", "internal/fleet", "internal/gc", "internal/github", "internal/handoff", "internal/image", "internal/lease",
 		"internal/proxmox", "internal/record", "internal/runner", "internal/setup", "internal/sim/gh", "internal/sim/pve", "internal/sim/pve/qemu", "internal/sim/world", "internal/up", "internal/web", "runners",
 	},
 	"internal/config": {"internal/cloudinit", "internal/runner", "runners"},
@@ -33,6 +33,7 @@ var mayImport = map[string][]string{
 	"internal/cloudinit": {"internal/runner"},
 	"internal/download":  {},
 	"internal/github":    {"internal/runner"},
+	"internal/lease":     {"internal/proxmox"},
 	"internal/proxmox":   {"internal/runner"},
 	"internal/schedule":  {},
 	"internal/runner":    {},

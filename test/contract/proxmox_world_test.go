@@ -50,8 +50,10 @@ func newProxmox(t *testing.T, release, name string, all map[string]capture) *pro
 		{ID: "ci@noaudit!luse", Secret: tokenSecret, Roles: map[string]string{"/mapping/dir/mf-lease": "Use"}},
 		{ID: "ci@noaudit!laud", Secret: tokenSecret, Roles: map[string]string{"/mapping/dir/mf-lease": "Audit"}},
 	}, Roles: []pve.Role{
-		{Name: "Options", Privileges: []string{"VM.Config.Options"}}, {Name: "Modify", Privileges: []string{"Mapping.Modify"}},
-		{Name: "Use", Privileges: []string{"Mapping.Use"}}, {Name: "Audit", Privileges: []string{"Mapping.Audit"}},
+		{Name: "Options", Privileges: []string{"VM.Config.Options"}},
+		{Name: "Modify", Privileges: []string{"Mapping.Modify"}},
+		{Name: "Use", Privileges: []string{"Mapping.Use"}},
+		{Name: "Audit", Privileges: []string{"Mapping.Audit"}},
 	}})
 	return &proxmox{t: t, s: s, rt: s.RoundTripper(), all: all, as: "admin", path: onNode}
 }
