@@ -64,6 +64,10 @@ bench-startup: ## how long the dispatcher takes from its exec to the first look 
 	@scripts/need.sh go certs
 	go test -tags bench -count=1 -timeout $(TEST_TIMEOUT) -v ./test/startup/...
 
+bench: ## how long a job waits for the dispatcher itself, in fleets of 10 to 1,000 runners; writes docs/performance.md
+	@scripts/need.sh go certs
+	go test -tags bench -count=1 -timeout $(BENCH_TIMEOUT) -v ./test/bench/...
+
 lint: ## formatting, vet, golangci-lint, shellcheck, cloud-init schema, go.mod
 	@scripts/need.sh go certs git shellcheck /usr/bin/python3
 	@scripts/lint.sh $(GOFUMPT) $(GOLANGCI_LINT)

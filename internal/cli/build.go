@@ -53,6 +53,9 @@ func newWrappedClients(c *config.Config, log *slog.Logger, pace github.Options, 
 	o.Wrap = wrap
 	pve, errPVE := proxmox.New(o)
 	pace.BaseURL, pace.Token, pace.Logger, pace.Version = c.GitHub.APIURL, c.GitHub.Token, log, currentVersion().Version
+	if pace.Pace == 0 {
+		pace.Pace = c.GitHub.Pace
+	}
 	gh, errGH := github.New(pace)
 	if err := errors.Join(errPVE, errGH); err != nil {
 		return clients{}, usageError{err}

@@ -71,6 +71,8 @@ type GitHub struct {
 	// APIURL has no trailing slash: "https://api.github.com", "https://ghes.example.org/api/v3".
 	APIURL string
 	Token  runner.Secret
+	// Pace is the least time between two requests that change something.
+	Pace time.Duration
 }
 
 // WebURL is where repositories are for people and for config.sh: "https://github.com", "https://ghes.example.org".

@@ -96,6 +96,9 @@ type FileGitHub struct {
 	Token runner.Secret `yaml:"token" env:"GITHUB_TOKEN" required:"somewhere"`
 	// A file that holds the token and nothing else.
 	TokenFile string `yaml:"token_file" env:"GITHUB_TOKEN_FILE" form:"path"`
+	// The least time between two requests that change something: each job takes one. GitHub asks for a second; a GitHub Enterprise
+	// Server without rate limits bears less, and the fleet then grows faster than one runner a second.
+	Pace Duration `yaml:"pace" env:"GITHUB_PACE" default:"1s" min:"10ms" max:"1m"`
 }
 
 // FileVMIDs is the key "vmids".

@@ -41,7 +41,7 @@ func defaults() *config.Config {
 			Endpoints: []string{"https://pve1:8006"}, Node: "pve1", TokenID: "mayfly@pve!dispatcher",
 			TokenSecret: runner.NewSecret("pve-secret"), Storage: "local",
 		},
-		GitHub:     config.GitHub{APIURL: "https://api.github.com", Token: runner.NewSecret("gh-secret")},
+		GitHub:     config.GitHub{APIURL: "https://api.github.com", Token: runner.NewSecret("gh-secret"), Pace: time.Second},
 		VMIDs:      config.VMIDRange{Start: 200, End: 299},
 		NamePrefix: "energyplus-runner", MaxRunners: 1, PollInterval: 15 * time.Second, Handoff: "agent",
 		Web: config.Web{Listen: "127.0.0.1:9180"}, Log: config.Log{Level: "info", Format: "text"},

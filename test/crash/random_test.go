@@ -35,7 +35,7 @@ func TestKilledAtRandomThroughFiveHundredJobs(t *testing.T) {
 	t.Logf("%s=%d", seedVariable, seed)
 	random := rand.New(rand.NewPCG(seed, 0))
 	s := newStandIns(t, seed)
-	d := newDispatcher(t, s, "", "MAX_TOTAL_RUNNERS="+strconv.Itoa(randomRunners), "RUNNER_ID_END=899")
+	d := newDispatcher(t, s, "", "MAX_TOTAL_RUNNERS="+strconv.Itoa(randomRunners), "RUNNER_ID_END=899", "GITHUB_PACE=100ms")
 	d.args = append(d.args, "--log-level", "info")
 	life := func() time.Time {
 		return time.Now().Add(shortestLife + time.Duration(random.Int64N(int64(longestLife-shortestLife))))
