@@ -89,16 +89,17 @@ func (c clients) close() {
 
 // newController puts the clients, a poll of the pools' targets and the hand-offs under a controller. seeders is nil where
 // the configuration needs none.
-func newController(spec fleet.Spec, c clients, exec handoff.AgentOptions, seeders map[fleet.Way]fleet.Seeder, log *slog.Logger, events func(fleet.Event)) (*fleet.Controller, error) {
+func newController(spec fleet.Spec, c clients, exec handoff.AgentOptions, seeders map[fleet.Way]fleet.Seeder, log *slog.Logger, events func(fleet.Event), observer fleet.Observer) (*fleet.Controller, error) {
 	return fleet.New(fleet.Options{
-		Spec:    spec,
-		Proxmox: c.pve,
-		GitHub:  c.gh,
-		Demand:  demand.NewPoll(c.gh, spec.Targets(), log),
-		Handoff: handoff.NewAgent(c.pve, exec),
-		Seeders: seeders,
-		Logger:  log,
-		Version: currentVersion().Version,
-		Events:  events,
+		Spec:     spec,
+		Proxmox:  c.pve,
+		GitHub:   c.gh,
+		Demand:   demand.NewPoll(c.gh, spec.Targets(), log),
+		Handoff:  handoff.NewAgent(c.pve, exec),
+		Seeders:  seeders,
+		Logger:   log,
+		Version:  currentVersion().Version,
+		Events:   events,
+		Observer: observer,
 	})
 }

@@ -94,7 +94,7 @@ func demoController(w *demoWorld, most int, realVMs bool, log *slog.Logger, even
 	}
 	spec := fleetSpec(c)
 	spec.PollInterval, spec.Timing = demoPoll, demoTiming(realVMs)
-	controller, err := newController(spec, both, handoff.AgentOptions{ExecPoll: demoExecPoll}, nil, log, events)
+	controller, err := newController(spec, both, handoff.AgentOptions{ExecPoll: demoExecPoll}, nil, log, events, nil)
 	if err != nil {
 		both.close()
 		return nil, clients{}, err

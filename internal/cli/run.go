@@ -16,6 +16,7 @@ import (
 	"mayfly/internal/fleet"
 	"mayfly/internal/github"
 	"mayfly/internal/handoff"
+	"mayfly/internal/metrics"
 	"mayfly/internal/web"
 )
 
@@ -51,7 +52,7 @@ Under systemd (Type=notify) it tells when it is ready, what it does and, with Wa
 			return a.serve(cmd.Context(), c, serving{drain: drain})
 		},
 	}
-	cmd.Flags().StringVar(&listen, "listen", "", "`HOST:PORT` of /healthz and /readyz, port 0 for any free one (default: web.listen, 127.0.0.1:9180)")
+	cmd.Flags().StringVar(&listen, "listen", "", "`HOST:PORT` of /healthz, /readyz, /status and /metrics, port 0 for any free one (default: web.listen, 127.0.0.1:9180)")
 	cmd.Flags().BoolVar(&drain, "drain", false, "at the first signal take no more jobs, and end when the last runner is gone")
 	return cmd
 }
@@ -66,7 +67,8 @@ type serving struct {
 
 // serve keeps the fleet until ctx ends. Everything that it starts has ended when it returns.
 func (a *app) serve(ctx context.Context, c *config.Config, how serving) error {
-	both, err := newClients(c, a.logger, github.Options{})
+	figures := newFigures()
+	both, err := newWrappedClients(c, a.logger, github.Options{Wrap: figures.Transport(metrics.GitHub)}, figures.Transport(metrics.Proxmox))
 	if err != nil {
 		return err
 	}
@@ -75,13 +77,13 @@ func (a *app) serve(ctx context.Context, c *config.Config, how serving) error {
 	if err != nil {
 		return err
 	}
-	err = a.serveFleet(ctx, c, both, teller, how)
+	err = a.serveFleet(ctx, c, both, teller, figures, how)
 	teller.confess(ctx, err)
 	return err
 }
 
 // serveFleet is serve with the clients of both sides, and who tells Proxmox how it goes, if anybody.
-func (a *app) serveFleet(ctx context.Context, c *config.Config, both clients, teller *teller, how serving) error {
+func (a *app) serveFleet(ctx context.Context, c *config.Config, both clients, teller *teller, figures *metrics.Recorder, how serving) error {
 	seeders, err := newSeeders(c, both.pve, a.logger)
 	if err != nil {
 		return err
@@ -90,10 +92,11 @@ func (a *app) serveFleet(ctx context.Context, c *config.Config, both clients, te
 		return err
 	}
 	spec := fleetSpec(c)
-	controller, err := newController(spec, both, handoff.AgentOptions{}, seeders, a.logger, nil)
+	controller, err := newController(spec, both, handoff.AgentOptions{}, seeders, a.logger, nil, figures)
 	if err != nil {
 		return usageError{err}
 	}
+	figures.Watch(metrics.Sources{Status: controller.Status, Budget: both.gh.Budget})
 	keepImages, err := a.imageKeeper(c, both)
 	if err != nil {
 		return err
@@ -119,7 +122,7 @@ func (a *app) serveFleet(ctx context.Context, c *config.Config, both clients, te
 	})
 	group.Go(func() error { return stopWhenTold(ctx, told, controller, how.drain, a.logger) })
 	if l != nil {
-		group.Go(func() error { return web.Serve(ctx, l, controller, a.logger) })
+		group.Go(func() error { return web.Serve(ctx, l, controller, figures.Handler(a.logger), a.logger) })
 	}
 	group.Go(func() error {
 		h := herald{fleet: controller, log: a.logger, notify: systemd(a.logger)}
@@ -150,6 +153,12 @@ func (a *app) serveFleet(ctx context.Context, c *config.Config, both clients, te
 	s := controller.Status()
 	a.logger.Info("mayfly stopped", "runners", len(s.Runners), "reason", farewell(s))
 	return nil
+}
+
+// newFigures makes what counts for /metrics.
+func newFigures() *metrics.Recorder {
+	v := currentVersion()
+	return metrics.New(metrics.Build{Version: v.Version, Commit: v.Commit, Go: v.Go})
 }
 
 // errStopped says that the controller ended because it was told to.

@@ -60,6 +60,7 @@ func (c *Controller) do(ctx context.Context, a action, now time.Time) {
 	case StepInspect:
 		c.start(ctx, a, probeTimeout, now, c.inspect)
 	case StepDestroy:
+		c.progress.late(c.ledger.runners[a.vmid], a.pool, c.spec.Timing, now)
 		c.log.Info("runner ends", "runner", a.name, "vmid", a.vmid, "node", a.node, "pool", a.pool.Name, "reason", a.why)
 		c.start(ctx, a, c.spec.Timing.Stop+c.spec.Timing.Destroy, now, c.destroy)
 	}
@@ -114,6 +115,7 @@ func (c *Controller) again(err error) outcome {
 			return
 		}
 		e.notUntil = now.Add(deferred(c.spec.Timing, e.tries))
+		c.progress.failed(e, causeOf(err))
 		c.log.Warn("step failed, will be tried again", "runner", e.name, "vmid", e.vmid, "node", e.node, "reason", err)
 	}
 }
@@ -140,6 +142,7 @@ func (c *Controller) later(err error, at time.Time) outcome {
 // giveUp is the outcome of a step that failed for good: the runner goes, and its pool waits before the next one.
 func (c *Controller) giveUp(err error) outcome {
 	return func(e *entry, now time.Time) {
+		c.progress.lost(e, causeOf(err))
 		e.failed = err.Error()
 		e.lastWord = e.failed
 		e.tries, e.notUntil = 0, time.Time{}

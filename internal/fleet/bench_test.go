@@ -30,14 +30,15 @@ import (
 // bench is a controller with its real clients between the two stand-ins, in virtual time: everything is made inside
 // a synctest bubble.
 type bench struct {
-	t       *testing.T
-	gh      *gh.Server
-	pve     *pve.Server
-	guests  *world.Guests
-	spec    fleet.Spec
-	seeders func(*proxmox.Client, *slog.Logger) map[fleet.Way]fleet.Seeder
-	secret  string // of the token that the controller has
-	alone   bool   // the next controller knows that no other one works
+	t        *testing.T
+	gh       *gh.Server
+	pve      *pve.Server
+	guests   *world.Guests
+	spec     fleet.Spec
+	seeders  func(*proxmox.Client, *slog.Logger) map[fleet.Way]fleet.Seeder
+	secret   string // of the token that the controller has
+	alone    bool   // the next controller knows that no other one works
+	observer fleet.Observer
 
 	// toGitHub and toProxmox are what the controller's requests go through.
 	toGitHub, toProxmox *link
@@ -50,13 +51,14 @@ type bench struct {
 
 // setup is what a test changes about its bench.
 type setup struct {
-	gh      gh.Options
-	pve     pve.Options
-	guests  world.GuestOptions
-	spec    fleet.Spec
-	token   string // GitHub's, instead of the good one
-	as      string // the id of one of pve.Tokens, instead of the fleet's token
-	seeders func(*proxmox.Client, *slog.Logger) map[fleet.Way]fleet.Seeder
+	gh       gh.Options
+	pve      pve.Options
+	guests   world.GuestOptions
+	spec     fleet.Spec
+	token    string // GitHub's, instead of the good one
+	as       string // the id of one of pve.Tokens, instead of the fleet's token
+	observer fleet.Observer
+	seeders  func(*proxmox.Client, *slog.Logger) map[fleet.Way]fleet.Seeder
 }
 
 func newBench(t *testing.T, change func(*setup)) *bench {
@@ -78,7 +80,7 @@ func newBench(t *testing.T, change func(*setup)) *bench {
 	if change != nil {
 		change(&s)
 	}
-	b := &bench{t: t, spec: s.spec, seeders: s.seeders, log: &safeBuffer{}}
+	b := &bench{t: t, spec: s.spec, seeders: s.seeders, observer: s.observer, log: &safeBuffer{}}
 	b.gh = gh.New(s.gh)
 	s.guests.Transport = b.gh.RoundTripper()
 	b.guests = world.NewGuests(s.guests)
@@ -134,7 +136,7 @@ func (b *bench) start(token string) {
 	b.controller, err = fleet.New(fleet.Options{
 		Spec: b.spec, Proxmox: pveClient, GitHub: ghClient, Demand: demand.NewPoll(ghClient, b.spec.Targets(), nil),
 		Handoff: handoff.NewAgent(pveClient, handoff.AgentOptions{}), Seeders: seeders, Logger: logger, Version: "test",
-		Alone: b.alone,
+		Alone: b.alone, Observer: b.observer,
 	})
 	if err != nil {
 		b.t.Fatal(err)

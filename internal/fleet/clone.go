@@ -130,6 +130,7 @@ func (c *Controller) findClone(ctx context.Context, a action, asked time.Time, l
 // when a later look finds our marker on it.
 func (c *Controller) notCloned(a action, err error) outcome {
 	return func(e *entry, now time.Time) {
+		c.progress.lost(e, causeOf(err))
 		c.log.Error("clone failed", "runner", e.name, "vmid", e.vmid, "node", e.node, "pool", e.pool, "reason", err)
 		c.hold(e, err.Error(), now)
 		if !passing(err) && len(a.template.older) > 0 {
@@ -158,6 +159,7 @@ func (c *Controller) leftOver(a action, err error) outcome {
 // tried at once.
 func (c *Controller) taken(err error) outcome {
 	return func(e *entry, now time.Time) {
+		c.progress.lost(e, causeOf(proxmox.Exists))
 		c.log.Warn("vmid taken", "vmid", e.vmid, "node", e.node, "reason", err)
 		c.ledger.heldBack[e.vmid] = now.Add(c.spec.Timing.Cooldown)
 		c.forget(e, now)

@@ -30,6 +30,8 @@ type Options struct {
 	Version string
 	// Events, when set, hears of every state change. It is called from the controller's goroutine and must not block.
 	Events func(Event)
+	// Observer, when set, hears of stages, failures and polls, as metrics want them.
+	Observer Observer
 	// Alone says that something else sees to it that no second process works on the installation while this one runs (a
 	// lease), so that the markers of others are those of processes that have ended.
 	Alone bool
@@ -82,6 +84,7 @@ type Controller struct {
 	configs     map[int]cachedConfig // of VMs, as steps left them, for the next look
 	lostNetwork bool
 	lostTags    bool
+	progress    progress
 }
 
 // message changes the state of the controller, in its own goroutine.
@@ -125,6 +128,7 @@ func New(o Options) (*Controller, error) {
 			configs: map[int]cachedConfig{},
 		},
 		ledger: newLedger(), configs: map[int]cachedConfig{}, states: map[int]Event{}, saidOnce: map[string]bool{}, followed: map[string]int{},
+		progress: newProgress(o.Observer),
 	}
 	c.status.Store(&Status{Proxmox: Health{Error: "not looked at yet"}, GitHub: Health{Error: "not looked at yet"}})
 	return c, nil
@@ -261,6 +265,7 @@ func (c *Controller) retryAfter(failures int) time.Duration {
 }
 
 func (c *Controller) tookSupply(o supply, now time.Time) {
+	c.progress.polled(o.err == nil, now)
 	if o.err != nil {
 		c.seen.err = o.err
 		if c.seen.at.IsZero() {
@@ -318,6 +323,8 @@ func (c *Controller) tookQueue(q queue, now time.Time) {
 	c.queueSeen = true
 	c.queue = q
 	c.ledger.absorbQueue(c.spec, q)
+	c.progress.polledTargets(c.spec.Targets(), q, now)
+	c.progress.queue(q, c.ledger.runners)
 	c.noticeAt(q.at)
 	if len(q.failed) == 0 {
 		if c.github.ok(now) {

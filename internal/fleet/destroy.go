@@ -120,6 +120,7 @@ func (c *Controller) indebted(a action, held registered, apply outcome) outcome 
 // stuck keeps a VM that can't be destroyed, tries again with growing waits, and never counts it as done.
 func (c *Controller) stuck(err error) outcome {
 	return func(e *entry, now time.Time) {
+		c.progress.stuck(e, err)
 		e.tries++
 		e.failed = err.Error()
 		e.lastWord = e.failed

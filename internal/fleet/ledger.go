@@ -98,6 +98,7 @@ type entry struct {
 	notUntil time.Time // no next step before (a failed step's back-off, a probe's time)
 	tries    int       // failures of the present step in a row
 	lastWord string    // the last error of a step, for people
+	told     told      // what the observer has heard of it
 }
 
 // operation is a step in flight.

@@ -89,6 +89,7 @@ func (c *Controller) tookResult(e *entry, result runner.Result, now time.Time) {
 		c.proved(e)
 		return
 	}
+	c.progress.lost(e, noJobCause(result))
 	c.log.Warn("runner had no job", "runner", e.name, "vmid", e.vmid, "pool", e.pool, "result", result.Outcome, "exit_code", result.ExitCode)
 	if result.Outcome == outcomeDeprecated {
 		version := "its Actions runner"
@@ -127,5 +128,6 @@ func (c *Controller) spent(a action, held registered) outcome {
 }
 
 func (c *Controller) hadNoJob(e *entry, now time.Time) {
+	c.progress.lost(e, CauseNoJob)
 	c.holdLate(e, fmt.Sprintf("runner %s powered off without having had a job", e.name), now)
 }

@@ -74,6 +74,8 @@ type Status struct {
 	Handoffs   []HandoffStatus   `json:"handoffs"`
 	Proxmox    Health            `json:"proxmox"`
 	GitHub     Health            `json:"github"`
+	Pools      []PoolStatus      `json:"pools"`
+	Capacity   CapacityStatus    `json:"capacity"`
 	Runners    []RunnerStatus    `json:"runners"`
 	Waiting    []WaitingStatus   `json:"waiting"`
 	Unclaimed  []UnclaimedStatus `json:"unclaimed"`
@@ -105,6 +107,7 @@ func (c *Controller) notice(now time.Time) { c.noticeAt(now) }
 func (c *Controller) noticeAt(at time.Time) {
 	for _, id := range sortedKeys(c.ledger.runners) {
 		c.note(c.ledger.runners[id], at)
+		c.progress.runner(c.ledger.runners[id], at)
 	}
 }
 
@@ -132,6 +135,7 @@ func (c *Controller) note(e *entry, at time.Time) {
 
 // noteGone tells of a runner's end.
 func (c *Controller) noteGone(e *entry, at time.Time) {
+	c.progress.gone(e, at)
 	if last, known := c.states[e.vmid]; known && last.State.CanTakeJob() {
 		c.lost(e.pool, at)
 	}
@@ -176,6 +180,8 @@ func (c *Controller) publish(d decision, now time.Time) {
 		s.Quarantine = append(s.Quarantine, c.ledger.quarantined[id])
 	}
 	s.Waiting = c.explain(d.waiting, now)
+	c.progress.waiting(d.waiting, c.queue.at)
+	c.survey(s, now)
 	s.Warnings, s.Rogues = c.releases(now), c.rogues(now)
 	c.publishRivals(s)
 	s.Reasons = c.unready(s)

@@ -32,7 +32,9 @@ type Fleet interface {
 //	              round for Stuck
 //	GET /readyz   200 when new jobs can be served, else 503; the whole status either way, with the reasons and why
 //	              each waiting job waits
-func Handler(f Fleet, now func() time.Time) http.Handler {
+//	GET /status   200 with the same
+//	GET /metrics  figures for Prometheus, where metrics isn't nil
+func Handler(f Fleet, metrics http.Handler, now func() time.Time) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		s := f.Status()
@@ -50,6 +52,10 @@ func Handler(f Fleet, now func() time.Time) http.Handler {
 		}
 		reply(w, code, s)
 	})
+	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) { reply(w, http.StatusOK, f.Status()) })
+	if metrics != nil {
+		mux.Handle("GET /metrics", metrics)
+	}
 	return mux
 }
 
@@ -67,9 +73,9 @@ func Stalled(s fleet.Status, now time.Time) string {
 }
 
 // Serve serves the pages on the listener until ctx ends.
-func Serve(ctx context.Context, l net.Listener, f Fleet, log *slog.Logger) error {
+func Serve(ctx context.Context, l net.Listener, f Fleet, metrics http.Handler, log *slog.Logger) error {
 	srv := &http.Server{
-		Handler: Handler(f, time.Now), ReadHeaderTimeout: headerTimeout, ReadTimeout: requestTimeout,
+		Handler: Handler(f, metrics, time.Now), ReadHeaderTimeout: headerTimeout, ReadTimeout: requestTimeout,
 		WriteTimeout: requestTimeout, IdleTimeout: idleTimeout, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 	ended := make(chan error, 1)

@@ -39,7 +39,7 @@ func TestReadyzSaysNoWithTheReasons(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			w := httptest.NewRecorder()
-			web.Handler(fixed(tc.status), func() time.Time { return now }).ServeHTTP(w, httptest.NewRequest(http.MethodGet, tc.path, nil))
+			web.Handler(fixed(tc.status), nil, func() time.Time { return now }).ServeHTTP(w, httptest.NewRequest(http.MethodGet, tc.path, nil))
 			if w.Code != tc.code {
 				t.Errorf("GET %s: %d, want %d", tc.path, w.Code, tc.code)
 			}
@@ -63,7 +63,7 @@ func TestServeEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- web.Serve(ctx, l, fixed{Ready: true}, slog.New(slog.DiscardHandler))
+		ended <- web.Serve(ctx, l, fixed{Ready: true}, nil, slog.New(slog.DiscardHandler))
 	}()
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	resp, err := client.Get("http://" + l.Addr().String() + "/readyz")

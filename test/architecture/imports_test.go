@@ -13,7 +13,7 @@ var mayImport = map[string][]string{
 	"cmd/mayfly": {"internal/cli"},
 
 	"internal/cli": {
-		"internal/bootstrap", "internal/canary", "internal/check", "internal/cloudinit", "internal/config", "internal/demand", "internal/fleet", "internal/gc", "internal/github", "internal/handoff", "internal/image", "internal/lease",
+		"internal/bootstrap", "internal/canary", "internal/check", "internal/cloudinit", "internal/config", "internal/demand", "internal/fleet", "internal/gc", "internal/github", "internal/handoff", "internal/image", "internal/lease", "internal/metrics",
 		"internal/proxmox", "internal/record", "internal/runner", "internal/setup", "internal/sim/gh", "internal/sim/pve", "internal/sim/pve/qemu", "internal/sim/world", "internal/up", "internal/web", "runners",
 	},
 	"internal/config": {"internal/cloudinit", "internal/runner", "runners"},
@@ -24,6 +24,7 @@ var mayImport = map[string][]string{
 	"internal/setup":     {"internal/check", "internal/config", "internal/github", "internal/image", "internal/proxmox", "internal/runner"},
 	"internal/record":    {"internal/config", "internal/fleet", "internal/runner"},
 	"internal/gc":        {"internal/fleet", "internal/github", "internal/handoff", "internal/proxmox", "internal/runner"},
+	"internal/metrics":   {"internal/fleet", "internal/github", "internal/runner"},
 	"internal/web":       {"internal/fleet", "internal/runner"},
 	"internal/fleet":     {"internal/cloudinit", "internal/demand", "internal/github", "internal/handoff", "internal/proxmox", "internal/runner"},
 	"internal/demand":    {"internal/github", "internal/runner"},
