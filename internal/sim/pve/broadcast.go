@@ -33,10 +33,14 @@ func (s *Server) broadcast(now time.Time) {
 		s.toldAt = now.Add(-(now.Sub(s.toldAt) % every))
 	}
 	for id, v := range s.vms {
-		s.told[id] = v.tell(s.toldAt)
+		if s.speaks(v.node) {
+			s.told[id] = v.tell(s.toldAt)
+		}
 	}
 	for id, ct := range s.containers {
-		s.told[id] = ct.tell(s.toldAt)
+		if s.speaks(ct.node) {
+			s.told[id] = ct.tell(s.toldAt)
+		}
 	}
 }
 

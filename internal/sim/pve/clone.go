@@ -227,7 +227,7 @@ func (s *Server) runClone(ctx context.Context, w *worker, c *cloning) error {
 	s.enrol(v, c.auth.id)
 	s.mu.Unlock()
 	if err := s.fillClone(ctx, w, c, plan, v); err != nil {
-		if killed(s.ctx, err) {
+		if killed(s.ctx, died(ctx, err)) {
 			return err // a killed worker cleans up nothing
 		}
 		s.undoClone(c, plan, v)
@@ -256,7 +256,11 @@ func (s *Server) fillClone(ctx context.Context, w *worker, c *cloning, plan *clo
 			s.logLocked(w, fmt.Sprintf("transferred 0.0 B of %s (0.00%%)", d.size()))
 		}
 	}
-	drives, aerr := s.cloneVolumes(source, c.newid, plan.full, c.storage)
+	aerr := s.roomForClone(source, c, plan.full)
+	var drives map[string]string
+	if aerr == nil {
+		drives, aerr = s.cloneVolumes(source, c.newid, plan.full, c.storage)
+	}
 	s.mu.Unlock()
 	if aerr != nil {
 		return aerr
@@ -275,6 +279,11 @@ func (s *Server) fillClone(ctx context.Context, w *worker, c *cloning, plan *clo
 		w.say(fmt.Sprintf("transferred %s of %s (100.00%%)", size, size))
 	}
 	s.lock()
+	if s.readOnly(v.node) {
+		err := s.unwritable(v.node, c.newid)
+		s.mu.Unlock()
+		return err
+	}
 	v.conf = maps.Clone(plan.conf)
 	v.conf["lock"] = "clone"
 	s.mu.Unlock()
@@ -306,7 +315,9 @@ func (s *Server) undoClone(c *cloning, plan *clonePlan, v *vm) {
 	s.lock()
 	defer s.mu.Unlock()
 	s.freeVolumes(&vm{id: v.id, node: v.node, conf: plan.conf})
-	s.forget(v, "")
+	if !s.readOnly(v.node) { // else it stays, locked (recorded from Proxmox VE 9.2: quorum-*)
+		s.forget(v, "")
+	}
 }
 
 // diskSize is the size that a drive option names.

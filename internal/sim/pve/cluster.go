@@ -38,6 +38,9 @@ type cluster struct {
 	told       map[int]broadcast // what pvestatd last said of a VMID, also of one that is gone
 	toldAt     time.Time
 	randomSeq  uint64
+	noQuorum   bool    // for every node (SetQuorum)
+	rotated    []*task // those that no call finds any more, for State
+	full       map[string]bool
 }
 
 // node is one member of the cluster.
@@ -47,6 +50,7 @@ type node struct {
 	workers chan struct{} // a place for each daemon worker
 	pids    int
 	boot    time.Time
+	ailing
 }
 
 // vm is one VM's configuration file and process.

@@ -222,6 +222,9 @@ func (s *Server) applyLocked(ctx context.Context, ch *change, w *worker) error {
 	}
 	s.lock()
 	v, aerr := s.changeable(ch)
+	if aerr == nil && s.readOnly(ch.node.name) {
+		aerr = s.unwritable(ch.node.name, ch.vmid)
+	}
 	if aerr == nil {
 		aerr = s.apply(v, ch, w)
 	}

@@ -2,6 +2,7 @@ package pve
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -60,6 +61,9 @@ func (s *Server) removeVM(ctx context.Context, w *worker, v *vm, purge, sweep bo
 		return err
 	}
 	leaks := s.opts.Engine.Destroy(ctx, v.id)
+	if leaks == nil && w.keepDisks != "" {
+		leaks = errors.New(w.keepDisks)
+	}
 	if leaks != nil {
 		if ctx.Err() != nil {
 			return leaks
@@ -72,7 +76,7 @@ func (s *Server) removeVM(ctx context.Context, w *worker, v *vm, purge, sweep bo
 	if leaks == nil {
 		s.freeVolumes(v)
 	}
-	if sweep { // disks that a killed clone left under this id
+	if sweep && w.keepDisks == "" { // disks that a killed clone left under this id
 		maps.DeleteFunc(s.volumes, func(key string, vol *volume) bool {
 			return vol.vmid == v.id && s.reaches(v.node, key)
 		})
@@ -82,6 +86,11 @@ func (s *Server) removeVM(ctx context.Context, w *worker, v *vm, purge, sweep bo
 		return err
 	}
 	s.lock()
+	if s.readOnly(v.node) { // the disks are gone by now (recorded from Proxmox VE 9.2: quorum-*)
+		err := s.unwritable(v.node, v.id)
+		s.mu.Unlock()
+		return err
+	}
 	v.record.keep(v)
 	v.conf = map[string]string{"lock": lockDestroyed}
 	s.mu.Unlock()

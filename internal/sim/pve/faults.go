@@ -55,7 +55,7 @@ type FaultMatch struct {
 // or replaced; held requests wait for their release.
 func FaultKinds() []string {
 	var out []string
-	for k := wire.Refuse; k <= wire.CutBody; k++ {
+	for k := wire.Refuse; k <= wire.Twice; k++ {
 		out = append(out, k.String())
 	}
 	return out
@@ -67,10 +67,12 @@ const (
 	taskKill  = "kill"  // the worker dies without a word, whatever it had done stays
 	taskHold  = "hold"  // it waits for its release
 	taskDelay = "delay" // it waits
+	taskLeak  = "leak"  // a removal can't free the disks, for Reason: it ends with WARNINGS, and they stay
 )
 
-// TaskFaultKinds are what can happen to a task's worker: it fails with Reason, is killed, is held or delayed.
-func TaskFaultKinds() []string { return []string{taskFail, taskKill, taskHold, taskDelay} }
+// TaskFaultKinds are what can happen to a task's worker: it fails with Reason, is killed, is held or delayed, or, removing
+// a VM, leaves its disks for Reason.
+func TaskFaultKinds() []string { return []string{taskFail, taskKill, taskHold, taskDelay, taskLeak} }
 
 // The points of a worker's life at which a fault strikes. Those of clone and removal are the ones that were tried on
 // Proxmox VE 9.2 by killing the worker.
@@ -144,8 +146,11 @@ func (f *FaultSpec) check() error {
 	if !slices.Contains(kinds, f.Kind) {
 		return fmt.Errorf("arm fault %q: want one of %s", f.Kind, strings.Join(kinds, ", "))
 	}
-	if f.Kind == taskFail && f.Reason == "" {
-		return errors.New("arm fault: fail needs the reason that the task ends with")
+	if (f.Kind == taskFail || f.Kind == taskLeak) && f.Reason == "" {
+		return fmt.Errorf("arm fault: %s needs the reason that the task tells", f.Kind)
+	}
+	if f.Kind == taskLeak && (f.Match.Task != "qmdestroy" || f.Match.At == pointCopied || f.Match.At == pointCopy || f.Match.At == pointPool) {
+		return errors.New("arm fault: leak is for qmdestroy, at start or locked")
 	}
 	if f.Status != 0 && (f.Status < 100 || f.Status > 999) {
 		return fmt.Errorf("arm fault: status %d: want three digits", f.Status)
@@ -234,6 +239,9 @@ func (s *Server) chooseFault(r *http.Request) wire.Fault {
 	if isDoor(r) {
 		return wire.Fault{}
 	}
+	if s.apiNodeDown() {
+		return wire.Fault{Kind: wire.Refuse}
+	}
 	s.mu.Lock()
 	byVM := slices.ContainsFunc(s.faults.all, func(f *armedFault) bool { return f.Match.Task == "" && f.Match.VMID != 0 })
 	s.mu.Unlock()
@@ -269,7 +277,7 @@ func (s *Server) chooseFault(r *http.Request) wire.Fault {
 }
 
 func (f *armedFault) kind() wire.Kind {
-	for k := wire.Refuse; k <= wire.CutBody; k++ {
+	for k := wire.Refuse; k <= wire.Twice; k++ {
 		if k.String() == f.FaultSpec.Kind {
 			return k
 		}
@@ -348,6 +356,8 @@ func (w *worker) point(ctx context.Context, at string) error {
 		return failf("%s", f.Reason)
 	case taskKill:
 		return errKilled
+	case taskLeak:
+		w.keepDisks = f.Reason
 	case taskHold:
 		select {
 		case <-f.release:

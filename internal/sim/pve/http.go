@@ -94,6 +94,9 @@ func (s *Server) serve(r *http.Request) (any, int, error) {
 		return nil, 0, err
 	}
 	q.ctx = r.Context()
+	if err := s.reach(q); err != nil {
+		return nil, 0, err
+	}
 	data, err2 := s.dispatch(q)
 	return data, q.total, err2
 }
@@ -232,6 +235,9 @@ func (s *Server) dispatch(q *call) (any, error) {
 		if err := q.method.Parameters.verify(q.params); err != nil {
 			return nil, err
 		}
+		if err := s.writable(q); err != nil {
+			return nil, err
+		}
 		return handle(q)
 	}
 	if !q.method.Protected {
@@ -244,7 +250,9 @@ func (s *Server) dispatch(q *call) (any, error) {
 	done := make(chan result, 1)
 	// The worker isn't the request's: it outlives the proxy's patience. Its context is the server's.
 	proxied := q.ctx
-	q.ctx = s.ctx
+	s.mu.Lock()
+	q.ctx = q.node.ctx
+	s.mu.Unlock()
 	s.workers.Add(1)
 	go func() {
 		defer s.workers.Done()
@@ -262,7 +270,14 @@ func (s *Server) dispatch(q *call) (any, error) {
 	defer timer.Stop()
 	select {
 	case r := <-done:
-		return r.data, r.err
+		if !s.down(q.node) {
+			return r.data, r.err
+		}
+		select { // the node died meanwhile, and says nothing more
+		case <-timer.C:
+		case <-proxied.Done():
+		}
+		return nil, proxyError(596, "Connection timed out")
 	case <-timer.C:
 		return nil, proxyError(596, "Connection timed out")
 	case <-proxied.Done():

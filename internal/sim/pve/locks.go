@@ -75,7 +75,7 @@ func (t *lockTable) acquire(ctx context.Context, vmid int, shared bool, timeout 
 			case <-timer.C:
 				return nil, failf("can't lock file '/var/lock/qemu-server/lock-%d.conf' - got timeout", vmid)
 			case <-ctx.Done():
-				return nil, fmt.Errorf("wait for lock of VM %d: %w", vmid, ctx.Err())
+				return nil, fmt.Errorf("wait for lock of VM %d: %w", vmid, context.Cause(ctx))
 			}
 		}
 		if say != nil {
@@ -86,10 +86,10 @@ func (t *lockTable) acquire(ctx context.Context, vmid int, shared bool, timeout 
 	return func() { once.Do(func() { t.release(vmid, shared) }) }, nil
 }
 
-// pause waits for d or until ctx ends; it never holds a mutex.
+// pause waits for d or until ctx ends, and then gives the cause; it never holds a mutex.
 func pause(ctx context.Context, d time.Duration) error {
 	if d <= 0 {
-		return ctx.Err()
+		return context.Cause(ctx)
 	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -97,6 +97,6 @@ func pause(ctx context.Context, d time.Duration) error {
 	case <-timer.C:
 		return nil
 	case <-ctx.Done():
-		return ctx.Err()
+		return context.Cause(ctx)
 	}
 }

@@ -1,6 +1,7 @@
 package pve
 
 import (
+	"context"
 	"fmt"
 	"time"
 
@@ -54,13 +55,14 @@ func (s *Server) populate() {
 	if c.url == "" {
 		c.url = "https://" + s.opts.Node + ":8006"
 	}
-	c.containers = map[int]*container{}
+	c.containers, c.full = map[int]*container{}, map[string]bool{}
 	c.nodes, c.vms, c.volumes, c.told = map[string]*node{}, map[int]*vm{}, map[string]*volume{}, map[int]broadcast{}
 	for i, name := range s.opts.Nodes {
 		c.nodes[name] = &node{
 			name: name, locks: newLockTable(), workers: make(chan struct{}, s.opts.Timing.Workers),
 			pids: 1000 + 37*i, boot: s.start.Add(-26 * time.Hour),
 		}
+		c.nodes[name].ctx, c.nodes[name].kill = context.WithCancelCause(s.ctx)
 	}
 	c.storages = storagesOf(s.opts.Storages)
 	c.access = access{

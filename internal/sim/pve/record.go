@@ -94,7 +94,7 @@ func (s *Server) State() State {
 		}
 		out.VMs = append(out.VMs, st)
 	}
-	for _, t := range s.tasks {
+	for _, t := range slices.Concat(s.rotated, s.tasks) {
 		st := TaskState{UPID: t.upid, Type: t.kind, Token: t.token.id, StartedAt: t.start, ExitStatus: t.exit}
 		if !t.running() {
 			end := t.end

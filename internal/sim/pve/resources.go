@@ -113,9 +113,9 @@ func (s *Server) storageResources(t *token, node string) []any {
 			continue
 		}
 		out = append(out, map[string]any{
-			"type": "storage", "id": "storage/" + node + "/" + st.id, "node": node, "storage": st.id, "status": "available",
+			"type": "storage", "id": "storage/" + node + "/" + st.id, "node": node, "storage": st.id, "status": s.storageWord(node),
 			"plugintype": st.kind, "content": strings.Join(st.content, ","), "shared": flagOf(st.shared),
-			"maxdisk": int64(st.total), "disk": int64(s.used(node, st)),
+			"maxdisk": int64(st.total), "disk": int64(s.taken(node, st)),
 		})
 	}
 	return out
@@ -125,6 +125,10 @@ func (s *Server) storageResources(t *token, node string) []any {
 // (pve-manager API2Tools.pm, extract_node_stats).
 func (s *Server) nodeFigures(t *token, n *node, now time.Time) map[string]any {
 	out := map[string]any{"type": "node", "id": "node/" + n.name, "node": n.name, "status": "online", "level": ""}
+	if n.seenDead(now) {
+		out["status"] = "offline"
+		return out
+	}
 	if s.may(t, "/nodes/"+n.name, "Sys.Audit") {
 		maps.Copy(out, map[string]any{
 			"cpu": 0.02, "maxcpu": nodeCPUs, "mem": int64(s.committed(n.name)), "maxmem": int64(nodeMemory), "disk": int64(12 * runner.GiB),
@@ -237,12 +241,12 @@ func (s *Server) clusterStatus(q *call) (any, error) {
 	out := []any{}
 	if len(s.nodes) > 1 {
 		out = append(out, map[string]any{
-			"type": "cluster", "id": "cluster", "name": "stand-in", "nodes": len(s.nodes), "quorate": 1, "version": len(s.nodes),
+			"type": "cluster", "id": "cluster", "name": "stand-in", "nodes": len(s.nodes), "quorate": flagOf(!s.lostQuorum()), "version": len(s.nodes),
 		})
 	}
 	for i, name := range slices.Sorted(maps.Keys(s.nodes)) {
 		e := map[string]any{
-			"type": "node", "id": "node/" + name, "name": name, "online": 1, "local": flagOf(name == q.node.name), "level": "",
+			"type": "node", "id": "node/" + name, "name": name, "online": flagOf(s.seesOnline(q.node.name, name)), "local": flagOf(name == q.node.name), "level": "",
 			"ip": "192.0.2." + strconv.Itoa(i+1), "nodeid": 0,
 		}
 		if len(s.nodes) > 1 {

@@ -122,7 +122,7 @@ func (s *Server) listStorages(q *call) (any, error) {
 		}
 		e := s.storageFigures(q.node.name, st)
 		e["storage"] = st.id
-		e["used_fraction"] = float64(s.used(q.node.name, st)) / float64(st.total)
+		e["used_fraction"] = float64(s.taken(q.node.name, st)) / float64(st.total)
 		out = append(out, e)
 	}
 	return out, nil
@@ -140,7 +140,7 @@ func (s *Server) storageStatus(q *call) (any, error) {
 }
 
 func (c *cluster) storageFigures(node string, st *storage) map[string]any {
-	used := c.used(node, st)
+	used := c.taken(node, st)
 	return map[string]any{
 		"type": st.kind, "content": strings.Join(st.content, ","), "shared": flagOf(st.shared), "active": 1, "enabled": 1,
 		"total": int64(st.total), "used": int64(used), "avail": int64(st.total - used),

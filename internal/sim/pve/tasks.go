@@ -47,6 +47,8 @@ type worker struct {
 	node *node
 	// newid is the VM that a clone makes; its task bears the template's id.
 	newid int
+	// keepDisks is why a removal can't free the disks ("leak"); "" frees them.
+	keepDisks string
 }
 
 // say adds a line to the task's log.
@@ -72,9 +74,9 @@ func (s *Server) fork(nodeName, kind, id string, auth *token, fn func(ctx contex
 
 // forkFor is fork for a worker that makes another VM than the one its task is named after.
 func (s *Server) forkFor(newid int, nodeName, kind, id string, auth *token, fn func(ctx context.Context, w *worker) error) string {
-	ctx, cancel := context.WithCancel(s.ctx)
 	s.lock()
 	n := s.nodes[nodeName]
+	ctx, cancel := context.WithCancel(n.ctx)
 	now := time.Now()
 	n.pids += 3 + int(s.random()%7)
 	t := &task{
@@ -99,6 +101,7 @@ func (s *Server) forkFor(newid int, nodeName, kind, id string, auth *token, fn f
 		if errors.Is(err, context.Canceled) {
 			err = errReceived
 		}
+		err = died(ctx, err)
 		s.finish(t, err)
 	}()
 	return t.upid
@@ -128,6 +131,14 @@ func (s *Server) finish(t *task, err error) {
 // killed reports whether a worker ended without a chance to clean up: the server ended, or a fault killed it.
 func killed(server context.Context, err error) bool {
 	return server.Err() != nil || errors.Is(err, errKilled)
+}
+
+// died gives the end of a worker whose node died under it, whatever it made of that itself; err else.
+func died(ctx context.Context, err error) error {
+	if errors.Is(context.Cause(ctx), errKilled) {
+		return errKilled
+	}
+	return err
 }
 
 // upidParts splits a UPID; ok is false when it isn't one.

@@ -24,11 +24,12 @@ const (
 	Answer           // no effect; Status and Reason are the reply, without a body
 	AnswerAfter      // takes effect, then the same
 	CutBody          // takes effect, and the reply's body breaks off half-way
+	Twice            // takes effect twice, as when something on the way repeats it; the reply is the second's
 )
 
 // String returns the name that logs and doors use.
 func (k Kind) String() string {
-	names := [...]string{"", "refuse", "reset_before", "reset_after", "hold_before", "hold_after", "delay", "answer", "answer_after", "cut_body"}
+	names := [...]string{"", "refuse", "reset_before", "reset_after", "hold_before", "hold_after", "delay", "answer", "answer_after", "cut_body", "twice"}
 	if k < 0 || int(k) >= len(names) {
 		return "unknown"
 	}

@@ -1,7 +1,9 @@
 package wire
 
 import (
+	"bytes"
 	"context"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -139,6 +141,9 @@ func (s *Server) run(ctx context.Context, r *http.Request, f Fault) outcome {
 		w.reply(f.Status, f.Reason)
 		return outcome{reply: w}
 	}
+	if f.Kind == Twice {
+		s.first(ctx, r)
+	}
 	s.handler.ServeHTTP(w, r.WithContext(ctx))
 	out := outcome{reply: w, note: w.note}
 	if f.wait(ctx, true) != nil {
@@ -154,3 +159,17 @@ func (s *Server) run(ctx context.Context, r *http.Request, f Fault) outcome {
 	}
 	return out
 }
+
+// first runs the request once, for nobody, and leaves its body to be read again.
+func (s *Server) first(ctx context.Context, r *http.Request) {
+	body, err := io.ReadAll(io.LimitReader(r.Body, repeatable))
+	if err != nil {
+		return // the second run meets the same
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	s.handler.ServeHTTP(newResponse(), r.WithContext(ctx))
+	r.Body = io.NopCloser(bytes.NewReader(body))
+}
+
+// repeatable is the longest body, in bytes, that a repeated request has.
+const repeatable = 1 << 20
