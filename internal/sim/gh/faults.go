@@ -21,7 +21,7 @@ type FaultSpec struct {
 	Message string `json:"message,omitempty"`
 	// DelayMS is how long "delay" waits, in milliseconds; other kinds wait so long first.
 	DelayMS int64 `json:"delay_ms,omitempty"`
-	// RetryAfter is the Retry-After of "403_secondary" and "429" in seconds; 0 sends none.
+	// RetryAfter is the Retry-After of "403_secondary" and "429" in seconds; 0 sends none. "403_primary" has none.
 	RetryAfter int `json:"retry_after,omitempty"`
 }
 
@@ -38,11 +38,12 @@ type FaultMatch struct {
 }
 
 // FaultKinds are the faults there are. "Before" is without effect, "after" means that only the reply is lost or
-// replaced; held requests wait for their release.
+// replaced; held requests wait for their release. "stale_304" says that nothing changed to a client that has any older reply;
+// "403_primary" is the hourly limit, whatever was used of it; "409" is the refusal of a name that a runner has.
 func FaultKinds() []string {
 	return []string{
 		"reset_before", "reset_after", "hold_before", "hold_after", "delay", "500", "502", "503", "500_after",
-		"502_after", "503_after", "403_secondary", "429", "partial_list", "empty_list",
+		"502_after", "503_after", "403_secondary", "429", "403_primary", "409", "partial_list", "empty_list", "double_list", "reverse_list", "stale_304",
 	}
 }
 
@@ -213,9 +214,18 @@ func (s *Server) withFault(c *call, f *armed) reply {
 		return f.spec.serverError(kind)
 	case "403_secondary", "429":
 		return f.spec.secondary()
-	case "partial_list", "empty_list":
-		c.header.Del("If-None-Match") // a 304 has no list to shorten
-		return shorten(s.handle(c), kind == "empty_list")
+	case "403_primary":
+		return s.primary(c)
+	case "409":
+		return problem(http.StatusConflict, "Already exists - A runner with the name "+c.wantedName()+" already exists.", runnerDocs)
+	case "partial_list", "empty_list", "double_list", "reverse_list":
+		c.header.Del("If-None-Match") // a 304 has no list to change
+		return reshape(s.handle(c), kind)
+	case "stale_304":
+		if old := c.header.Get("If-None-Match"); old != "" {
+			c.header.Set("If-None-Match", "*")
+			return s.handle(c).with("ETag", old)
+		}
 	}
 	return s.handle(c)
 }

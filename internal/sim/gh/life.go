@@ -57,6 +57,8 @@ func (w *world) nextEvent() (first event, found bool) {
 	}
 	for _, j := range w.open {
 		switch {
+		case j.status == statusInProgress && !j.stolenTill.IsZero():
+			consider(j.stolenTill, func(at time.Time) { w.finish(j, concluSuccess, "served by another runner", at) })
 		case j.status == statusInProgress:
 			if !j.cancelAt.IsZero() {
 				consider(j.cancelAt.Add(forceCancel), func(at time.Time) { w.finish(j, concluCancelled, "the runner ignored the cancellation", at) })

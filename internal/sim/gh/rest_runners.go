@@ -40,7 +40,7 @@ func (s *Server) listRunners(c *call) reply {
 	owner, repo := c.scope()
 	name, one := c.query("name"), c.url.Query().Has("name")
 	found := []*registration{}
-	for _, r := range s.world.live {
+	for _, r := range s.world.listed(c.now) {
 		if r.in(owner, repo) && (!one || r.name == name) {
 			found = append(found, r)
 		}

@@ -27,6 +27,7 @@ type world struct {
 	// groups of organizations, by owner.
 	groups map[string][]*group
 	labels map[string]int64
+	lag    time.Duration              // how old lists of runners are (SetRunnerLag)
 	cache  map[string]json.RawMessage // what is rendered once
 }
 
@@ -80,6 +81,7 @@ type job struct {
 	cancelAt   time.Time // when a cancellation was asked for
 	cancelTold bool      // the runner was told by message
 	byRunner   bool      // the runner said how it ended
+	stolenTill time.Time // when a runner that is none of the stand-in's clients ends it; zero for a job of theirs
 	assigned   int
 	starts     int
 	log        strings.Builder
