@@ -7,8 +7,11 @@ import (
 	"time"
 )
 
-// destroys: before each request to destroy a VM, its own or an earlier one's repetition, the process has read the VM's
-// config, and, where its registration is still there, asked GitHub to remove it.
+// destroys: for each request to destroy a VM, repetitions too, the process has read the VM's config since it decided to,
+// and, where the registration is still there, asked GitHub to remove it.
+//
+// The bound: a VM that powered itself off need not wait for GitHub, which may be out or have asked for a pause. The answer
+// would tell whether a job has just landed, and none can run on a VM that is off; its registration is removed afterwards.
 type destroys struct {
 	anyRule
 	w     *world
@@ -26,7 +29,7 @@ func (r *destroys) began(c *call) {
 	if v.read[c.gen].IsZero() {
 		r.w.violated("destroys", "VM %d is to be destroyed without a look at its config", c.vmid)
 	}
-	if look, there := r.w.gh.Look(v.name); there && v.answered[c.gen].IsZero() {
+	if look, there := r.w.gh.Look(v.name); there && !v.off && v.answered[c.gen].IsZero() {
 		r.w.violated("destroys", "VM %d is to be destroyed, and nobody asked GitHub about its registration %d", c.vmid, look.ID)
 	}
 	delete(v.read, c.gen)

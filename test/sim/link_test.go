@@ -47,7 +47,7 @@ func (l *link) RoundTrip(req *http.Request) (*http.Response, error) {
 	if l.proc == nil {
 		return l.next.RoundTrip(req)
 	}
-	c.fault = l.w.plan.decide(c)
+	c.fault = l.w.goesWrong(c)
 	l.w.began(c)
 	res, err := l.carry(c, req)
 	_ = l.w.turn(context.WithoutCancel(req.Context()), l.proc, key+" reply")

@@ -27,9 +27,11 @@ type machine struct {
 	gen     int // the process that made it
 	created time.Time
 	running bool
+	off     bool // it powered itself off, or an administrator did it
+	stopped bool // a process of ours asked to stop it
 	minted  int
 	// read and answered are when its config was last read, and GitHub last answered about its registration, by which
-	// process; destroys forget them.
+	// process, since it set out to destroy the VM.
 	read, answered map[int]time.Time
 }
 
@@ -66,6 +68,9 @@ func (m *model) named(name string) *machine {
 }
 
 func (m *model) began(c *call) {
+	if v := m.vms[c.vmid]; v != nil && c.is(routeStop) {
+		v.stopped = true
+	}
 	if c.is(routeClone) {
 		id := atoi(c.newID())
 		m.asked[id] = &machine{
@@ -106,6 +111,17 @@ func (m *model) changed(c pve.Change) {
 	case pve.ChangeStarted, pve.ChangeStopped:
 		if v := m.vms[c.VMID]; v != nil {
 			v.running = c.Kind == pve.ChangeStarted
+			v.off = !v.running && !v.stopped
 		}
+	}
+}
+
+// destroys notes that a process sets out to destroy a VM: what it read and asked before doesn't count.
+func (m *model) destroys(gen, vmid int) {
+	m.w.mu.Lock()
+	defer m.w.mu.Unlock()
+	if v := m.vms[vmid]; v != nil {
+		delete(v.read, gen)
+		delete(v.answered, gen)
 	}
 }

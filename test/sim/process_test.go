@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -74,13 +75,7 @@ func (w *world) newProcess() *process {
 	w.gen++
 	ctx, cancel := context.WithCancel(w.ctx)
 	p := &process{w: w, gen: w.gen, started: time.Now(), cut: make(chan struct{}), cancel: cancel, ended: make(chan error, 1)}
-	pveClient, err := proxmox.New(proxmox.Options{
-		Endpoints: []string{"https://pve1:8006"}, TokenID: w.spec.Token, TokenSecret: runner.NewSecret(w.pve.Info().TokenSecret),
-		Transport: &link{w: w, side: toProxmox, proc: p, next: w.pve.RoundTripper()},
-	})
-	if err != nil {
-		panic(err)
-	}
+	pveClient := w.proxmoxClient(p)
 	ghClient, err := github.New(github.Options{
 		BaseURL: "https://github.example/api/v3", Token: runner.NewSecret(w.gh.Info().Token),
 		Transport: &link{w: w, side: toGitHub, proc: p, next: w.gh.RoundTripper()},
@@ -93,7 +88,7 @@ func (w *world) newProcess() *process {
 		Handoff: handoff.NewAgent(pveClient, handoff.AgentOptions{}), Version: "sim", Events: p.heard,
 		Logger: slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelInfo})),
 		Sequence: fleet.Sequence{
-			Turn:    func(ctx context.Context, who string) { _ = w.turn(ctx, p, fmt.Sprintf("process %d %s", p.gen, who)) },
+			Turn:    p.turn,
 			Settle:  p.settle,
 			NewName: p.name,
 		},
@@ -109,12 +104,30 @@ func (w *world) newProcess() *process {
 	return p
 }
 
+func (w *world) proxmoxClient(p *process) *proxmox.Client {
+	c, err := proxmox.New(proxmox.Options{
+		Endpoints: []string{"https://pve1:8006"}, TokenID: w.spec.Token, TokenSecret: runner.NewSecret(w.pve.Info().TokenSecret),
+		Transport: &link{w: w, side: toProxmox, proc: p, next: w.pve.RoundTripper()},
+	})
+	if err != nil {
+		panic(err)
+	}
+	return c
+}
+
 // kill ends the process at whatever it is doing.
 func (p *process) kill() {
 	close(p.cut)
 	p.cancel()
 	<-p.ended
 	p.w.trace.add("process %d was killed", p.gen)
+}
+
+func (p *process) turn(ctx context.Context, who string) {
+	_ = p.w.turn(ctx, p, fmt.Sprintf("process %d %s", p.gen, who))
+	if vmid, destroys := strings.CutPrefix(who, "destroy "); destroys {
+		p.w.model.destroys(p.gen, atoi(vmid))
+	}
 }
 
 func (p *process) settle() {

@@ -15,6 +15,7 @@ const (
 	varHours   = "HOURS"   // of virtual time, over as many worlds as it takes
 	varMinutes = "MINUTES" // of real time, after which no more worlds begin
 	varSeed    = "SEED"    // of the one world to run, or of the first
+	varStory   = "STORY"   // for how many minutes of virtual time things go wrong in a world
 	varTrace   = "TRACE"   // the file that gets every line of SEED's trace, and the end of the dispatcher's log
 	varRuns    = "RUNS"    // how often one world is run to compare its traces
 )
@@ -43,6 +44,9 @@ func TestWorldsStayWithinTheRules(t *testing.T) {
 		worlds, r.troubled = 1, troubledFor
 	case hours > 0:
 		worlds, r.troubled = (hours+int(troubledFor.Hours())-1)/int(troubledFor.Hours()), troubledFor
+	}
+	if story := number(varStory, 0); story > 0 {
+		r.troubled = time.Duration(story) * time.Minute
 	}
 	r.keep = os.Getenv(varTrace) != ""
 	sum := &summary{began: time.Now(), cover: map[string]int{}, called: map[string]int{}}

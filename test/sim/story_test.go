@@ -28,8 +28,9 @@ const servedWithin = 75 * time.Minute
 func (w *world) story() {
 	born := time.Now()
 	w.sleepUntil(born)
+	w.log.secrets = []string{w.gh.Info().Token, w.pve.Info().TokenSecret, identityMark}
 	w.proc = w.newProcess()
-	events := slices.Concat(w.jobEvents(born), w.troubleEvents(born))
+	events := slices.Concat(w.jobEvents(born), w.troubleEvents(born), w.more)
 	for at := born.Add(sampleEvery); at.Before(w.plan.until); at = at.Add(sampleEvery) {
 		events = append(events, event{at, "sample", w.sample})
 	}
@@ -38,6 +39,9 @@ func (w *world) story() {
 	})
 	for _, e := range events {
 		w.sleepUntil(e.at)
+		if w.caught() {
+			return
+		}
 		w.supervise()
 		e.do()
 	}

@@ -5,33 +5,33 @@ import (
 	"time"
 )
 
-// troubleEvents are what goes wrong with the world as a whole.
+// trouble is something that goes wrong with the world as a whole, from at on.
+type trouble func(w *world, at time.Time, object string) []event
+
+// troubles are all there are.
+var troubles = []trouble{crash, crash, freeze, cancel, crashLoop, outageOfProxmox, outageOfGitHub}
+
+// troubleEvents are what goes wrong with this world.
 func (w *world) troubleEvents(born time.Time) []event {
 	if w.faults == 0 {
 		return nil
 	}
 	var list []event
 	at := born.Add(time.Duration(between(60, 900, w.seed, "first trouble")) * time.Second)
-	for i := 0; at.Before(w.plan.until.Add(-20 * time.Minute)); i++ {
-		switch between(0, 2, w.seed, "trouble", i) {
-		case 0:
-			list = append(list, w.crash(at, i)...)
-		case 1:
-			list = append(list, w.freeze(at, i)...)
-		case 2:
-			list = append(list, w.cancels(at, i)...)
-		}
+	for i := 0; at.Before(w.plan.until.Add(-5 * time.Minute)); i++ {
+		t := troubles[between(0, len(troubles)-1, w.seed, "trouble", i)]
+		list = append(list, t(w, at, fmt.Sprint(i))...)
 		at = at.Add(time.Duration(between(120, 1800, w.seed, "next trouble", i)) * time.Second)
 	}
 	return list
 }
 
 // crash kills the dispatcher and starts another a while later.
-func (w *world) crash(at time.Time, i int) []event {
-	back := at.Add(time.Duration(between(1, 180, w.seed, "down", i)) * time.Second)
+func crash(w *world, at time.Time, object string) []event {
+	back := at.Add(time.Duration(between(1, 180, w.seed, "down", object)) * time.Second)
 	return []event{
 		{at, "crash", func() {
-			if !w.proc.dead() && w.plan.trouble("crash", fmt.Sprint(i)) {
+			if !w.proc.dead() && w.plan.trouble("crash", object) {
 				w.proc.kill()
 			}
 		}},
@@ -43,27 +43,138 @@ func (w *world) crash(at time.Time, i int) []event {
 	}
 }
 
+const (
+	// loopEvery is how long a dispatcher lives in a crash loop, and loopFor how long that goes on.
+	loopEvery = 20 * time.Second
+	loopFor   = 18 * time.Minute
+	// loopSettles is when the runners of before the loop are used up.
+	loopSettles = 3 * time.Minute
+)
+
+// crashLoop kills the dispatcher every 20 s and starts it again at once.
+func crashLoop(w *world, at time.Time, object string) []event {
+	if at.Add(loopFor).After(w.plan.until) {
+		return nil
+	}
+	on := false
+	var waiting map[int64]bool
+	list := []event{{at, "crash loop", func() {
+		on = w.plan.trouble("crash loop", object)
+	}}, {at.Add(loopSettles), "crash loop settles", func() { waiting = w.unassigned() }}}
+	for t := at.Add(loopEvery); t.Before(at.Add(loopFor)); t = t.Add(loopEvery) {
+		list = append(list, event{t, "crash in a loop", func() {
+			if on {
+				if !w.proc.dead() {
+					w.proc.kill()
+				}
+				w.proc = w.newProcess()
+			}
+		}})
+	}
+	return append(list, event{at.Add(loopFor), "end of a crash loop", func() {
+		if on && len(waiting) > 0 && sameKeys(waiting, w.unassigned()) {
+			w.violated("progress", "of %d jobs that waited none has got a runner in %s of crashes every %s", len(waiting), loopFor-loopSettles, loopEvery)
+		}
+	}})
+}
+
+// unassigned are the jobs that no runner has.
+func (w *world) unassigned() map[int64]bool {
+	out := map[int64]bool{}
+	for _, j := range w.gh.OpenJobs() {
+		if j.Runner == "" {
+			out[j.ID] = true
+		}
+	}
+	return out
+}
+
+// sameKeys reports whether all of a are in b.
+func sameKeys(a, b map[int64]bool) bool {
+	for id := range a {
+		if !b[id] {
+			return false
+		}
+	}
+	return true
+}
+
 // freeze suspends the dispatcher's machine; its requests in flight are answered meanwhile.
-func (w *world) freeze(at time.Time, i int) []event {
-	lasting := time.Duration(between(5, 400, w.seed, "frozen", i)) * time.Second
+func freeze(w *world, at time.Time, object string) []event {
+	lasting := time.Duration(between(5, 400, w.seed, "frozen", object)) * time.Second
 	return []event{{at, "freeze", func() {
-		if !w.proc.dead() && w.plan.trouble("freeze", fmt.Sprint(i)) {
+		if !w.proc.dead() && w.plan.trouble("freeze", object) {
 			w.trace.add("process %d freezes", w.proc.gen)
 			w.proc.frozen.Store(time.Now().Add(lasting).UnixNano())
 		}
 	}}}
 }
 
-// cancels cancels one of the open jobs.
-func (w *world) cancels(at time.Time, i int) []event {
+// cancel cancels one of the open jobs.
+func cancel(w *world, at time.Time, object string) []event {
 	return []event{{at, "cancel", func() {
 		open := w.gh.OpenJobs()
-		if len(open) == 0 || !w.plan.trouble("job cancelled", fmt.Sprint(i)) {
+		if len(open) == 0 || !w.plan.trouble("job cancelled", object) {
 			return
 		}
-		j := open[between(0, len(open)-1, w.seed, "cancelled", i)]
+		j := open[between(0, len(open)-1, w.seed, "cancelled", object)]
 		w.model.cancelled[j.ID] = true
 		w.trace.add("job %d cancelled while %s", j.ID, j.Status)
 		w.gh.CancelJob(j.ID)
 	}}}
+}
+
+// outageOfProxmox has nobody answer at Proxmox's address for up to 20 minutes.
+func outageOfProxmox(w *world, at time.Time, object string) []event {
+	return outage(w, toProxmox, kindRefused, at, between(20, 1200, w.seed, "outage", object), object)
+}
+
+// outageOfGitHub has GitHub's API answer 502 for up to an hour. Its runners' own service goes on.
+func outageOfGitHub(w *world, at time.Time, object string) []event {
+	return outage(w, toGitHub, kind502, at, between(20, 3600, w.seed, "outage", object), object)
+}
+
+func outage(w *world, side string, how kind, at time.Time, seconds int, object string) []event {
+	return []event{{at, "outage of " + side, func() {
+		if w.plan.trouble("outage of "+side, object) {
+			w.outage(side, how, time.Duration(seconds)*time.Second)
+		}
+	}}}
+}
+
+// outages are the sides that don't answer.
+type outages map[string]outageState
+
+type outageState struct {
+	how         kind
+	since, till time.Time
+}
+
+func (w *world) outage(side string, how kind, lasting time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.trace.add("%s is out for %s", side, lasting)
+	w.out[side] = outageState{how, time.Now(), time.Now().Add(min(lasting, time.Until(w.plan.until)))}
+}
+
+// outFor is for how long the side has been out by now; 0 when it isn't. The caller holds mu.
+func (w *world) outFor(side string) time.Duration {
+	if o := w.out[side]; time.Now().Before(o.till) {
+		return time.Since(o.since)
+	}
+	return 0
+}
+
+// outLater and loopLater give a world an outage or a crash loop at a set time.
+func (w *world) outLater(side string, lasting time.Duration) {
+	if w.gen == 1 {
+		at := time.Now().Add(10 * time.Minute)
+		w.more = append(w.more, event{at, "outage", func() { w.outage(side, kind502, lasting) }})
+	}
+}
+
+func (w *world) loopLater(in time.Duration) {
+	if w.gen == 1 {
+		w.more = append(w.more, crashLoop(w, time.Now().Add(in), "only")...)
+	}
 }

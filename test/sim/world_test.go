@@ -30,6 +30,9 @@ type world struct {
 	model     *model
 	rules     []rule
 	broken    breakage
+	out       outages
+	awaited   string
+	more      []event // of a breakage
 	gen       int
 	proc      *process
 	jobs      int
@@ -53,7 +56,8 @@ type run struct {
 	troubled time.Duration
 	only     []string // nil, or the only faults that may happen
 	broken   breakage
-	keep     bool // the trace's lines
+	awaited  string // the rule whose violation ends the world at once; "" for none
+	keep     bool   // the trace's lines
 	change   func(*settings)
 }
 
@@ -83,8 +87,8 @@ func live(t *testing.T, r run) result {
 	ctx, cancel := context.WithCancel(t.Context())
 	born := time.Now()
 	w := &world{
-		seed: r.seed, settings: s, spec: s.spec(), ctx: ctx, conductor: newConductor(), broken: r.broken,
-		plan: newFaultPlan(r.seed, s.faults, born.Add(s.troubled), r.only), trace: newTrace(r.keep), log: &journal{},
+		seed: r.seed, settings: s, spec: s.spec(), ctx: ctx, conductor: newConductor(), broken: r.broken, awaited: r.awaited,
+		plan: newFaultPlan(r.seed, s.faults, born.Add(s.troubled), r.only), trace: newTrace(r.keep), log: &journal{}, out: outages{},
 	}
 	w.model, w.rules = newModel(w), allRules(w)
 	w.gh = gh.New(gh.Options{Seed: r.seed, AssignDelay: s.assign})
@@ -188,3 +192,21 @@ func (w *world) violated(rule, format string, args ...any) {
 }
 
 func (w *world) old() bool { return !time.Now().Before(w.plan.until) }
+
+// goesWrong says how a call goes wrong.
+func (w *world) goesWrong(c *call) kind {
+	w.mu.Lock()
+	o := w.out[c.side]
+	w.mu.Unlock()
+	if time.Now().Before(o.till) {
+		return o.how
+	}
+	return w.plan.decide(c)
+}
+
+// caught reports whether the rule that the run waits for was violated.
+func (w *world) caught() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.ContainsFunc(w.violations, func(v violation) bool { return v.rule == w.awaited })
+}
