@@ -111,9 +111,9 @@ func (l *ledger) absorbQueue(s Spec, q queue) {
 		l.absorbOrphans(s, target, list, byName, q.at)
 		l.absorbRogues(s, target, list, byName, q.at)
 	}
-	open := map[int64]bool{}
+	open, busy := map[int64]bool{}, map[string]bool{}
 	for _, j := range q.demand.Jobs {
-		open[j.ID] = true
+		open[j.ID], busy[j.RunnerName] = true, true
 		if e := byName[j.RunnerName]; e != nil && j.RunnerName != "" {
 			e.job = j.ID
 			if e.busy.IsZero() && j.Status == runner.JobInProgress {
@@ -121,16 +121,17 @@ func (l *ledger) absorbQueue(s Spec, q queue) {
 			}
 		}
 	}
-	l.absorbEnds(q, open)
+	l.absorbEnds(q, open, busy)
 }
 
 // absorbEnds keeps since when the job of a runner is over for GitHub: it isn't among the open jobs of a target that could
-// be read.
-func (l *ledger) absorbEnds(q queue, open map[int64]bool) {
+// be read. A short job is never seen there at all: then no open job names the runner, of which the guest said that a job
+// has started in it.
+func (l *ledger) absorbEnds(q queue, open map[int64]bool, busy map[string]bool) {
 	for _, e := range l.runners {
 		switch {
-		case e.job == 0 || q.failed[e.target] != nil:
-		case open[e.job]:
+		case e.job == 0 && e.busy.IsZero() || q.failed[e.target] != nil:
+		case e.job != 0 && open[e.job] || busy[e.name]:
 			e.jobOver = time.Time{}
 		case e.jobOver.IsZero():
 			e.jobOver = q.at

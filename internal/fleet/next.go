@@ -127,6 +127,8 @@ func (p *planner) mustGo(e *entry) (why string, force bool) {
 		return p.afterReading(e, e.started.Add(limit), fmt.Sprintf("it did not come online within %s of its start", limit)), false
 	case e.online.IsZero():
 		return p.afterReading(e, e.delivered.Add(t.Register), fmt.Sprintf("it did not come online within %s of getting its identity", t.Register)), false
+	case e.missingSince.IsZero() && p.wanted[e.pool] > 0:
+		return p.ghost(e, pool), false
 	case e.missingSince.IsZero() && p.wanted[e.pool] == 0:
 		return p.afterReading(e, e.online.Add(pool.IdleTimeout), fmt.Sprintf("it was idle for %s", pool.IdleTimeout)), false
 	}

@@ -119,9 +119,10 @@ type planner struct {
 	total  int
 	alive  map[string]int
 	taken  map[int]bool
-	wanted map[string]int  // waiting jobs of each pool
-	tried  map[int]bool    // templates that a clone is planned of
-	cloned map[string]bool // pools that a clone is planned for
+	wanted map[string]int       // waiting jobs of each pool
+	waits  map[string]time.Time // since when the oldest of them waits
+	tried  map[int]bool         // templates that a clone is planned of
+	cloned map[string]bool      // pools that a clone is planned for
 }
 
 func (p *planner) sorted() []*entry {
@@ -137,6 +138,7 @@ func (p *planner) sorted() []*entry {
 
 func (p *planner) count() {
 	p.byPool, p.alive, p.wanted = map[string][]*entry{}, map[string]int{}, map[string]int{}
+	p.waits = map[string]time.Time{}
 	p.probes, p.due = map[string]int{}, map[string][]*entry{}
 	p.taken, p.tried, p.cloned = map[int]bool{}, map[int]bool{}, map[string]bool{}
 	for id := range p.o.supply.taken {
@@ -187,6 +189,9 @@ func (p *planner) serveJobs() {
 			continue
 		}
 		p.wanted[pool.Name]++
+		if p.wanted[pool.Name] == 1 { // the oldest, as they are sorted
+			p.waits[pool.Name] = j.CreatedAt
+		}
 		covers := p.covers(pool)
 		if n := covered[pool.Name]; n < len(covers) {
 			covered[pool.Name]++
