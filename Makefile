@@ -52,7 +52,7 @@ soak: ## 10,000 jobs through one process: goroutines, open files and memory of t
 # HOURS of virtual time over as many worlds as it takes (MINUTES ends it earlier); or the one world of SEED.
 sim: ## the controller in simulated worlds where everything goes wrong: 2,000 hours, or HOURS=, or one world SEED=
 	@scripts/need.sh go certs
-	@HOURS=$(or $(HOURS),$(if $(SEED),,2000)) MINUTES=$(MINUTES) SEED=$(SEED) TRACE=$(TRACE) RUNS=$(RUNS) \
+	@HOURS=$(or $(HOURS),$(if $(SEED),,2000)) MINUTES=$(MINUTES) SEED=$(SEED) STORY=$(STORY) FAULTS="$(FAULTS)" TRACE=$(TRACE) \
 		go test -C test/sim -count=1 -timeout 3h -run TestWorldsStayWithinTheRules
 
 bench-boot: ## how long guests take from power-on to ready, with each boot trick and without; writes docs/performance.md

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -16,6 +17,7 @@ const (
 	varMinutes = "MINUTES" // of real time, after which no more worlds begin
 	varSeed    = "SEED"    // of the one world to run, or of the first
 	varStory   = "STORY"   // for how many minutes of virtual time things go wrong in a world
+	varFaults  = "FAULTS"  // the only ones that may happen, each with a ";" behind it
 	varTrace   = "TRACE"   // the file that gets every line of SEED's trace, and the end of the dispatcher's log
 	varRuns    = "RUNS"    // how often one world is run to compare its traces
 )
@@ -48,6 +50,9 @@ func TestWorldsStayWithinTheRules(t *testing.T) {
 	if story := number(varStory, 0); story > 0 {
 		r.troubled = time.Duration(story) * time.Minute
 	}
+	if faults := os.Getenv(varFaults); faults != "" {
+		r.only = strings.Split(faults, ";")
+	}
 	r.keep = os.Getenv(varTrace) != ""
 	sum := &summary{began: time.Now(), cover: map[string]int{}, called: map[string]int{}}
 	minutes := number(varMinutes, 0)
@@ -64,6 +69,9 @@ func TestWorldsStayWithinTheRules(t *testing.T) {
 				sum.add(res)
 				if len(res.violations) > 0 {
 					t.Error(res.report())
+					if r.only == nil {
+						t.Error(shrunk(t, res))
+					}
 				}
 				writeTrace(t, res)
 			})
@@ -133,7 +141,7 @@ func (r result) report() string {
 	for _, v := range r.violations {
 		text += fmt.Sprintf("%12s  %s: %s\n", v.at.Round(time.Millisecond), v.rule, v.text)
 	}
-	return text + fmt.Sprintf("again: make sim SEED=%d TRACE=/tmp/trace", r.run.seed)
+	return text + fmt.Sprintf("again: make sim SEED=%d STORY=%d TRACE=/tmp/trace", r.run.seed, int(r.run.troubled.Minutes()))
 }
 
 func writeTrace(t *testing.T, r result) {
