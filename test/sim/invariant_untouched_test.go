@@ -27,6 +27,9 @@ func (r *untouched) began(c *call) {
 			}
 		}
 	}
+	if v := r.w.model.vms[c.vmid]; v != nil && v.taken && c.is(routeDestroy) {
+		r.w.violated("untouched", "VM %d is to be destroyed, which its notes say is no longer ours", c.vmid)
+	}
 	if r.foreign[c.vmid] {
 		r.w.violated("untouched", "%s %s: VM %d isn't ours", c.method, c.path, c.vmid)
 	}

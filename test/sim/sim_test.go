@@ -41,14 +41,18 @@ func inBubble(t *testing.T, r run) (res result) {
 func TestWorldsStayWithinTheRules(t *testing.T) {
 	r := run{troubled: troubledForShort}
 	worlds, first := worldsShort, number(varSeed, 1)
-	switch hours := number(varHours, 0); {
-	case os.Getenv(varSeed) != "" && hours == 0:
-		worlds, r.troubled = 1, troubledFor
-	case hours > 0:
-		worlds, r.troubled = (hours+int(troubledFor.Hours())-1)/int(troubledFor.Hours()), troubledFor
+	hours := number(varHours, 0)
+	if hours > 0 || os.Getenv(varSeed) != "" {
+		r.troubled = troubledFor
 	}
 	if story := number(varStory, 0); story > 0 {
 		r.troubled = time.Duration(story) * time.Minute
+	}
+	switch {
+	case hours > 0:
+		worlds = int((time.Duration(hours)*time.Hour + r.troubled - 1) / r.troubled)
+	case os.Getenv(varSeed) != "":
+		worlds = 1
 	}
 	if faults := os.Getenv(varFaults); faults != "" {
 		r.only = strings.Split(faults, ";")

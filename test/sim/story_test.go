@@ -47,6 +47,12 @@ func (w *world) story() {
 	}
 	w.sleepUntil(w.plan.until)
 	w.trace.add("nothing goes wrong any more")
+	w.gh.ClearFaults(0)
+	w.pve.ClearFaults(0)
+	for v, tries := w.pick("", taken), 0; v != nil && tries < 100; v, tries = w.pick("", taken), tries+1 {
+		w.adminEnds(v, true)
+		w.sleepUntil(time.Now().Add(sampleEvery))
+	}
 	if w.proc.dead() {
 		w.proc = w.newProcess()
 	}
@@ -59,6 +65,8 @@ func (w *world) story() {
 	w.sleepUntil(time.Now().Add(time.Minute))
 	w.finish(w.quiet())
 }
+
+func taken(v *machine) bool { return v.taken }
 
 // sleepUntil waits until an instant that is the story's own.
 func (w *world) sleepUntil(at time.Time) {

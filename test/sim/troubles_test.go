@@ -9,7 +9,10 @@ import (
 type trouble func(w *world, at time.Time, object string) []event
 
 // troubles are all there are.
-var troubles = []trouble{crash, crash, freeze, cancel, crashLoop, outageOfProxmox, outageOfGitHub}
+var troubles = []trouble{
+	crash, crash, freeze, cancel, crashLoop, outageOfProxmox, outageOfGitHub, adminStops, adminDestroys, adminTakesOver, nodeDies,
+	noQuorum, workerFault, workerFault, shortLists, secondaryLimit,
+}
 
 // troubleEvents are what goes wrong with this world.
 func (w *world) troubleEvents(born time.Time) []event {
@@ -135,8 +138,12 @@ func outageOfGitHub(w *world, at time.Time, object string) []event {
 }
 
 func outage(w *world, side string, how kind, at time.Time, seconds int, object string) []event {
-	return []event{{at, "outage of " + side, func() {
-		if w.plan.trouble("outage of "+side, object) {
+	name := "outage of " + side
+	if how == kindNoQuorum {
+		name = "no quorum"
+	}
+	return []event{{at, name, func() {
+		if w.plan.trouble(name, object) {
 			w.outage(side, how, time.Duration(seconds)*time.Second)
 		}
 	}}}
