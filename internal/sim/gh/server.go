@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"mayfly/internal/sim/runnerproto"
+	"mayfly/internal/sim/wire"
 )
 
 // Server is the stand-in: an [http.Handler] with doors in Go beside those under "/_sim/".
@@ -27,6 +28,7 @@ type Server struct {
 	mu       sync.Mutex
 	closed   bool
 	servers  []*http.Server
+	wires    []*wire.Server // over connections in memory
 	apiURL   string
 	world    world
 	requests []RequestRecord
@@ -90,6 +92,31 @@ func (s *Server) Serve(l net.Listener) error {
 	return nil
 }
 
+// Connections reaches the server by HTTP over connections in memory, a new one for each request; any host name will do.
+// The server answers there until it closes. Without a network it works in virtual time. A client that gives up isn't
+// noticed: its request goes on, and a poll is held to its end.
+func (s *Server) Connections() http.RoundTripper {
+	w, l := wire.New(s, wire.Options{Logger: s.opts.Logger}), wire.NewMemory()
+	s.mu.Lock()
+	closed := s.closed
+	if !closed {
+		s.wires = append(s.wires, w)
+		s.wg.Add(1)
+	}
+	s.mu.Unlock()
+	if closed {
+		_ = l.Close()
+		return l.Transport()
+	}
+	go func() {
+		defer s.wg.Done()
+		if err := w.Serve(l); err != nil {
+			s.opts.Logger.Error("stand-in stopped listening", "reason", err)
+		}
+	}()
+	return l.Transport()
+}
+
 // SetAPIURL sets what [Server.Info] says, where somebody else listens.
 func (s *Server) SetAPIURL(url string) {
 	s.mu.Lock()
@@ -108,12 +135,15 @@ func (s *Server) Info() Info {
 func (s *Server) Close() {
 	s.mu.Lock()
 	s.closed = true
-	servers := s.servers
-	s.servers = nil
+	servers, wires := s.servers, s.wires
+	s.servers, s.wires = nil, nil
 	s.mu.Unlock()
 	s.cancel()
 	for _, h := range servers {
 		_ = h.Close()
+	}
+	for _, w := range wires {
+		w.Close()
 	}
 	s.wg.Wait()
 }

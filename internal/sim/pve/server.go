@@ -107,6 +107,18 @@ func (s *Server) Listen() (string, error) {
 // are the same.
 func (s *Server) RoundTripper() http.RoundTripper { return s.wire.RoundTripper() }
 
+// Connections reaches the server by HTTP over connections in memory, a new one for each request; any host name will do.
+// The server answers there until it closes. Without a network it works in virtual time.
+func (s *Server) Connections() http.RoundTripper {
+	l := wire.NewMemory()
+	s.workers.Go(func() {
+		if err := s.wire.Serve(l); err != nil {
+			s.opts.Logger.Error("stand-in stopped listening", "reason", err)
+		}
+	})
+	return l.Transport()
+}
+
 // Info tells a client how to reach the server. Two tokens are set up: one with the least privileges that Mayfly's
 // documentation asks for, one with the role Administrator on "/".
 func (s *Server) Info() Info {

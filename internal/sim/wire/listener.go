@@ -150,8 +150,11 @@ func reset(conn net.Conn) {
 	if c, ok := conn.(*tls.Conn); ok {
 		under = c.NetConn()
 	}
-	if c, ok := under.(*net.TCPConn); ok {
+	switch c := under.(type) {
+	case *net.TCPConn:
 		_ = c.SetLinger(0)
+	case *memoryConn:
+		c.Reset()
 	}
 	_ = under.Close()
 }

@@ -3,6 +3,7 @@ package wire
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -144,7 +145,9 @@ func (s *Server) run(ctx context.Context, r *http.Request, f Fault) outcome {
 	if f.Kind == Twice {
 		s.first(ctx, r)
 	}
-	s.handler.ServeHTTP(w, r.WithContext(ctx))
+	if s.aborts(w, r.WithContext(ctx)) {
+		return outcome{err: errReset(), note: w.note}
+	}
 	out := outcome{reply: w, note: w.note}
 	if f.wait(ctx, true) != nil {
 		return outcome{err: errReset(), note: w.note}
@@ -173,3 +176,18 @@ func (s *Server) first(ctx context.Context, r *http.Request) {
 
 // repeatable is the longest body, in bytes, that a repeated request has.
 const repeatable = 1 << 20
+
+// aborts runs the handler, and reports whether it ended as one does that wants the connection broken (net/http,
+// ErrAbortHandler).
+func (s *Server) aborts(w *response, r *http.Request) (yes bool) {
+	defer func() {
+		if p := recover(); p != nil {
+			if err, ok := p.(error); !ok || !errors.Is(err, http.ErrAbortHandler) {
+				panic(p)
+			}
+			yes = true
+		}
+	}()
+	s.handler.ServeHTTP(w, r)
+	return false
+}
