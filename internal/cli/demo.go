@@ -13,6 +13,7 @@ import (
 
 	"mayfly/internal/config"
 	"mayfly/internal/fleet"
+	"mayfly/internal/web"
 )
 
 // demoFlags are the flags of `mayfly demo`.
@@ -22,6 +23,7 @@ type demoFlags struct {
 	image  string
 	seed   uint64
 	output string
+	listen string
 }
 
 // Defaults of the demo. Real machines are few: a laptop has to bear them.
@@ -60,6 +62,7 @@ at the end are taken from what the stand-ins saw; the exit code is 1 when one of
 	flags.Lookup("qemu").NoOptDefVal = "tiny"
 	flags.Uint64Var(&f.seed, "seed", 1, "decides when jobs come and how long they last")
 	flags.StringVar(&f.output, "output", outputText, "text (a table on a terminal, else lines) or json (an object a line, the last one the summary)")
+	flags.StringVar(&f.listen, "listen", "", "`HOST:PORT` of /status, /metrics, /healthz and /readyz, for mayfly status and mayfly why (default: nowhere)")
 	return cmd
 }
 
@@ -96,16 +99,29 @@ func (a *app) demo(ctx context.Context, f demoFlags) error {
 	if f.image != "" {
 		most = demoRealVMs
 	}
-	controller, both, err := demoController(w, most, f.image != "", log, events.put)
+	figures := newFigures()
+	controller, both, err := demoController(w, most, f.image != "", log, events.put, figures)
 	if err != nil {
 		return err
 	}
 	defer both.close()
 
+	l, err := listenWeb(ctx, f.listen)
+	if err != nil {
+		return err
+	}
 	run, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
 	ended := make(chan error, 1)
 	go func() { ended <- controller.Run(run) }()
+	if l != nil {
+		served := make(chan error, 1)
+		go func() { served <- web.Serve(run, l, controller, figures.Handler(log), log) }()
+		defer func() {
+			cut()
+			<-served // nobody misses the pages of a demo that has ended
+		}()
+	}
 
 	show := &demoShow{flags: f, view: view, world: w, controller: controller, events: events, cut: cut}
 	err = show.until(ctx, ended)

@@ -13,6 +13,7 @@ import (
 	"mayfly/internal/fleet"
 	"mayfly/internal/github"
 	"mayfly/internal/handoff"
+	"mayfly/internal/metrics"
 	"mayfly/internal/sim/gh"
 	"mayfly/internal/sim/pve"
 	"mayfly/internal/sim/pve/qemu"
@@ -83,22 +84,23 @@ func (w *demoWorld) environment(most int) []string {
 }
 
 // demoController makes the controller as `mayfly run` does, from variables alone, and then makes it impatient.
-func demoController(w *demoWorld, most int, realVMs bool, log *slog.Logger, events func(fleet.Event)) (*fleet.Controller, clients, error) {
+func demoController(w *demoWorld, most int, realVMs bool, log *slog.Logger, events func(fleet.Event), figures *metrics.Recorder) (*fleet.Controller, clients, error) {
 	c, _, err := config.Load(config.LoadOptions{Env: w.environment(most)})
 	if err != nil {
 		return nil, clients{}, fmt.Errorf("configure demo: %w", err)
 	}
-	both, err := newClients(c, log, github.Options{Pace: demoPace})
+	both, err := newWrappedClients(c, log, github.Options{Pace: demoPace, Wrap: figures.Transport(metrics.GitHub)}, figures.Transport(metrics.Proxmox))
 	if err != nil {
 		return nil, clients{}, err
 	}
 	spec := fleetSpec(c)
 	spec.PollInterval, spec.Timing = demoPoll, demoTiming(realVMs)
-	controller, err := newController(spec, both, handoff.AgentOptions{ExecPoll: demoExecPoll}, nil, log, events, nil)
+	controller, err := newController(spec, both, handoff.AgentOptions{ExecPoll: demoExecPoll}, nil, log, events, figures)
 	if err != nil {
 		both.close()
 		return nil, clients{}, err
 	}
+	figures.Watch(metrics.Sources{Status: controller.Status, Budget: both.gh.Budget})
 	return controller, both, nil
 }
 

@@ -22,6 +22,8 @@ func commands() []func(*app) *cobra.Command {
 		newUpCommand,
 		newInitCommand,
 		newRunCommand,
+		newStatusCommand,
+		newWhyCommand,
 		newGCCommand,
 		newFirstStartCommand,
 		newCheckCommand,

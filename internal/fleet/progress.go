@@ -142,7 +142,8 @@ func (p *progress) gone(e *entry, now time.Time) {
 	if t.ending.IsZero() {
 		t.ending = now
 	}
-	if t.passed < len(life) && !(e.adopted && t.passed == 0) {
+	unseen := e.busy.IsZero() && !t.lost && (!e.finished.IsZero() || !e.stopped.IsZero()) // its job ended between two polls
+	if t.passed < len(life) && !(e.adopted && t.passed == 0) && !unseen {
 		from, result := e.created, ResultUnused
 		if t.passed > 0 {
 			from = life[t.passed-1].at

@@ -27,6 +27,7 @@ type RunnerStatus struct {
 	State   runner.State `json:"state"`
 	Created time.Time    `json:"created"`
 	Job     int64        `json:"job,omitempty"`
+	Run     int64        `json:"run,omitempty"` // of the job, where the last reading of GitHub has it
 	// Template is the VMID that its VM was cloned from, where that is known.
 	Template int    `json:"template,omitempty"`
 	Reason   string `json:"reason,omitempty"`
@@ -35,6 +36,7 @@ type RunnerStatus struct {
 // WaitingStatus is one waiting job for people.
 type WaitingStatus struct {
 	Job    int64     `json:"job"`
+	Run    int64     `json:"run"`
 	Name   string    `json:"name"`
 	Target string    `json:"target"`
 	Labels []string  `json:"labels"`
@@ -201,7 +203,7 @@ func (c *Controller) explain(waiting []WaitingJob, now time.Time) []WaitingStatu
 		}
 		c.ledger.waiting[w.Job.ID] = w
 		list = append(list, WaitingStatus{
-			Job: w.Job.ID, Name: w.Job.Name, Target: w.Job.Target.String(), Labels: w.Job.Labels, Pool: w.Pool,
+			Job: w.Job.ID, Run: w.Job.RunID, Name: w.Job.Name, Target: w.Job.Target.String(), Labels: w.Job.Labels, Pool: w.Pool,
 			Since: w.Job.CreatedAt, Reason: w.Reason,
 		})
 	}

@@ -49,7 +49,12 @@ func (c *Controller) survey(s *Status, now time.Time) {
 		}
 		return &PoolStatus{} // one that isn't configured any more: nobody reads what is counted for it
 	}
-	for _, r := range s.Runners {
+	runs := map[int64]int64{}
+	for _, j := range c.queue.demand.Jobs {
+		runs[j.ID] = j.RunID
+	}
+	for i, r := range s.Runners {
+		s.Runners[i].Run = runs[r.Job]
 		p := byName(r.Pool)
 		p.Runners++
 		switch r.State {

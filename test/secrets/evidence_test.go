@@ -70,9 +70,9 @@ func (e *evidence) processes(except int) {
 	}
 }
 
-// health reads /healthz and /readyz.
+// health reads every page of the dispatcher.
 func (e *evidence) health(web *http.Client, base string) {
-	for _, page := range []string{"/healthz", "/readyz"} {
+	for _, page := range []string{"/healthz", "/readyz", "/status", "/metrics"} {
 		resp, err := web.Get(base + page)
 		if err != nil {
 			continue // not yet there, or no longer
