@@ -15,6 +15,7 @@ const maxLabels = 98
 
 // checkPools holds the pools against each other and the limits they share.
 func (l *loader) checkPools() {
+	l.checkShares()
 	names := map[string]int{}
 	for i := range l.file.Pools {
 		p, at := &l.file.Pools[i], index("pools", i)
@@ -27,6 +28,24 @@ func (l *loader) checkPools() {
 		for j := range i {
 			l.checkSpelling(p, at, &l.file.Pools[j])
 			l.checkOverlap(p, at, &l.file.Pools[j])
+		}
+	}
+}
+
+// checkShares refuses shares that can't all be kept, and warns of one that comes to nothing.
+func (l *loader) checkShares() {
+	sum := 0
+	for i := range l.file.Pools {
+		p, path := &l.file.Pools[i], index("pools", i)+".share"
+		if l.bad(path) {
+			return
+		}
+		sum += p.Share
+		if sum > 100 && sum-p.Share <= 100 {
+			l.problem(l.origins[path], path, fmt.Sprintf("the shares add up to %d percent up to here", sum), "want shares that add up to at most 100")
+		}
+		if p.Share > 0 && !l.bad("max_runners") && p.Share*l.file.MaxRunners < 100 {
+			l.warn(l.origins[path], path, fmt.Sprintf("%d percent of max_runners, %d, is less than one runner, so nothing is kept for the pool", p.Share, l.file.MaxRunners))
 		}
 	}
 }

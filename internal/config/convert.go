@@ -39,7 +39,7 @@ func (f *File) config() *Config {
 		}
 		c.Pools = append(c.Pools, runner.Pool{
 			Name: p.Name, Target: target, Labels: slices.Clone(p.Labels), AcceptUnlabeled: p.AcceptUnlabeled,
-			GroupID: int64(p.RunnerGroupID), NamePrefix: p.NamePrefix, Jobs: jobs, Template: p.Template, Image: p.Image, Max: p.Max,
+			GroupID: int64(p.RunnerGroupID), NamePrefix: p.NamePrefix, Jobs: jobs, Template: p.Template, Image: p.Image, Max: p.Max, Priority: p.Priority, Share: p.Share,
 			RunnerUser: p.RunnerUser, Cores: p.Cores, Memory: runner.Bytes(p.Memory), FullClone: p.FullClone, Storage: p.Storage,
 			BootTimeout: time.Duration(p.BootTimeout), IdleTimeout: time.Duration(p.IdleTimeout), MaxJobDuration: time.Duration(p.MaxJobDuration),
 		})
@@ -80,7 +80,7 @@ func fileOf(c *Config) *File {
 		}
 		f.Pools = append(f.Pools, FilePool{
 			Name: p.Name, Target: p.Target.String(), Labels: p.Labels, AcceptUnlabeled: p.AcceptUnlabeled,
-			RunnerGroupID: int(p.GroupID), NamePrefix: p.NamePrefix, Jobs: jobs, Template: p.Template, Image: p.Image, Max: p.Max,
+			RunnerGroupID: int(p.GroupID), NamePrefix: p.NamePrefix, Jobs: jobs, Template: p.Template, Image: p.Image, Max: p.Max, Priority: p.Priority, Share: p.Share,
 			RunnerUser: p.RunnerUser, Cores: p.Cores, Memory: Size(p.Memory), FullClone: p.FullClone, Storage: p.Storage,
 			BootTimeout: Duration(p.BootTimeout), IdleTimeout: Duration(p.IdleTimeout), MaxJobDuration: Duration(p.MaxJobDuration),
 		})

@@ -131,6 +131,13 @@ type FilePool struct {
 	Jobs FileJobs `yaml:"jobs"`
 	// How many VMs the pool may have at once.
 	Max int `yaml:"max" min:"1" max:"10000" derived:"max_runners"`
+	// Which pool's jobs come first when there isn't room for all: those of the highest priority, then the oldest. A pool with many
+	// jobs and a high priority can starve others; share is the cure.
+	Priority int `yaml:"priority" derived:"0" min:"-100" max:"100"`
+	// How much of max_runners, in percent and rounded down, is kept for this pool while jobs of it wait. While none do, or no runner
+	// can be made for it, others may have that room, and nothing is taken from them again before their jobs end. The shares of all
+	// pools add up to 100 at most; max bounds a share, too.
+	Share int `yaml:"share" derived:"0" min:"0" max:"100"`
 	// The unprivileged user in the VM that runs the job.
 	RunnerUser string `yaml:"runner_user" env:"RUNNER_USER" default:"runner" form:"user"`
 	// CPU cores of each VM.

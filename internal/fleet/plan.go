@@ -120,7 +120,9 @@ type planner struct {
 	alive  map[string]int
 	taken  map[int]bool
 	wanted map[string]int       // waiting jobs of each pool
+	open   map[string]int       // those of them that no runner answers for, nor one that is planned
 	waits  map[string]time.Time // since when the oldest of them waits
+	cannot map[string]bool      // what unable has found
 	tried  map[int]bool         // templates that a clone is planned of
 	cloned map[string]bool      // pools that a clone is planned for
 }
@@ -141,6 +143,7 @@ func (p *planner) count() {
 	p.waits = map[string]time.Time{}
 	p.probes, p.due = map[string]int{}, map[string][]*entry{}
 	p.taken, p.tried, p.cloned = map[int]bool{}, map[int]bool{}, map[string]bool{}
+	p.open, p.cannot = map[string]int{}, map[string]bool{}
 	for id := range p.o.supply.taken {
 		p.taken[id] = true
 	}
@@ -170,32 +173,27 @@ func (p *planner) count() {
 
 // serveJobs gives every waiting job its reason, and plans a clone for each that needs one.
 func (p *planner) serveJobs() {
-	jobs := slices.Clone(p.o.queue.demand.Jobs)
-	slices.SortStableFunc(jobs, func(a, b runner.Job) int {
-		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))
-	})
-	covered := map[string]int{}
-	for _, j := range jobs {
-		if !j.Waiting() {
+	turn := p.inTurn()
+	covers := map[string][]*entry{}
+	for i := range p.s.Pools {
+		pool := p.s.Pools[i]
+		covers[pool.Name] = p.covers(pool)
+		p.open[pool.Name] = max(0, p.wanted[pool.Name]-len(covers[pool.Name]))
+	}
+	for _, m := range turn {
+		j := m.job
+		if m.pool == nil {
+			if name, r, forbidden := p.forbidden(j); forbidden {
+				p.wait(j, name, r)
+			} else {
+				p.wait(j, "", Reason{WaitNoPool, p.whyNoPool(j)})
+			}
 			continue
 		}
-		pool, ok := p.poolFor(j)
-		if name, r, forbidden := p.forbidden(j); !ok && forbidden {
-			p.wait(j, name, r)
-			continue
-		}
-		if !ok {
-			p.wait(j, "", Reason{WaitNoPool, p.whyNoPool(j)})
-			continue
-		}
-		p.wanted[pool.Name]++
-		if p.wanted[pool.Name] == 1 { // the oldest, as they are sorted
-			p.waits[pool.Name] = j.CreatedAt
-		}
-		covers := p.covers(pool)
-		if n := covered[pool.Name]; n < len(covers) {
-			covered[pool.Name]++
-			p.wait(j, pool.Name, p.coverReason(covers[n]))
+		pool := *m.pool
+		if c := covers[pool.Name]; len(c) > 0 {
+			covers[pool.Name] = c[1:]
+			p.wait(j, pool.Name, p.coverReason(c[0]))
 			continue
 		}
 		if r, held := p.held(j, pool); held {
@@ -207,19 +205,22 @@ func (p *planner) serveJobs() {
 }
 
 // poolFor returns the pool that serves the job: of those that fit and whose policy lets it run, the one with the fewest
-// labels, then by name.
-func (p *planner) poolFor(j runner.Job) (runner.Pool, bool) {
-	var best runner.Pool
-	found := false
-	for _, pool := range p.s.Pools {
-		if rule, _ := pool.Jobs.Forbids(j); rule != "" || !p.fits(pool, j) {
+// labels, then the one with the highest priority, then by name.
+func (p *planner) poolFor(j runner.Job) (*runner.Pool, bool) {
+	var best *runner.Pool
+	for i := range p.s.Pools {
+		pool := &p.s.Pools[i]
+		if !p.fits(*pool, j) {
 			continue
 		}
-		if !found || cmp.Or(cmp.Compare(len(pool.Labels), len(best.Labels)), cmp.Compare(pool.Name, best.Name)) < 0 {
-			best, found = pool, true
+		if rule, _ := pool.Jobs.Forbids(j); rule != "" {
+			continue
+		}
+		if best == nil || cmp.Or(cmp.Compare(len(pool.Labels), len(best.Labels)), cmp.Compare(best.Priority, pool.Priority), cmp.Compare(pool.Name, best.Name)) < 0 {
+			best = pool
 		}
 	}
-	return best, found
+	return best, best != nil
 }
 
 // fits reports whether a runner of the pool could take the job, and is meant to.
@@ -299,11 +300,7 @@ func (p *planner) held(j runner.Job, pool runner.Pool) (Reason, bool) {
 	if age := p.now.Sub(p.o.supply.at); age > p.s.Timing.Stale {
 		return Reason{WaitProxmox, fmt.Sprintf("Proxmox was last read %s ago", age.Round(time.Second))}, true
 	}
-	t, ok := choose(pool, p.o.supply, l, p.now)
-	if !ok || t.problem != "" {
-		return Reason{cmp.Or(t.code, WaitTemplate), cmp.Or(t.problem, fmt.Sprintf("template %q isn't known yet", pool.Base()))}, true
-	}
-	if r, barred := p.barred(t); barred {
+	if r, bad := p.noBase(pool); bad {
 		return r, true
 	}
 	if p.alive[pool.Name] >= pool.Max {
@@ -311,6 +308,9 @@ func (p *planner) held(j runner.Job, pool runner.Pool) (Reason, bool) {
 	}
 	if p.total >= p.s.MaxRunners {
 		return Reason{WaitTotalMax, fmt.Sprintf("all pools together are at their max of %d", p.s.MaxRunners)}, true
+	}
+	if r, kept := p.shareHeld(pool); kept {
+		return r, true
 	}
 	if r, waits := p.backsOff(pool); waits {
 		return r, true
@@ -328,6 +328,15 @@ func (p *planner) held(j runner.Job, pool runner.Pool) (Reason, bool) {
 	return Reason{}, false
 }
 
+// noBase says why nothing can be cloned for the pool now.
+func (p *planner) noBase(pool runner.Pool) (Reason, bool) {
+	t, ok := choose(pool, p.o.supply, p.o.ledger, p.now)
+	if !ok || t.problem != "" {
+		return Reason{cmp.Or(t.code, WaitTemplate), cmp.Or(t.problem, fmt.Sprintf("template %q isn't known yet", pool.Base()))}, true
+	}
+	return p.barred(t)
+}
+
 // clone plans one more runner for the pool.
 func (p *planner) clone(pool runner.Pool) Reason {
 	vmid, ok, soonest := pickVMID(p.s, p.taken, p.o.ledger.lastUsed, p.now)
@@ -342,6 +351,7 @@ func (p *planner) clone(pool runner.Pool) Reason {
 	p.taken[vmid] = true
 	p.total++
 	p.alive[pool.Name]++
+	p.open[pool.Name]--
 	p.tasks++
 	base, _ := choose(pool, p.o.supply, p.o.ledger, p.now)
 	p.tried[base.id] = true

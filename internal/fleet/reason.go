@@ -19,6 +19,8 @@ const (
 	// WaitPoolMax and WaitTotalMax: a limit of the configuration is reached.
 	WaitPoolMax  Code = "pool_at_max"
 	WaitTotalMax Code = "total_at_max"
+	// WaitShare: what room is left is kept for the share of another pool, whose jobs wait, too.
+	WaitShare Code = "share_reserved"
 	// WaitVMIDs: no VMID of the range is free.
 	WaitVMIDs Code = "vmid_range_full"
 	// WaitTemplate: the template isn't there, is on another node, is locked, or can't be used.

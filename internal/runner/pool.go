@@ -31,6 +31,11 @@ type Pool struct {
 	Image string
 	// Max is how many VMs the pool may have at once, whatever their state.
 	Max int
+	// Priority puts the pool's jobs before those of pools with a lower one when not all can have runners; 0 is usual.
+	Priority int
+	// Share is the part of the fleet's limit, in percent, that other pools leave to this one while its jobs wait; 0 for
+	// none.
+	Share int
 	// RunnerUser is the unprivileged user in the guest that runs the job.
 	RunnerUser string
 	// Cores and Memory override the template's size; 0 keeps it.
