@@ -198,7 +198,7 @@ func farewell(s fleet.Status) string {
 	return "runners stay as they are; the next start finds them"
 }
 
-// listenWeb opens the address of /healthz and /readyz; nil for none.
+// listenWeb opens the address of the pages (package web); nil for none.
 func listenWeb(ctx context.Context, addr string) (net.Listener, error) {
 	if addr == "" {
 		return nil, nil

@@ -32,6 +32,7 @@ func shown() fleet.Status {
 		}},
 		Quarantine: []fleet.Quarantine{{VMID: 230, Node: "pve1", Why: "its clone was killed midway", Command: "qm unlock 230", Since: now.Add(-time.Minute)}},
 		Unclaimed:  []fleet.UnclaimedStatus{{VMID: 240, Node: "pve1", Name: "mine", Why: "no Mayfly marker"}},
+		Rogues:     []fleet.RogueStatus{{ID: 77, Name: "laptop", Target: "NREL/EnergyPlus", Labels: []string{"linux"}, Since: now.Add(-time.Hour), Why: "not ours"}},
 	}
 }
 
@@ -72,6 +73,7 @@ func TestStatusShowsTheFleet(t *testing.T) {
 		"12 ep 2h00m pool_at_max pool ep is at its max of 8",
 		"230 pve1 1m00s its clone was killed midway qm unlock 230",
 		"240 pve1 mine no Mayfly marker",
+		"laptop 77 NREL/EnergyPlus linux 1h00m not ours",
 	} {
 		if !strings.Contains(squeezed, words) {
 			t.Errorf("status lacks %q:\n%s", words, out)

@@ -49,6 +49,10 @@ func showStatus(w io.Writer, s fleet.Status, now time.Time) {
 		u := s.Unclaimed[i]
 		return []string{strconv.Itoa(u.VMID), u.Node, cmp.Or(u.Name, "-"), u.Why}
 	})
+	table(w, "ROGUE RUNNER\tID\tTARGET\tLABELS\tSINCE\tWHY", len(s.Rogues), func(i int) []string {
+		r := s.Rogues[i]
+		return []string{r.Name, number(r.ID), r.Target, strings.Join(r.Labels, ","), span(now.Sub(r.Since)), r.Why}
+	})
 }
 
 func sideLine(h fleet.Health, now time.Time) string {

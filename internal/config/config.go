@@ -93,7 +93,7 @@ type VMIDRange struct{ Start, End int }
 // Size is how many VMIDs the range has.
 func (r VMIDRange) Size() int { return r.End - r.Start + 1 }
 
-// Web says where /healthz and /readyz are served.
+// Web says where /status, /metrics, /healthz and /readyz are served.
 type Web struct {
 	// Listen is HOST:PORT; "" for not at all.
 	Listen string

@@ -53,7 +53,7 @@ type File struct {
 	Image FileImage `yaml:"image"`
 	// The container that the dispatcher is put into: mayfly bootstrap.
 	Bootstrap FileBootstrap `yaml:"bootstrap"`
-	// Where /healthz and /readyz are.
+	// Where /status, /metrics, /healthz and /readyz are.
 	Web FileWeb `yaml:"web"`
 	// How the log is written, to standard error.
 	Log FileLog `yaml:"log"`

@@ -52,6 +52,8 @@ var (
 	quarantined = Metric{"mayfly_quarantined_vms", Gauge, nil, "VMIDs set aside until an administrator has typed the command that /status tells."}
 	unclaimed   = Metric{"mayfly_unclaimed_vms", Gauge, nil, "VMs in the range that aren't provably ours; they are never touched."}
 
+	rogues = Metric{"mayfly_rogue_runners", Gauge, nil, "Registrations that take the pools' jobs or have our kind of name and that this installation didn't make; they are never touched."}
+
 	sourceUp     = Metric{"mayfly_source_up", Gauge, []string{"source"}, "1 while the source answers as it should. source is proxmox or github."}
 	lastPoll     = Metric{"mayfly_last_successful_poll_timestamp_seconds", Gauge, []string{"source", "target"}, "When the source last answered a poll. target is the repository, empty for Proxmox."}
 	polls        = Metric{"mayfly_polls_total", Counter, []string{"source", "target"}, "Polls of the source, good and bad."}
@@ -77,7 +79,7 @@ func All() []Metric {
 		[]Metric{buildInfo, ready, lastPass, standby, rivals, warnings},
 		[]Metric{stageDuration, failures},
 		[]Metric{runners, poolMax, demandJobs, waitingJobs, oldestJob},
-		[]Metric{maxRunners, vmids, vmidsFree, quarantined, unclaimed},
+		[]Metric{maxRunners, vmids, vmidsFree, quarantined, unclaimed, rogues},
 		[]Metric{sourceUp, lastPoll, polls, pollFailures},
 		[]Metric{apiRequests, apiDuration, apiInFlight, rateLimit, rateLeft, rateReset, githubPaused},
 	)

@@ -54,6 +54,7 @@ func (to sink) fleet(s fleet.Status, now time.Time) {
 	to.put(vmidsFree, float64(s.Capacity.VMIDsFree))
 	to.put(quarantined, float64(len(s.Quarantine)))
 	to.put(unclaimed, float64(len(s.Unclaimed)))
+	to.put(rogues, float64(len(s.Rogues)))
 }
 
 func (to sink) supply(s fleet.Status) {
