@@ -61,6 +61,9 @@ func (c *Controller) do(ctx context.Context, a action, now time.Time) {
 		c.start(ctx, a, probeTimeout, now, c.inspect)
 	case StepDestroy:
 		c.progress.late(c.ledger.runners[a.vmid], a.pool, c.spec.Timing, now)
+		if a.sweeps {
+			c.noteSweep(c.ledger.runners[a.vmid], now)
+		}
 		c.log.Info("runner ends", "runner", a.name, "vmid", a.vmid, "node", a.node, "pool", a.pool.Name, "reason", a.why)
 		c.start(ctx, a, c.spec.Timing.Stop+c.spec.Timing.Destroy, now, c.destroy)
 	}

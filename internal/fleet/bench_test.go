@@ -59,6 +59,7 @@ type setup struct {
 	as       string // the id of one of pve.Tokens, instead of the fleet's token
 	observer fleet.Observer
 	seeders  func(*proxmox.Client, *slog.Logger) map[fleet.Way]fleet.Seeder
+	engine   func(pve.Engine) pve.Engine // put before the guests'
 }
 
 func newBench(t *testing.T, change func(*setup)) *bench {
@@ -85,6 +86,9 @@ func newBench(t *testing.T, change func(*setup)) *bench {
 	s.guests.Transport = b.gh.RoundTripper()
 	b.guests = world.NewGuests(s.guests)
 	s.pve.Engine = b.guests
+	if s.engine != nil {
+		s.pve.Engine = s.engine(b.guests)
+	}
 	b.pve = pve.New(s.pve)
 	if b.spec.Node == "" {
 		b.spec.Node = b.pve.Info().Node

@@ -71,6 +71,8 @@ type Controller struct {
 	nextLook    time.Time
 	nextRead    time.Time
 	nextSweep   time.Time
+	nextDisks   time.Time
+	leftDisks   []LeftDisk
 	lastRead    time.Time
 	scanSince   time.Time // clone tasks since then are still to be found; zero when they were
 	startedAt   time.Time
@@ -82,6 +84,7 @@ type Controller struct {
 	proxmox     health
 	github      health
 	configs     map[int]cachedConfig // of VMs, as steps left them, for the next look
+	holding     bool                 // runners wait for their end: said
 	lostNetwork bool
 	lostTags    bool
 	progress    progress
@@ -210,7 +213,9 @@ func (c *Controller) pass(ctx context.Context) time.Time {
 		c.read(ctx)
 	}
 	c.sweep(ctx, now)
+	c.sweepDisks(ctx, now)
 	c.sayRivals(now)
+	c.saySweep(d)
 	c.notice(now)
 	c.publish(d, now)
 

@@ -51,7 +51,7 @@ func (c *Controller) destroy(ctx context.Context, a action) outcome {
 // kept is the outcome of GitHub's refusal: a job has just landed on the runner, so it has its identity and works.
 func (c *Controller) kept(held registered) outcome {
 	return func(e *entry, now time.Time) {
-		e.failed, e.registration, e.target = "", held.id, held.target
+		e.failed, e.swept, e.registration, e.target = "", false, held.id, held.target
 		for _, milestone := range []*time.Time{&e.ready, &e.delivered, &e.online, &e.busy} {
 			if milestone.IsZero() {
 				*milestone = now

@@ -29,6 +29,8 @@ type ledger struct {
 	abouts map[int]handoff.About
 	// orphans is since when a registration of ours is seen without a VM.
 	orphans map[int64]orphan
+	// sweeps are when runners that were up were destroyed, within the last sweepWindow.
+	sweeps []time.Time
 	// rogues are registrations that take our jobs or our names, and that nobody here made.
 	rogues map[int64]rogue
 	// removals are registrations that GitHub still called busy when their VM was gone already.
@@ -94,6 +96,7 @@ type entry struct {
 	ejectTries int       // failures to take the medium away, in a row
 	ejectAfter time.Time // no next try before
 
+	swept    bool      // its end is counted in the ledger's sweeps
 	failed   string    // why it must go; "" while all is well
 	notUntil time.Time // no next step before (a failed step's back-off, a probe's time)
 	tries    int       // failures of the present step in a row

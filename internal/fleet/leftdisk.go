@@ -17,9 +17,8 @@ import (
 type Disks interface {
 	Tasks
 	Permissions(ctx context.Context) (map[string]map[string]bool, error)
+	Storage
 	VMIDFree(ctx context.Context, vmid int) (bool, error)
-	Volumes(ctx context.Context, node, storage, content string) ([]proxmox.Volume, error)
-	DeleteVolume(ctx context.Context, node, id string) (proxmox.UPID, error)
 }
 
 // LeftDisk is a disk that the destroy of a VM of ours left on its storage.

@@ -179,8 +179,12 @@ func (p *planner) destroy(e *entry, why string, force bool) {
 	if p.tasks >= maxStorageTasks || !p.o.supply.at.After(e.cloned) { // the next look tells its resource pool
 		return
 	}
+	sweeps := p.sweeps(e)
+	if !p.maySweep(e) {
+		return
+	}
 	p.tasks++
-	p.act(e, action{step: StepDestroy, why: why, force: force, stopped: p.o.supply.vms[e.vmid].status == "stopped"})
+	p.act(e, action{step: StepDestroy, why: why, force: force, sweeps: sweeps, stopped: p.o.supply.vms[e.vmid].status == "stopped"})
 }
 
 // mustSeed reports whether the runner gets its identity before it starts.

@@ -62,6 +62,8 @@ type action struct {
 	contract int
 	// about asks the guest, too, what it was made of.
 	about bool
+	// sweeps says that its end counts against minSweep.
+	sweeps bool
 	// theirs says that another process looks after the runner.
 	theirs bool
 	// noTags and noMAC leave those alone: the token may not set them, as an earlier refusal told.
@@ -74,6 +76,8 @@ type decision struct {
 	waiting []WaitingJob
 	// again is when the plan wants to be made anew at the latest (zero: at the next observation).
 	again time.Time
+	// unswept is how many runners wait for their end because too many others have gone lately.
+	unswept int
 	// github asks for a reading of GitHub before its time.
 	github bool
 }
@@ -113,6 +117,7 @@ type planner struct {
 	d   decision
 
 	byPool map[string][]*entry
+	swept  int                 // ends planned that count against minSweep
 	tasks  int                 // clones and destroys in flight or planned
 	probes map[string]int      // guests of each node that may not answer, being asked or to be asked
 	due    map[string][]*entry // guests of each node to be asked whether they are ready

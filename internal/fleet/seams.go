@@ -39,6 +39,12 @@ type Tasks interface {
 	TaskError(ctx context.Context, upid proxmox.UPID, exit string) error
 }
 
+// Storage shows what lies on storages, and takes it away.
+type Storage interface {
+	Volumes(ctx context.Context, node, storage, content string) ([]proxmox.Volume, error)
+	DeleteVolume(ctx context.Context, node, id string) (proxmox.UPID, error)
+}
+
 // Rights tells what the token may, and what the storages take.
 type Rights interface {
 	Permissions(ctx context.Context) (map[string]map[string]bool, error)
@@ -52,6 +58,7 @@ type Proxmox interface {
 	Maker
 	Power
 	Tasks
+	Storage
 }
 
 // Registrar is where runners are registered.

@@ -82,6 +82,8 @@ type Status struct {
 	Waiting    []WaitingStatus   `json:"waiting"`
 	Unclaimed  []UnclaimedStatus `json:"unclaimed"`
 	Quarantine []Quarantine      `json:"quarantine"`
+	// LeftDisks are disks that destroys of ours left on their storage, as of the last look an hour ago at most.
+	LeftDisks []LeftDisk `json:"left_disks"`
 	// Rogues are registrations in our targets that take our jobs or our names and that nobody here made.
 	Rogues []RogueStatus `json:"rogues"`
 }
@@ -184,7 +186,11 @@ func (c *Controller) publish(d decision, now time.Time) {
 	s.Waiting = c.explain(d.waiting, now)
 	c.progress.waiting(d.waiting, c.queue.at)
 	c.survey(s, now)
+	s.LeftDisks = append([]LeftDisk{}, c.leftDisks...)
 	s.Warnings, s.Rogues = c.releases(now), c.rogues(now)
+	if words := unsweptWords(d); words != "" {
+		s.Warnings = append(s.Warnings, words)
+	}
 	c.publishRivals(s)
 	s.Reasons = c.unready(s)
 	s.Ready = len(s.Reasons) == 0
