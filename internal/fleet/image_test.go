@@ -93,6 +93,7 @@ func TestPoolFollowsThePromotedVersionOfItsImage(t *testing.T) {
 
 		// Promoted meanwhile: the runner stays, the next one comes from the new version.
 		a.build(someImage(9101, "20261124-1300"), "", runner.TagPromoted)
+		time.Sleep(20 * time.Second) // the next look sees it
 		b.untouched(first.VMID, func() {
 			b.queue(2, time.Minute)
 			b.until(10*time.Minute, "one job is left", func() bool { return count(b, "completed") == 2 })
