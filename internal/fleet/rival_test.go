@@ -2,6 +2,7 @@ package fleet_test
 
 import (
 	"context"
+	"flag"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -191,6 +192,7 @@ func TestTwoDispatchersOnOneInstallation(t *testing.T) {
 
 // TestARestartIsNoSecondDispatcher starts the dispatcher again in every stage of its runners' lives.
 func TestARestartIsNoSecondDispatcher(t *testing.T) {
+	fewer(t)
 	rapid.Check(t, func(rt *rapid.T) {
 		waits := rapid.SliceOfN(rapid.IntRange(0, 90), 1, 4).Draw(rt, "seconds between restarts")
 		downs := rapid.SliceOfN(rapid.IntRange(0, 3000), len(waits), len(waits)).Draw(rt, "milliseconds down")
@@ -214,6 +216,7 @@ func TestARestartIsNoSecondDispatcher(t *testing.T) {
 
 // TestTwoDispatchersLoseNoJob starts a second dispatcher at any moment, for any time.
 func TestTwoDispatchersLoseNoJob(t *testing.T) {
+	fewer(t)
 	rapid.Check(t, func(rt *rapid.T) {
 		offset := time.Duration(rapid.IntRange(0, 240_000).Draw(rt, "milliseconds until the second starts")) * time.Millisecond
 		lasting := time.Duration(rapid.IntRange(1, 40).Draw(rt, "minutes that it runs")) * time.Minute
@@ -241,6 +244,19 @@ func TestTwoDispatchersLoseNoJob(t *testing.T) {
 			}
 		})
 	})
+}
+
+// fewer has rapid draw few cases of a property whose every case is hours of a fleet's life, unless somebody asks for more.
+func fewer(t *testing.T) {
+	t.Helper()
+	checks := flag.Lookup("rapid.checks")
+	if checks.Value.String() != checks.DefValue {
+		return
+	}
+	if err := flag.Set("rapid.checks", "12"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = flag.Set("rapid.checks", checks.DefValue) })
 }
 
 // inBubble runs one case of a property in virtual time; the case fails when its bubble does.
