@@ -80,6 +80,9 @@ func (c *Controller) cloned(ctx context.Context, a action, upid proxmox.UPID) ou
 	case err == nil:
 		return done(func(e *entry, now time.Time) {
 			e.cloned = now
+			if !e.adopted {
+				c.ledger.lastMade = now
+			}
 			c.clearClone(e)
 		})
 	case errors.Is(err, proxmox.Exists):

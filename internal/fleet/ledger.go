@@ -44,6 +44,8 @@ type ledger struct {
 	// process is this one's own, and rivals are the others that work on our installation, by their id.
 	process runner.Process
 	rivals  map[string]*rival
+	// lastMade is when a clone of this process was last complete.
+	lastMade time.Time
 }
 
 // entry is what the ledger knows of one runner.

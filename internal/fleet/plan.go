@@ -308,10 +308,10 @@ func (p *planner) held(j runner.Job, pool runner.Pool) (Reason, bool) {
 	if r, bad := p.noBase(pool); bad {
 		return r, true
 	}
-	if p.alive[pool.Name] >= pool.Max {
+	if p.alive[pool.Name] >= pool.Max && !p.mustShow() {
 		return Reason{WaitPoolMax, fmt.Sprintf("pool %s is at its max of %d", pool.Name, pool.Max)}, true
 	}
-	if p.total >= p.s.MaxRunners {
+	if p.total >= p.s.MaxRunners && !p.mustShow() {
 		return Reason{WaitTotalMax, fmt.Sprintf("all pools together are at their max of %d", p.s.MaxRunners)}, true
 	}
 	if r, kept := p.shareHeld(pool); kept {

@@ -19,7 +19,8 @@ type rival struct {
 	node    string
 	created time.Time
 	seen    time.Time
-	said    bool // that it is there
+	noticed time.Time // when the first of them was seen
+	said    bool      // that it is there
 }
 
 // RivalStatus is another dispatcher's process that works on our installation.
@@ -56,6 +57,9 @@ func (l *ledger) absorbRivals(s Spec, o supply) {
 			l.rivals[m.Process.ID] = r
 		}
 		if m.Created.After(r.created) {
+			if !r.alive(s, o.at) {
+				r.noticed = o.at
+			}
 			r.runner, r.vmid, r.node, r.created, r.seen = m.Runner, id, v.node, m.Created, o.at
 		}
 	}
@@ -102,6 +106,23 @@ func (l *ledger) left(s Spec, e *entry, now time.Time) bool {
 	}
 	_, standby := l.leader(s, now)
 	return standby
+}
+
+// mustShow reports whether one runner may be made beyond a limit: a later process that fills the limits would never see a
+// runner of this one, and never stand by.
+func (p *planner) mustShow() bool {
+	if len(p.cloned) > 0 {
+		return false
+	}
+	l := p.o.ledger
+	for _, e := range l.runners {
+		if !e.adopted && e.cloned.IsZero() { // on its way
+			return false
+		}
+	}
+	return slices.ContainsFunc(l.rivalsNow(p.s, p.now), func(r *rival) bool {
+		return r.process.Compare(l.process) > 0 && l.lastMade.Before(r.noticed)
+	})
 }
 
 // counts reports whether the runner answers for a waiting job. One that is left to another process does when GitHub has

@@ -94,6 +94,25 @@ func TestARivalIsGoneWhenItShowsNothingNew(t *testing.T) {
 	}
 }
 
+// TestTheEarlierShowsItselfThoughTheLimitIsReached makes one runner beyond it, and only one.
+func TestTheEarlierShowsItselfThoughTheLimitIsReached(t *testing.T) {
+	s, o := testSpec(), world(job(1, "linux"), job(2, "linux"))
+	s.MaxRunners = 2
+	o.ledger.process = process("me", time.Hour)
+	for vmid := 201; vmid <= 202; vmid++ {
+		o.made(vmid, process("new", 30*time.Minute), time.Minute)
+	}
+	o.ledger.absorbRivals(s, o.supply)
+	o.ledger.absorbSupply(s, o.supply)
+	if d := plan(s, o, noon); len(d.actions) != 1 || d.actions[0].step != StepClone {
+		t.Errorf("actions %+v, want one clone", d.actions)
+	}
+	o.ledger.lastMade = noon
+	if d := plan(s, o, noon); len(d.actions) != 0 {
+		t.Errorf("it has shown itself, and makes more: %+v", d.actions)
+	}
+}
+
 // TestStandingByItFinishesItsOwnRunners: what it made itself it sees to its end.
 func TestStandingByItFinishesItsOwnRunners(t *testing.T) {
 	s, o := testSpec(), world()
