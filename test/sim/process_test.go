@@ -78,7 +78,7 @@ func (w *world) newProcess() *process {
 	pveClient := w.proxmoxClient(p)
 	ghClient, err := github.New(github.Options{
 		BaseURL: "https://github.example/api/v3", Token: runner.NewSecret(w.gh.Info().Token),
-		Transport: &link{w: w, side: toGitHub, proc: p, next: w.gh.RoundTripper()},
+		Transport: &link{w: w, side: toGitHub, proc: p, next: w.way(w.gh)},
 	})
 	if err != nil {
 		panic(err)
@@ -107,7 +107,7 @@ func (w *world) newProcess() *process {
 func (w *world) proxmoxClient(p *process) *proxmox.Client {
 	c, err := proxmox.New(proxmox.Options{
 		Endpoints: []string{"https://pve1:8006"}, TokenID: w.spec.Token, TokenSecret: runner.NewSecret(w.pve.Info().TokenSecret),
-		Transport: &link{w: w, side: toProxmox, proc: p, next: w.pve.RoundTripper()},
+		Transport: &link{w: w, side: toProxmox, proc: p, next: w.way(w.pve)},
 	})
 	if err != nil {
 		panic(err)

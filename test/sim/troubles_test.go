@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -22,7 +23,8 @@ func (w *world) troubleEvents(born time.Time) []event {
 	var list []event
 	at := born.Add(time.Duration(between(60, 900, w.seed, "first trouble")) * time.Second)
 	for i := 0; at.Before(w.plan.until.Add(-5 * time.Minute)); i++ {
-		t := troubles[between(0, len(troubles)-1, w.seed, "trouble", i)]
+		all := slices.Concat(troubles, moreTroubles)
+		t := all[between(0, len(all)-1, w.seed, "trouble", i)]
 		list = append(list, t(w, at, fmt.Sprint(i))...)
 		at = at.Add(time.Duration(between(120, 1800, w.seed, "next trouble", i)) * time.Second)
 	}

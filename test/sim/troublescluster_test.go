@@ -1,0 +1,135 @@
+package sim
+
+import (
+	"time"
+
+	"mayfly/internal/sim/gh"
+	"mayfly/internal/sim/pve"
+)
+
+// pvestatdHangs has names and states of VMs in /cluster/resources stay as they are for a while, of two minutes to six: from
+// the fifth on they are unknown.
+func pvestatdHangs(w *world, at time.Time, object string) []event {
+	return w.simply(at, object, "pvestatd hangs", func() {
+		w.must(w.pve.FreezeBroadcast("pve1", w.seconds("hangs", object, 120, 360)))
+	})
+}
+
+// workersTaken leaves the fleet one daemon worker of the node's three, or none.
+func workersTaken(w *world, at time.Time, object string) []event {
+	return w.simply(at, object, "daemon workers are taken", func() {
+		w.must(w.pve.OccupyWorkers("pve1", between(2, 3, w.seed, "workers", object), w.seconds("taken", object, 10, 60)))
+	})
+}
+
+// tasksRotate makes the node forget its finished tasks, five times in a minute.
+func tasksRotate(w *world, at time.Time, object string) []event {
+	list := w.simply(at, object, "tasks rotate", func() { w.pve.RotateTasks("pve1") })
+	for i := range 4 {
+		list = append(list, event{at.Add(time.Duration(i+1) * 13 * time.Second), "tasks rotate again", func() { w.pve.RotateTasks("pve1") }})
+	}
+	return list
+}
+
+// storageFills leaves no room for clones for some minutes.
+func storageFills(w *world, at time.Time, object string) []event {
+	return append(w.simply(at, object, "storage is full", func() { w.must(w.pve.FillStorage("pve1", "local-lvm", true)) }),
+		event{at.Add(w.seconds("full", object, 60, 900)), "storage has room", func() { w.must(w.pve.FillStorage("pve1", "local-lvm", false)) }})
+}
+
+// execTwice repeats a program that the guest agent starts.
+func execTwice(w *world, at time.Time, object string) []event {
+	return w.simply(at, object, "exec runs twice", func() {
+		_, err := w.pve.Fault(pve.FaultSpec{Kind: "twice", Match: pve.FaultMatch{Method: "POST", Path: "**/agent/exec", Count: 5}})
+		w.must(err)
+	})
+}
+
+// removalLeaks has a removal leave its disks, and end with WARNINGS.
+func removalLeaks(w *world, at time.Time, object string) []event {
+	return w.simply(at, object, "removal leaves a disk", func() {
+		_, err := w.pve.Fault(pve.FaultSpec{Kind: "leak", Reason: "lvremove error: Logical volume in use.", Match: pve.FaultMatch{Task: "qmdestroy"}})
+		w.must(err)
+	})
+}
+
+// assignmentWithdrawn takes an assigned job back before its runner starts it, three times if it can.
+func assignmentWithdrawn(w *world, at time.Time, object string) []event {
+	left, on := 3, false
+	var list []event
+	for i := range 60 {
+		list = append(list, event{at.Add(time.Duration(i) * time.Second), "assignment withdrawn", func() {
+			for _, j := range w.gh.OpenJobs() {
+				if j.Runner == "" || j.Status != "queued" || left == 0 || left == 3 && !on && !w.plan.trouble("assignment withdrawn", object) {
+					continue
+				}
+				on = true
+				if w.gh.Withdraw(j.ID) {
+					left--
+					w.trace.add("job %d is withdrawn from %s", j.ID, j.Runner)
+				}
+				return
+			}
+		}})
+	}
+	return list
+}
+
+// listsLag has lists of runners show who there was up to two minutes ago, for some minutes.
+func listsLag(w *world, at time.Time, object string) []event {
+	return append(w.simply(at, object, "GitHub: list of runners lags", func() { w.gh.SetRunnerLag(w.seconds("lag", object, 5, 120)) }),
+		event{at.Add(w.seconds("lags", object, 60, 600)), "lists are up to date", func() { w.gh.SetRunnerLag(0) }})
+}
+
+// oddLists has lists of GitHub's repeat what they hold, have it in the opposite order, or say that nothing changed.
+func oddLists(w *world, at time.Time, object string) []event {
+	kind := pick(w.seed, "odd "+object, "double_list", "reverse_list", "stale_304")
+	return w.githubFault(at, object, kind, gh.FaultSpec{
+		Kind: kind, Match: gh.FaultMatch{Method: "GET", Path: "/repos/*/*/actions/**", Count: between(1, 20, w.seed, "odd lists", object)},
+	})
+}
+
+// primaryLimit refuses some requests as if the hour's were used up.
+func primaryLimit(w *world, at time.Time, object string) []event {
+	return w.githubFault(at, object, "403_primary", gh.FaultSpec{Kind: "403_primary", Match: gh.FaultMatch{Path: "/repos/**"}})
+}
+
+// nameTaken refuses a registration for its name.
+func nameTaken(w *world, at time.Time, object string) []event {
+	return w.githubFault(at, object, "409", gh.FaultSpec{Kind: "409", Match: gh.FaultMatch{Path: "**/generate-jitconfig"}})
+}
+
+// stolen has a runner that isn't ours take one of the queued jobs.
+func stolen(w *world, at time.Time, object string) []event {
+	return []event{{at, "job stolen", func() {
+		for _, j := range w.gh.OpenJobs() {
+			if j.Status == "queued" && j.Runner == "" {
+				if w.plan.trouble("job stolen", object) && w.gh.Steal(j.ID, w.seconds("stolen", object, 5, 300)) {
+					w.model.cancelled[j.ID] = true
+					w.trace.add("job %d is stolen", j.ID)
+				}
+				return
+			}
+		}
+	}}}
+}
+
+// simply is a trouble of one moment.
+func (w *world) simply(at time.Time, object, name string, do func()) []event {
+	return []event{{at, name, func() {
+		if w.plan.trouble(name, object) {
+			w.trace.add("%s", name)
+			do()
+		}
+	}}}
+}
+
+// seconds is a duration that the seed chooses.
+func (w *world) seconds(what, object string, least, most int) time.Duration {
+	return time.Duration(between(least, most, w.seed, what, object)) * time.Second
+}
+
+// moreTroubles are those of this file.
+var moreTroubles = []trouble{
+	pvestatdHangs, workersTaken, tasksRotate, storageFills, execTwice, removalLeaks, assignmentWithdrawn, listsLag, oddLists, primaryLimit, nameTaken, stolen,
+}
