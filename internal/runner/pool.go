@@ -75,9 +75,8 @@ func (p Pool) Serves(j Job) bool {
 	if len(j.Labels) == 0 {
 		return p.AcceptUnlabeled
 	}
-	labels := p.RegistrationLabels()
-	for _, l := range j.Labels {
-		if !containsFold(labels, l) {
+	for _, l := range j.Labels { // among RegistrationLabels, without making them: a queue may be long
+		if !strings.EqualFold(l, SelfHosted) && !containsFold(p.Labels, l) {
 			return false
 		}
 	}
