@@ -366,6 +366,9 @@ func (p *planner) clone(pool runner.Pool) Reason {
 }
 
 func (p *planner) wait(j runner.Job, pool string, r Reason) {
+	if p.d.waiting == nil { // a queue may be long
+		p.d.waiting = make([]WaitingJob, 0, len(p.o.queue.demand.Jobs))
+	}
 	p.d.waiting = append(p.d.waiting, WaitingJob{Job: j, Pool: pool, Reason: r})
 }
 
