@@ -29,6 +29,7 @@ func (l *loader) check() {
 	l.checkVMIDs()
 	l.checkPace()
 	l.checkPools()
+	l.checkWarmRoom()
 	l.checkImage()
 	l.checkBootstrap()
 }

@@ -57,6 +57,7 @@ func (l *loader) checkPool(p *FilePool, at string) {
 	}
 	l.checkLabels(p, at)
 	l.checkJobs(p, at+".jobs")
+	l.checkWarm(p, at)
 	if path := at + ".max"; !l.bad(path) && !l.bad("max_runners") && p.Max > l.file.MaxRunners {
 		l.problem(l.origins[path], path, fmt.Sprintf("%d is more than max_runners, %d", p.Max, l.file.MaxRunners), "want at most max_runners; raise that for more")
 	}

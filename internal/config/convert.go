@@ -42,6 +42,8 @@ func (f *File) config() *Config {
 			GroupID: int64(p.RunnerGroupID), NamePrefix: p.NamePrefix, Jobs: jobs, Template: p.Template, Image: p.Image, Max: p.Max, Priority: p.Priority, Share: p.Share,
 			RunnerUser: p.RunnerUser, Cores: p.Cores, Memory: runner.Bytes(p.Memory), FullClone: p.FullClone, Storage: p.Storage,
 			BootTimeout: time.Duration(p.BootTimeout), IdleTimeout: time.Duration(p.IdleTimeout), MaxJobDuration: time.Duration(p.MaxJobDuration),
+			MinIdle: p.MinIdle, MinIdleSchedule: slices.Clone(p.MinIdleSchedule), BootedSpares: p.BootedSpares, BootedSparesSchedule: slices.Clone(p.BootedSparesSchedule),
+			TimeZone: p.TimeZone, SpareMaxAge: time.Duration(p.SpareMaxAge),
 		})
 	}
 	return c
@@ -83,6 +85,8 @@ func fileOf(c *Config) *File {
 			RunnerGroupID: int(p.GroupID), NamePrefix: p.NamePrefix, Jobs: jobs, Template: p.Template, Image: p.Image, Max: p.Max, Priority: p.Priority, Share: p.Share,
 			RunnerUser: p.RunnerUser, Cores: p.Cores, Memory: Size(p.Memory), FullClone: p.FullClone, Storage: p.Storage,
 			BootTimeout: Duration(p.BootTimeout), IdleTimeout: Duration(p.IdleTimeout), MaxJobDuration: Duration(p.MaxJobDuration),
+			MinIdle: p.MinIdle, MinIdleSchedule: p.MinIdleSchedule, BootedSpares: p.BootedSpares, BootedSparesSchedule: p.BootedSparesSchedule,
+			TimeZone: p.TimeZone, SpareMaxAge: Duration(p.SpareMaxAge),
 		})
 	}
 	return f

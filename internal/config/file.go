@@ -150,8 +150,23 @@ type FilePool struct {
 	Storage string `yaml:"storage" form:"storage" derived:"the template's"`
 	// How long a VM may take from clone to ready. GitHub takes a job back from a runner that doesn't come within 5 minutes.
 	BootTimeout Duration `yaml:"boot_timeout" default:"5m" min:"10s" max:"1h"`
-	// How long a registered runner may wait for a job.
+	// How long a runner may wait for a job when neither a job nor min_idle or booted_spares ask for it any more.
 	IdleTimeout Duration `yaml:"idle_timeout" default:"10m" min:"10s" max:"24h"`
+	// How many registered runners wait for a job beside those for the jobs that wait now: a job starts on one within seconds.
+	MinIdle int `yaml:"min_idle" default:"0" min:"0" max:"10000"`
+	// When another number of them holds: five cron fields, = and the number that holds in every minute they match. The first rule that
+	// matches counts, min_idle where none does.
+	MinIdleSchedule []string `yaml:"min_idle_schedule" form:"warm_rule" derived:"min_idle at all times"`
+	// How many VMs are up without being registered at GitHub: a job that comes gets one and needn't wait for a boot. Only the agent
+	// hand-off has them.
+	BootedSpares int `yaml:"booted_spares" default:"0" min:"0" max:"10000"`
+	// When another number of them holds; see min_idle_schedule.
+	BootedSparesSchedule []string `yaml:"booted_spares_schedule" form:"warm_rule" derived:"booted_spares at all times"`
+	// How old a booted spare or an idle runner gets before a new one takes its place, a quarter less at times, so that they don't all
+	// go at once.
+	SpareMaxAge Duration `yaml:"spare_max_age" default:"24h" min:"10m" max:"720h"`
+	// The time zone of the two schedules.
+	TimeZone string `yaml:"time_zone" default:"UTC" form:"time_zone"`
 	// How long a VM may live with its job. GitHub's own limit is 5 days.
 	MaxJobDuration Duration `yaml:"max_job_duration" default:"6h" min:"1m" max:"120h"`
 }

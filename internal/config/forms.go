@@ -3,6 +3,8 @@ package config
 import (
 	"regexp"
 	"strings"
+
+	"mayfly/internal/schedule"
 )
 
 // form is what a text must look like.
@@ -33,6 +35,8 @@ func formOf(name string) (form, bool) {
 		"storage":        {`^[A-Za-z][A-Za-z0-9_.-]*[A-Za-z0-9]$`, "want a storage's name, for example local-lvm"},
 		"image":          {`^[a-z0-9]([a-z0-9-]{0,36}[a-z0-9])?$`, "want an image's name of lower-case letters, digits and inner dashes, for example debian-12 or ubuntu-2404"},
 		"schedule":       {`^(daily|weekly|[0-9A-Za-z*/,-]+( +[0-9A-Za-z*/,?-]+){4})$`, "want daily, weekly or five cron fields, for example 30 4 * * 1"},
+		"warm_rule":      {`^ *[^ =]+( +[^ =]+){4} *= *[0-9]{1,5} *$`, schedule.Want},
+		"time_zone":      {`^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,2}$`, "want a name of the IANA list, for example Europe/Berlin or UTC"},
 		"bridge":         {`^[A-Za-z][A-Za-z0-9_.-]{0,14}$`, "want a bridge's name, for example vmbr0"},
 		"hostname":       {`^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$`, "want a host name without a domain, for example mayfly"},
 		"ipv4":           {`^` + octet + `([.]` + octet + `){3}$`, "want an IPv4 address, for example 192.0.2.1"},

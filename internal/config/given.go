@@ -50,7 +50,7 @@ func Given(opts LoadOptions) ([]Setting, []Warning, error) {
 				continue // its file can't be read
 			}
 		} else {
-			s.Value = valueText(k.value)
+			s.Value = k.text()
 		}
 		list = append(list, s)
 	}
@@ -113,12 +113,12 @@ func elementOf(path, list string) int {
 	return i
 }
 
-// valueText writes a leaf that is no secret as a variable would hold it.
-func valueText(v reflect.Value) string {
-	if list, ok := v.Interface().([]string); ok {
-		return strings.Join(list, ",")
+// text writes a leaf that is no secret as a variable would hold it.
+func (k key) text() string {
+	if list, ok := k.value.Interface().([]string); ok {
+		return strings.Join(list, k.separator())
 	}
-	return fmt.Sprint(v.Interface())
+	return fmt.Sprint(k.value.Interface())
 }
 
 // Variable is the variable that stands for a key, "" for none; in a pool, of the one pool of an environment without a file.

@@ -47,6 +47,14 @@ func isGroup(t reflect.Type) bool {
 
 func isGroupList(t reflect.Type) bool { return t.Kind() == reflect.Slice && isGroup(t.Elem()) }
 
+// separator is between the values of a list that stands in one text. The fields of a schedule have commas themselves.
+func (k key) separator() string {
+	if k.tag("form") == "warm_rule" {
+		return ";"
+	}
+	return ","
+}
+
 // setText gives the leaf a value from a text: a variable, a flag, a default. It returns what is wrong and what is
 // wanted, or nothing.
 func (k key) setText(text string) (wrong, want string) {
@@ -55,7 +63,7 @@ func (k key) setText(text string) (wrong, want string) {
 		k.value.SetString(text)
 	case []string:
 		var list []string
-		for part := range strings.SplitSeq(text, ",") {
+		for part := range strings.SplitSeq(text, k.separator()) {
 			if part = strings.TrimSpace(part); part != "" {
 				list = append(list, part)
 			}

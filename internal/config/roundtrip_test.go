@@ -69,10 +69,16 @@ func drawYAML(t *rapid.T) string {
 		}
 		fmt.Fprintf(&b, "    labels: [%s]\n", strings.Join(labels, ", "))
 		maybe("    image: %s", text(`[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?`))
-		maybe("    max: %d", number(1, 9))
 		maybe("    cores: %d", number(1, 64))
 		maybe("    memory: %dMiB", number(16, 100000))
 		maybe("    idle_timeout: %ds", number(10, 86400))
+		maybe("    time_zone: %s", func() any { return rapid.SampledFrom([]string{"UTC", "Europe/Berlin"}).Draw(t, "zone") })
+		maybe("    spare_max_age: %ds", number(600, 2592000))
+		fmt.Fprintf(&b, "    max: %d\n", rapid.IntRange(8, 9).Draw(t, "max"))
+		maybe("    min_idle: %d", number(0, 2))
+		maybe("    booted_spares: %d", number(0, 2))
+		maybe("    min_idle_schedule: [\"* 7-18 * * mon-fri = %d\"]", number(0, 4))
+		maybe("    booted_spares_schedule: [\"30-59 * 1,15 * * = %d\"]", number(0, 4))
 		maybe("    full_clone: true\n    storage: %s", text(`[A-Za-z][A-Za-z0-9_.-]{0,8}[A-Za-z0-9]`))
 		maybe("    accept_unlabeled: %t", func() any { return rapid.Bool().Draw(t, "bool") })
 	}

@@ -59,7 +59,7 @@ func defaults() *config.Config {
 			Labels: []string{"energyplus", "linux", "x64", "ubuntu-22.04"}, GroupID: 1, NamePrefix: "energyplus-runner",
 			Jobs:     runner.Policy{Repositories: []runner.Target{{Owner: "NREL", Repo: "EnergyPlus"}}, DenyForks: true},
 			Template: "ubuntu-2204-runner-template", Max: 1, RunnerUser: "runner",
-			BootTimeout: 5 * time.Minute, IdleTimeout: 10 * time.Minute, MaxJobDuration: 6 * time.Hour,
+			BootTimeout: 5 * time.Minute, IdleTimeout: 10 * time.Minute, MaxJobDuration: 6 * time.Hour, TimeZone: "UTC", SpareMaxAge: 24 * time.Hour,
 		}},
 	}
 }

@@ -66,6 +66,9 @@ func (c *Controller) probe(ctx context.Context, a action) outcome {
 	})
 }
 
+// lostIdentity ends a runner whose registration outlived a restart that its key didn't.
+const lostIdentity = "its identity was lost in a restart"
+
 func (c *Controller) guestAnswered(e *entry, a action, g handoff.Guest, now time.Time) {
 	e.ready, e.runnerVersion, e.contract = now, g.RunnerVersion, g.Contract
 	c.sayPolicy(a.pool, g)
@@ -80,7 +83,7 @@ func (c *Controller) guestAnswered(e *entry, a action, g handoff.Guest, now time
 	case e.registration != 0:
 		// Its identity was minted before a restart and never arrived. One identity per VM, ever: nobody knows who
 		// has seen that one, so both go.
-		e.failed = "its identity was lost in a restart"
+		e.failed = lostIdentity
 	case !e.adopted:
 		c.ledger.learnBoot(a.pool.Base(), now.Sub(e.started))
 	}

@@ -119,6 +119,9 @@ func New(o Options) (*Controller, error) {
 	o.Sequence = o.Sequence.withDefaults()
 	o.Spec.Timing = o.Spec.Timing.withDefaults()
 	o.Spec.alone = o.Alone
+	if err := o.Spec.compile(); err != nil {
+		return nil, err
+	}
 	if o.Spec.PollInterval <= 0 {
 		o.Spec.PollInterval = 15 * time.Second
 	}
@@ -202,6 +205,7 @@ func (c *Controller) pass(ctx context.Context) time.Time {
 		for _, a := range d.actions {
 			c.do(ctx, a, now)
 		}
+		c.ledger.keep(d.kept, now)
 	}
 	if d.github {
 		if early := c.lastRead.Add(c.spec.Timing.Urgent); early.Before(c.nextRead) {

@@ -73,6 +73,7 @@ type entry struct {
 	delivered  time.Time
 	online     time.Time // its registration was first seen online
 	busy       time.Time // a job was first seen on it
+	kept       time.Time // wanted last as one of its pool's warm runners
 	finished   time.Time // the guest said that its listener ended
 	stopped    time.Time // seen powered off after it was started
 
@@ -158,5 +159,14 @@ func newLedger() *ledger {
 		answers:     map[string]int{},
 		waiting:     map[int64]WaitingJob{},
 		rivals:      map[string]*rival{},
+	}
+}
+
+// keep notes that these runners are wanted though no job waits for them.
+func (l *ledger) keep(vmids []int, now time.Time) {
+	for _, id := range vmids {
+		if e := l.runners[id]; e != nil {
+			e.kept = now
+		}
 	}
 }

@@ -118,10 +118,14 @@ func (p *planner) mustGo(e *entry) (why string, force bool) {
 		return p.after(e.started.Add(pool.BootTimeout), strings.TrimSuffix(fmt.Sprintf("its guest was not ready after %s: %s", pool.BootTimeout, e.lastWord), ": ")), false
 	case e.ready.IsZero():
 		return "", false
-	case e.delivered.IsZero() && p.wanted[e.pool] > 0:
+	case e.delivered.IsZero() && e.adopted && e.registration != 0 && !p.mustSeed(e):
+		return lostIdentity, false
+	case p.retire[e.vmid] != "":
+		return p.retire[e.vmid], false
+	case e.delivered.IsZero() && (p.wanted[e.pool] > 0 || p.keeps[e.vmid]):
 		return "", false
 	case e.delivered.IsZero():
-		return p.after(e.ready.Add(pool.IdleTimeout), "no job wants it any more"), false
+		return p.after(later(e.ready, e.kept).Add(pool.IdleTimeout), "no job wants it any more"), false
 	case e.online.IsZero() && !e.seeded.IsZero():
 		limit := pool.BootTimeout + t.Register
 		return p.afterReading(e, e.started.Add(limit), fmt.Sprintf("it did not come online within %s of its start", limit)), false
@@ -129,8 +133,8 @@ func (p *planner) mustGo(e *entry) (why string, force bool) {
 		return p.afterReading(e, e.delivered.Add(t.Register), fmt.Sprintf("it did not come online within %s of getting its identity", t.Register)), false
 	case e.missingSince.IsZero() && p.wanted[e.pool] > 0:
 		return p.ghost(e, pool), false
-	case e.missingSince.IsZero() && p.wanted[e.pool] == 0:
-		return p.afterReading(e, e.online.Add(pool.IdleTimeout), fmt.Sprintf("it was idle for %s", pool.IdleTimeout)), false
+	case e.missingSince.IsZero() && p.wanted[e.pool] == 0 && !p.keeps[e.vmid]:
+		return p.afterReading(e, later(e.online, e.kept).Add(pool.IdleTimeout), fmt.Sprintf("it was idle for %s", pool.IdleTimeout)), false
 	}
 	return "", false
 }
@@ -221,7 +225,7 @@ func (p *planner) mint(e *entry, step Step, why string) {
 			registered++
 		}
 	}
-	if planned := p.plannedIdentities(e.pool); registered+planned >= p.wanted[e.pool] {
+	if planned := p.plannedIdentities(e.pool); registered+planned >= p.wanted[e.pool]+p.level(pool).idle {
 		return
 	}
 	p.act(e, action{step: step, why: why})

@@ -80,6 +80,8 @@ type decision struct {
 	unswept int
 	// github asks for a reading of GitHub before its time.
 	github bool
+	// kept are the runners, by VMID, that their pools want to have without a job.
+	kept []int
 }
 
 // WaitingJob is a queued job and why it waits.
@@ -101,6 +103,7 @@ func plan(s Spec, o observed, now time.Time) decision {
 	if o.ending == stopping {
 		return p.d
 	}
+	p.keepWarm()
 	for _, e := range p.sorted() {
 		p.nextStep(e)
 	}
@@ -130,6 +133,12 @@ type planner struct {
 	cannot map[string]bool      // what unable has found
 	tried  map[int]bool         // templates that a clone is planned of
 	cloned map[string]bool      // pools that a clone is planned for
+
+	covered map[string]int   // how many of a pool's runners answer for a waiting job each
+	cramped int              // jobs that wait for nothing but room
+	levels  map[string]level // what holds for a pool now
+	keeps   map[int]bool     // warm runners that are wanted
+	retire  map[int]string   // warm runners that shall go, and why
 }
 
 func (p *planner) sorted() []*entry {
@@ -149,6 +158,7 @@ func (p *planner) count() {
 	p.probes, p.due = map[string]int{}, map[string][]*entry{}
 	p.taken, p.tried, p.cloned = map[int]bool{}, map[int]bool{}, map[string]bool{}
 	p.open, p.cannot = map[string]int{}, map[string]bool{}
+	p.covered, p.levels, p.keeps, p.retire = map[string]int{}, map[string]level{}, map[int]bool{}, map[int]string{}
 	for id := range p.o.supply.taken {
 		p.taken[id] = true
 	}
@@ -198,10 +208,14 @@ func (p *planner) serveJobs() {
 		pool := *m.pool
 		if c := covers[pool.Name]; len(c) > 0 {
 			covers[pool.Name] = c[1:]
+			p.covered[pool.Name]++
 			p.wait(j, pool.Name, p.coverReason(c[0]))
 			continue
 		}
 		if r, held := p.held(j, pool); held {
+			if r.Code == WaitTotalMax {
+				p.cramped++
+			}
 			p.wait(j, pool.Name, r)
 			continue
 		}

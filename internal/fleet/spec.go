@@ -42,8 +42,9 @@ type Spec struct {
 	Hosted bool
 	Timing Timing
 
-	lasting bool // there is a seeder whose user-data lasts
-	alone   bool // no other process can be at work: Options.Alone
+	lasting   bool                 // there is a seeder whose user-data lasts
+	schedules map[string]schedules // of the pools, by name
+	alone     bool                 // no other process can be at work: Options.Alone
 }
 
 // Pool returns the pool of that name.

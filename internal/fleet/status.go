@@ -28,6 +28,8 @@ type RunnerStatus struct {
 	Created time.Time    `json:"created"`
 	Job     int64        `json:"job,omitempty"`
 	Run     int64        `json:"run,omitempty"` // of the job, where the last reading of GitHub has it
+	// Spare says that the VM is up and waits for an identity.
+	Spare bool `json:"spare,omitempty"`
 	// Template is the VMID that its VM was cloned from, where that is known.
 	Template int    `json:"template,omitempty"`
 	Reason   string `json:"reason,omitempty"`
@@ -79,6 +81,7 @@ type Status struct {
 	Pools      []PoolStatus      `json:"pools"`
 	Capacity   CapacityStatus    `json:"capacity"`
 	Runners    []RunnerStatus    `json:"runners"`
+	Warm       []WarmStatus      `json:"warm"`
 	Waiting    []WaitingStatus   `json:"waiting"`
 	Unclaimed  []UnclaimedStatus `json:"unclaimed"`
 	Quarantine []Quarantine      `json:"quarantine"`
@@ -167,7 +170,7 @@ func (c *Controller) publish(d decision, now time.Time) {
 		e := c.ledger.runners[id]
 		s.Runners = append(s.Runners, RunnerStatus{
 			Name: e.name, VMID: e.vmid, Node: e.node, Pool: e.pool, State: e.state(), Created: e.created, Job: e.job,
-			Template: e.template, Reason: e.lastWord,
+			Spare: e.isSpare(), Template: e.template, Reason: e.lastWord,
 		})
 	}
 	for _, id := range sortedKeys(c.seen.vms) {
@@ -183,6 +186,7 @@ func (c *Controller) publish(d decision, now time.Time) {
 	for _, id := range sortedKeys(c.ledger.quarantined) {
 		s.Quarantine = append(s.Quarantine, c.ledger.quarantined[id])
 	}
+	s.Warm = c.warmStatus(now)
 	s.Waiting = c.explain(d.waiting, now)
 	c.progress.waiting(d.waiting, c.queue.at)
 	c.survey(s, now)

@@ -47,8 +47,18 @@ type Pool struct {
 	Storage   string
 	// BootTimeout bounds the time from clone to "guest ready"; GitHub cancels an assignment after 5 minutes.
 	BootTimeout time.Duration
-	// IdleTimeout is how long a registered runner may wait for a job.
+	// IdleTimeout is how long a runner that nothing asks for may wait for a job.
 	IdleTimeout time.Duration
+	// MinIdle is how many registered runners wait for a job beside those for jobs that wait now, and BootedSpares how many
+	// VMs are up and wait for an identity. The rules of the schedules (package schedule) say when other numbers hold; they
+	// are of the wall clock in TimeZone, a name of the IANA list.
+	MinIdle              int
+	MinIdleSchedule      []string
+	BootedSpares         int
+	BootedSparesSchedule []string
+	TimeZone             string
+	// SpareMaxAge is how old a booted spare or an idle runner gets before another takes its place; 0 for any age.
+	SpareMaxAge time.Duration
 	// MaxJobDuration is how long a VM may live with its job before it is destroyed. GitHub's own limit for
 	// self-hosted runners is 5 days.
 	MaxJobDuration time.Duration

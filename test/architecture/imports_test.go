@@ -16,7 +16,7 @@ var mayImport = map[string][]string{
 		"internal/bootstrap", "internal/canary", "internal/check", "internal/cloudinit", "internal/config", "internal/demand", "internal/fleet", "internal/gc", "internal/github", "internal/handoff", "internal/image", "internal/lease", "internal/metrics",
 		"internal/proxmox", "internal/record", "internal/runner", "internal/setup", "internal/sim/gh", "internal/sim/pve", "internal/sim/pve/qemu", "internal/sim/world", "internal/up", "internal/web", "runners",
 	},
-	"internal/config": {"internal/cloudinit", "internal/runner", "runners"},
+	"internal/config": {"internal/cloudinit", "internal/runner", "internal/schedule", "runners"},
 
 	"internal/bootstrap": {"dispatcher", "internal/download", "internal/proxmox", "internal/runner"},
 	"internal/check":     {"internal/bootstrap", "internal/canary", "internal/config", "internal/fleet", "internal/github", "internal/handoff", "internal/proxmox", "internal/runner"},
@@ -26,7 +26,7 @@ var mayImport = map[string][]string{
 	"internal/gc":        {"internal/fleet", "internal/github", "internal/handoff", "internal/proxmox", "internal/runner"},
 	"internal/metrics":   {"internal/fleet", "internal/github", "internal/runner"},
 	"internal/web":       {"internal/fleet", "internal/runner"},
-	"internal/fleet":     {"internal/cloudinit", "internal/demand", "internal/github", "internal/handoff", "internal/proxmox", "internal/runner"},
+	"internal/fleet":     {"internal/cloudinit", "internal/demand", "internal/github", "internal/handoff", "internal/proxmox", "internal/runner", "internal/schedule"},
 	"internal/demand":    {"internal/github", "internal/runner"},
 	"internal/canary":    {"internal/handoff", "internal/proxmox", "internal/runner"},
 	"internal/image":     {"internal/canary", "internal/cloudinit", "internal/download", "internal/handoff", "internal/proxmox", "internal/runner"},
