@@ -34,8 +34,8 @@ Exit codes: 0 new jobs can be served, 1 no dispatcher answers, 3 new jobs can't 
 				if err != nil && (!watch || cmd.Context().Err() != nil) {
 					return err
 				}
-				clear := terminal(a.stdout, a.env) != nil && watch
-				if clear {
+				wipe := terminal(a.stdout, a.env) != nil && watch
+				if wipe {
 					fmt.Fprint(a.stdout, "\x1b[H\x1b[2J")
 				}
 				switch {
@@ -59,7 +59,7 @@ Exit codes: 0 new jobs can be served, 1 no dispatcher answers, 3 new jobs can't 
 					return nil
 				case <-time.After(watchPeriod):
 				}
-				if !clear {
+				if !wipe {
 					fmt.Fprintln(a.stdout)
 				}
 			}

@@ -160,6 +160,7 @@ var nextSteps = map[fleet.Code]string{
 	fleet.WaitPolicyFork:       "cancel it, or, having read what it would run, allow forks for the pool (docs/security.md)",
 	fleet.WaitPoolMax:          "wait for a runner to end, or raise the pool's max",
 	fleet.WaitTotalMax:         "wait for a runner to end, or raise max_runners (MAX_TOTAL_RUNNERS)",
+	fleet.WaitShare:            "wait for a runner to end, raise max_runners, or change the shares of the pools",
 	fleet.WaitVMIDs:            "wait until VMIDs have rested, or widen the range of VMIDs; mayfly status shows those that are set aside",
 	fleet.WaitTemplate:         "do what the reason says; mayfly check looks at the template, too",
 	fleet.WaitNoTemplate:       "mayfly image list, then mayfly image promote or build",
