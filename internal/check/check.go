@@ -28,6 +28,7 @@ type Proxmox interface {
 	Bridges(ctx context.Context, node string) ([]string, error)
 	VMFirewall(ctx context.Context, node string, vmid int) (proxmox.VMFirewall, error)
 	FirewallEnabled(ctx context.Context) (bool, error)
+	DirMapping(ctx context.Context, id string) (proxmox.DirMapping, error)
 	Appliances(ctx context.Context, node string) ([]proxmox.Appliance, error)
 }
 
@@ -105,7 +106,7 @@ func Look(ctx context.Context, o Options) []Finding {
 	c.handOff()
 	c.side(ctx, c.reachProxmox,
 		c.version, c.certificate, c.proxmoxClock, c.nodes, c.resourcePools, c.findTemplates, c.permissions, c.lookAtTemplates,
-		c.ways, c.lookAtStorages, c.vmids, c.container, c.bridges, c.firewalls, c.tags, c.backups)
+		c.ways, c.lookAtStorages, c.vmids, c.lease, c.container, c.bridges, c.firewalls, c.tags, c.backups)
 	c.side(ctx, c.reachGitHub,
 		c.githubClock, c.tokenExpiry, c.targets, c.groups, c.labels)
 	c.runnerReleases() // of Proxmox's templates, by what GitHub says

@@ -82,6 +82,9 @@ func runNeeds(c *config.Config, p places) []need {
 		list = append(list, onPath(Run, path, "PVESDNUser")("SDN.Use", Error, "since 8.0 a clone may use a bridge only with it"))
 	}
 	list = append(list, onPath(Run, "/nodes", "MayflyNode")("Sys.Audit", Warning, "see why a task failed, and how loaded a node is"))
+	if c.Lease.Enabled {
+		list = append(list, onPath(Run, "/mapping/dir/"+c.Lease.Mapping, "MayflyLease")("Mapping.Modify", Error, "take and renew the lease"))
+	}
 	if byISO {
 		iso := onPath(Run, "/storage/"+c.Proxmox.Storage, "MayflyISO")
 		list = append(list,

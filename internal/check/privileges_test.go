@@ -29,6 +29,7 @@ func roleCases() []roleCase {
 		list = append(list,
 			roleCase{"run", release, version, nil, []check.Feature{check.Run}},
 			roleCase{"run with hand-off iso", release, version, []string{"RUNNER_HANDOFF=iso"}, []check.Feature{check.Run}},
+			roleCase{"run with lease", release, version, []string{"LEASE_ENABLED=true"}, []check.Feature{check.Run}},
 			roleCase{"build", release, version, nil, []check.Feature{check.Build}},
 			roleCase{"bootstrap", release, version, nil, []check.Feature{check.Bootstrap}})
 	}

@@ -39,6 +39,8 @@ func fleetSpec(c *config.Config) fleet.Spec {
 type clients struct {
 	pve *proxmox.Client
 	gh  *github.Client
+	// guarded says that a lease lets through what they change: while it does, no second dispatcher works.
+	guarded bool
 }
 
 // newClients makes the clients that the configuration describes. It connects to nothing. An error is a mistake of the
@@ -60,7 +62,7 @@ func newWrappedClients(c *config.Config, log *slog.Logger, pace github.Options, 
 	if err := errors.Join(errPVE, errGH); err != nil {
 		return clients{}, usageError{err}
 	}
-	return clients{pve, gh}, nil
+	return clients{pve: pve, gh: gh}, nil
 }
 
 // proxmoxOptions are how Proxmox is reached.
@@ -101,5 +103,6 @@ func newController(spec fleet.Spec, c clients, exec handoff.AgentOptions, seeder
 		Version:  currentVersion().Version,
 		Events:   events,
 		Observer: observer,
+		Alone:    c.guarded,
 	})
 }

@@ -49,7 +49,7 @@ func (h *herald) run(ctx, told context.Context) {
 	began, stop := time.Now(), told.Done()
 	for {
 		s, now := h.fleet.Status(), time.Now()
-		if looked(s.Proxmox) && looked(s.GitHub) || now.Sub(began) > heraldPatience {
+		if looked(s.Proxmox) && (looked(s.GitHub) || s.Standby != "") || now.Sub(began) > heraldPatience {
 			h.tell(s, now)
 		}
 		select {
@@ -96,7 +96,7 @@ func (h *herald) tell(s fleet.Status, now time.Time) {
 func brief(s fleet.Status) []string {
 	var reasons []string
 	for side, h := range map[string]fleet.Health{"proxmox": s.Proxmox, "github": s.GitHub} {
-		if !h.OK {
+		if !h.OK && (looked(h) || s.Standby == "") {
 			reasons = append(reasons, side+" doesn't answer as it should")
 		}
 	}

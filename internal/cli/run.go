@@ -16,6 +16,7 @@ import (
 	"mayfly/internal/fleet"
 	"mayfly/internal/github"
 	"mayfly/internal/handoff"
+	"mayfly/internal/lease"
 	"mayfly/internal/metrics"
 	"mayfly/internal/web"
 )
@@ -34,6 +35,8 @@ left. A second signal ends it at once, which loses nothing either.
 What no waiting can mend ends it at the start: a wrong configuration (exit code 2), a token that Proxmox or GitHub refuses, a
 template that isn't on the node (exit code 1); for an image of which no version is promoted it waits. A side that doesn't answer is asked again, ever more slowly; meanwhile /readyz
 says no and why. Once it has served, nothing of that ends it any more: it stops creating and says so.
+
+With lease.enabled it works only while it holds the installation's lease, and stands by for its holder until then (docs/ha.md).
 
 Under systemd (Type=notify) it tells when it is ready, what it does and, with WatchdogSec=, that it is alive.`,
 		Example: `  mayfly run --env-file dispatcher/dispatcher.env
@@ -61,12 +64,25 @@ Under systemd (Type=notify) it tells when it is ready, what it does and, with Wa
 type serving struct {
 	// drain goes on until the fleet is empty when it is told to stop.
 	drain bool
+	// term ends with the lease; nil where there is none. With one the doors are the caller's.
+	term *lease.Term
 	// made hears of the controller before that runs; nil for nobody.
 	made func(*fleet.Controller)
 }
 
+// begins is what the log says at the start.
+func (s serving) begins() string {
+	if s.term != nil {
+		return "mayfly serves"
+	}
+	return "mayfly starts"
+}
+
 // serve keeps the fleet until ctx ends. Everything that it starts has ended when it returns.
 func (a *app) serve(ctx context.Context, c *config.Config, how serving) error {
+	if c.Lease.Enabled {
+		return a.serveInTurn(ctx, c, how)
+	}
 	figures := newFigures()
 	both, err := newWrappedClients(c, a.logger, github.Options{Wrap: figures.Transport(metrics.GitHub)}, figures.Transport(metrics.Proxmox))
 	if err != nil {
@@ -101,14 +117,16 @@ func (a *app) serveFleet(ctx context.Context, c *config.Config, both clients, te
 	if err != nil {
 		return err
 	}
-	l, err := listenWeb(ctx, c.Web.Listen)
-	if err != nil {
-		return err
+	var l net.Listener
+	if how.term == nil {
+		if l, err = listenWeb(ctx, c.Web.Listen); err != nil {
+			return err
+		}
 	}
 	if how.made != nil {
 		how.made(controller)
 	}
-	a.logger.Info("mayfly starts", "version", currentVersion().Version, "installation", c.Installation, "node", c.Proxmox.Node,
+	a.logger.Info(how.begins(), "version", currentVersion().Version, "installation", c.Installation, "node", c.Proxmox.Node,
 		"pools", len(c.Pools), "max_runners", c.MaxRunners, "listen", address(l))
 
 	// A signal is a wish: steps in flight are let through, and everything else goes on until they are.
@@ -124,11 +142,22 @@ func (a *app) serveFleet(ctx context.Context, c *config.Config, both clients, te
 	if l != nil {
 		group.Go(func() error { return web.Serve(ctx, l, controller, figures.Handler(a.logger), a.logger) })
 	}
-	group.Go(func() error {
-		h := herald{fleet: controller, log: a.logger, notify: systemd(a.logger)}
-		h.run(ctx, told)
-		return nil
-	})
+	if how.term == nil {
+		group.Go(func() error {
+			h := herald{fleet: controller, log: a.logger, notify: systemd(a.logger)}
+			h.run(ctx, told)
+			return nil
+		})
+	} else {
+		group.Go(func() error {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-how.term.Lost():
+				return lease.ErrLost // steps in flight are cut off: what they would change isn't sent any more
+			}
+		})
+	}
 	if teller != nil {
 		group.Go(func() error {
 			teller.tell(ctx, controller)

@@ -25,6 +25,7 @@ type simPVE struct {
 	cloudInit   bool
 	agentOff    bool
 	uploads     bool
+	lease       string
 	release     string
 }
 
@@ -68,6 +69,7 @@ VMs of others that look like Mayfly's lie among VMIDs 200 to 299, inside the res
 	flags.BoolVar(&f.cloudInit, "cloud-init-drive", false, "give templates a cloud-init drive, as handoff: snippet needs")
 	flags.BoolVar(&f.uploads, "uploads", false, "let the token upload ISO images to the storage local and delete them, for handoff: iso")
 	flags.BoolVar(&f.agentOff, "template-agent-off", false, "leave the guest agent's option out of templates, for handoff: auto")
+	flags.StringVar(&f.lease, "lease", "", "the `MAPPING` of directories that dispatchers may keep their lease in, for lease.enabled")
 	flags.StringVar(&f.release, "release", "9.2.11", "the `VERSION` of Proxmox VE to be: 9.2.11, or 8.4.14 with 8.4's calls and privileges")
 	return cmd
 }
@@ -108,7 +110,7 @@ func (a *app) simPVE(ctx context.Context, f simPVE) error {
 	}
 	o := pve.Options{
 		Seed: f.seed, Node: f.node, Nodes: f.nodes, TemplateName: f.template, Engine: guests, Logger: a.logger,
-		SnippetsDir: f.snippetsDir, CloudInitDrive: f.cloudInit, TemplateAgentOff: f.agentOff, MayUpload: f.uploads, Release: f.release,
+		SnippetsDir: f.snippetsDir, CloudInitDrive: f.cloudInit, TemplateAgentOff: f.agentOff, MayUpload: f.uploads, Lease: f.lease, Release: f.release,
 	}
 	if f.timing == timingDemo {
 		o.Timing = pve.DemoTiming()

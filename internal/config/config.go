@@ -36,6 +36,7 @@ type Config struct {
 	Pools     []runner.Pool
 	Image     Image
 	Bootstrap Bootstrap
+	Lease     Lease
 	Web       Web
 	Log       Log
 	// UserDataTemplate is a path; a relative one that isn't there means the template inside the binary

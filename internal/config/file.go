@@ -53,6 +53,8 @@ type File struct {
 	Image FileImage `yaml:"image"`
 	// The container that the dispatcher is put into: mayfly bootstrap.
 	Bootstrap FileBootstrap `yaml:"bootstrap"`
+	// Lets a second dispatcher stand by for the first: mayfly run, active and standby.
+	Lease FileLease `yaml:"lease"`
 	// Where /status, /metrics, /healthz and /readyz are.
 	Web FileWeb `yaml:"web"`
 	// How the log is written, to standard error.

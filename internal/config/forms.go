@@ -31,6 +31,7 @@ func formOf(name string) (form, bool) {
 		"node":           {`^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$`, "want a node's name as Proxmox shows it, for example pve1"},
 		"token_id":       {`^[^ :/]+@[A-Za-z][A-Za-z0-9._-]+![A-Za-z][A-Za-z0-9._-]+$`, "want USER@REALM!NAME, for example mayfly@pve!dispatcher"},
 		"fingerprint":    {`^` + print256 + `( *, *` + print256 + `)*$`, "want the certificate's SHA-256 as 32 pairs of hex digits, AA:BB:…; several separated by commas"},
+		"config_id":      {`^[A-Za-z][A-Za-z0-9_-]{1,62}$`, "want 2 to 63 letters, digits, '_' and '-' that begin with a letter, for example mayfly"},
 		"resource_pool":  {`^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+){0,2}$`, "want a resource pool's name, for example ci"},
 		"storage":        {`^[A-Za-z][A-Za-z0-9_.-]*[A-Za-z0-9]$`, "want a storage's name, for example local-lvm"},
 		"image":          {`^[a-z0-9]([a-z0-9-]{0,36}[a-z0-9])?$`, "want an image's name of lower-case letters, digits and inner dashes, for example debian-12 or ubuntu-2404"},

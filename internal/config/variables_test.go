@@ -54,6 +54,7 @@ func defaults() *config.Config {
 			Hostname: "mayfly", Storage: "local-lvm", Bridge: "vmbr0", Cores: 1, Memory: 512 * runner.MiB, Disk: 4 * runner.GiB,
 			TemplateStorage: "local", IP: "dhcp",
 		},
+		Lease: config.Lease{Mapping: "mayfly", TTL: 30 * time.Second},
 		Pools: []runner.Pool{{
 			Name: "energyplus", Target: runner.Target{Owner: "NREL", Repo: "EnergyPlus"},
 			Labels: []string{"energyplus", "linux", "x64", "ubuntu-22.04"}, GroupID: 1, NamePrefix: "energyplus-runner",

@@ -80,7 +80,10 @@ func (k *Keeper) look(ctx context.Context) (proxmox.DirMapping, record, error) {
 		}
 		m, err = k.o.Store.DirMapping(ctx, k.o.Mapping)
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, proxmox.Permission):
+		return m, record{}, fmt.Errorf("lease: the token needs Mapping.Modify on /mapping/dir/%s: %w", k.o.Mapping, err)
+	case err != nil:
 		return m, record{}, fmt.Errorf("lease: %w", err)
 	}
 	rec, err := parseRecord(m.Description)

@@ -78,7 +78,7 @@ type Keeper struct {
 
 // Status is the lease as this process sees it.
 type Status struct {
-	// At is when that was.
+	// At is when that was; zero before the first look.
 	At time.Time `json:"at"`
 	// Held says that this process may work.
 	Held bool `json:"held"`
@@ -111,7 +111,7 @@ func New(o Options) (*Keeper, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Keeper{o: o, log: log.With("mapping", o.Mapping), status: Status{At: time.Now(), Reason: "standby: the lease is not looked at yet"}}, nil
+	return &Keeper{o: o, log: log.With("mapping", o.Mapping), status: Status{Reason: "standby: the lease is not looked at yet"}}, nil
 }
 
 // ErrLost is the cause of what went wrong because the lease was lost.

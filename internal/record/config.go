@@ -29,7 +29,7 @@ func (r *redactor) config(c *config.Config) *config.Config {
 			Endpoints: r.endpoints(c.Proxmox.Endpoints), Node: n.name("node", c.Proxmox.Node), TokenID: "user1@" + realm + "!token1",
 			VerifyTLS: c.Proxmox.VerifyTLS, Storage: n.name("storage", c.Proxmox.Storage), ResourcePool: n.name("pool", c.Proxmox.ResourcePool),
 		},
-		GitHub: config.GitHub{APIURL: apiURL(c.GitHub)}, VMIDs: c.VMIDs, NamePrefix: n.name("name", c.NamePrefix), MaxRunners: c.MaxRunners,
+		GitHub: config.GitHub{APIURL: apiURL(c.GitHub), Pace: c.GitHub.Pace}, VMIDs: c.VMIDs, NamePrefix: n.name("name", c.NamePrefix), MaxRunners: c.MaxRunners,
 		PollInterval: c.PollInterval, Handoff: c.Handoff, Web: config.Web{Listen: "127.0.0.1:9180"}, Log: config.Log{Level: "info", Format: "text"},
 		UserDataTemplate: config.DefaultUserData(),
 	}
@@ -48,6 +48,7 @@ func (r *redactor) config(c *config.Config) *config.Config {
 		ID: b.ID, Hostname: n.name("host", b.Hostname), Storage: n.name("storage", b.Storage), Bridge: n.name("bridge", b.Bridge), Cores: b.Cores, Memory: b.Memory,
 		Disk: b.Disk, TemplateStorage: n.name("storage", b.TemplateStorage), IP: "dhcp",
 	}
+	out.Lease = config.Lease{Enabled: c.Lease.Enabled, Mapping: n.name("mapping", c.Lease.Mapping), TTL: c.Lease.TTL}
 	// Tags are made of names, and stay so.
 	for i, p := range c.Pools {
 		for j, tag := range fleet.Tags(c.Installation, p.Name) {

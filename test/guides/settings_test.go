@@ -80,7 +80,7 @@ func TestEveryPieceOfYAMLIsRight(t *testing.T) {
 				t.Errorf("%s: %v in:\n%s", name, err, piece)
 				continue
 			}
-			if top["proxmox"] == nil && top["pools"] == nil && top["image"] == nil && top["web"] == nil && top["log"] == nil {
+			if top["proxmox"] == nil && top["pools"] == nil && top["image"] == nil && top["web"] == nil && top["log"] == nil && top["lease"] == nil {
 				if !slices.ContainsFunc([]string{"jobs", "permissions", "env", "runs-on"}, func(key string) bool { return top[key] != nil }) {
 					t.Errorf("%s: neither a piece of mayfly.yaml nor of a workflow:\n%s", name, piece)
 				}

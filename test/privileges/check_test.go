@@ -16,7 +16,7 @@ import (
 // looked is mayfly check with the token: what it finds that isn't well.
 func looked(t *testing.T, release int, needs, except []roles.Need, features []check.Feature, env ...string) []check.Finding {
 	t.Helper()
-	s := onStage(t, release, needs, except, pve.Options{})
+	s := onStage(t, release, needs, except, pve.Options{Lease: "mayfly"})
 	defer s.close()
 	c, _, err := config.Load(config.LoadOptions{Env: append([]string{
 		"PROXMOX_URL=https://pve1:8006", "PROXMOX_NODE=" + node, "PROXMOX_TOKEN_ID=" + tokenID, "PROXMOX_TOKEN_SECRET=" + tokenSecret,

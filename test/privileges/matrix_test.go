@@ -29,6 +29,7 @@ func scenes() []scene {
 		{"run, hand-off agent", "run", run(fleet.WayAgent, true), append(sized, "hand-off agent doesn't work"), []check.Feature{check.Run}, nil},
 		{"run, hand-off snippet", "run", run(fleet.WaySnippet, false), []string{"hand-off snippet doesn't work"}, []check.Feature{check.Run}, nil},
 		{"run, hand-off iso", "run with hand-off iso", run(fleet.WayISO, false), []string{"hand-off iso doesn't work"}, []check.Feature{check.Run}, []string{"RUNNER_HANDOFF=iso"}},
+		{"run, with a lease", "run with lease", inTurn, []string{"hand-off agent doesn't work"}, []check.Feature{check.Run}, []string{"LEASE_ENABLED=true"}},
 		{"image build", "build", build, nil, []check.Feature{check.Build}, nil},
 		{"bootstrap", "bootstrap", bootstrapRun, nil, []check.Feature{check.Bootstrap}, template},
 		{"bootstrap, its calls", "bootstrap", bootstrapCalls, nil, []check.Feature{check.Bootstrap}, template},

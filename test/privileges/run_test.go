@@ -11,6 +11,7 @@ import (
 	"mayfly/internal/fleet"
 	"mayfly/internal/github"
 	"mayfly/internal/handoff"
+	"mayfly/internal/lease"
 	"mayfly/internal/proxmox"
 	"mayfly/internal/runner"
 	"mayfly/internal/sim/gh"
@@ -37,38 +38,63 @@ func run(way fleet.Way, sized bool) act {
 		}
 		s := onStage(t, release, needs, except, o)
 		defer s.close()
-		client := s.client()
-		hub, err := github.New(github.Options{
-			BaseURL: "https://github.example/api/v3", Token: runner.NewSecret(s.gh.Info().Token), Transport: s.gh.RoundTripper(),
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		spec := runSpec(way, sized)
-		controller, err := fleet.New(fleet.Options{
-			Spec: spec, Proxmox: client, GitHub: hub, Demand: demand.NewPoll(hub, spec.Targets(), nil),
-			Handoff: handoff.NewAgent(client, handoff.AgentOptions{}), Seeders: seeders(t, way, client, s, dir), Logger: s.logger(), Version: "test",
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
 		ctx, cancel := context.WithCancel(t.Context())
-		ended := make(chan error, 1)
-		go func() {
-			err := controller.Run(ctx)
-			cancel()
-			ended <- err
-		}()
-		s.gh.AddJobs(gh.JobSpec{Count: 1, Labels: []string{"self-hosted", "linux", "energyplus"}, Duration: 30 * time.Second})
-		done := func() bool { return s.gh.State().Jobs[0].Status == "completed" }
-		empty := func() bool {
-			return !slices.ContainsFunc(s.pve.State().VMs, func(v pve.VMState) bool { return v.Decoy == "" && !v.Template && v.Status != "destroyed" })
-		}
-		worked := waitFor(ctx, jobPatience, done) && waitFor(ctx, endPatience, empty) && s.gh.State().Jobs[0].Conclusion == "success"
-		cancel()
-		s.said.add(<-ended)
-		return s.outcome(worked)
+		defer cancel()
+		return s.outcome(s.serve(ctx, t, way, sized, dir))
 	}
+}
+
+// inTurn is mayfly run with a lease: it works when it gets that, and then as run does.
+func inTurn(t *testing.T, release int, needs, except []roles.Need) outcome {
+	s := onStage(t, release, needs, except, pve.Options{Lease: "mayfly"})
+	defer s.close()
+	keeper, err := lease.New(lease.Options{Store: s.client(), Mapping: "mayfly", Installation: "exactly", Process: "p", Logger: s.logger()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	worked := false
+	ctx, cancel := context.WithTimeout(t.Context(), 2*lease.DefaultTTL+jobPatience+endPatience)
+	defer cancel()
+	s.said.add(keeper.Hold(ctx, func(ctx context.Context, _ *lease.Term) error {
+		worked = s.serve(ctx, t, fleet.WayAgent, false, "")
+		return nil
+	}))
+	return s.outcome(worked)
+}
+
+// serve runs a controller until a job is done and its runner is gone, and reports whether that came.
+func (s *stage) serve(ctx context.Context, t *testing.T, way fleet.Way, sized bool, dir string) bool {
+	client := s.client()
+	hub, err := github.New(github.Options{
+		BaseURL: "https://github.example/api/v3", Token: runner.NewSecret(s.gh.Info().Token), Transport: s.gh.RoundTripper(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	spec := runSpec(way, sized)
+	controller, err := fleet.New(fleet.Options{
+		Spec: spec, Proxmox: client, GitHub: hub, Demand: demand.NewPoll(hub, spec.Targets(), nil),
+		Handoff: handoff.NewAgent(client, handoff.AgentOptions{}), Seeders: seeders(t, way, client, s, dir), Logger: s.logger(), Version: "test",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan error, 1)
+	go func() {
+		err := controller.Run(ctx)
+		cancel()
+		ended <- err
+	}()
+	s.gh.AddJobs(gh.JobSpec{Count: 1, Labels: []string{"self-hosted", "linux", "energyplus"}, Duration: 30 * time.Second})
+	done := func() bool { return s.gh.State().Jobs[0].Status == "completed" }
+	empty := func() bool {
+		return !slices.ContainsFunc(s.pve.State().VMs, func(v pve.VMState) bool { return v.Decoy == "" && !v.Template && v.Status != "destroyed" })
+	}
+	worked := waitFor(ctx, jobPatience, done) && waitFor(ctx, endPatience, empty) && s.gh.State().Jobs[0].Conclusion == "success"
+	cancel()
+	s.said.add(<-ended)
+	return worked
 }
 
 func runSpec(way fleet.Way, sized bool) fleet.Spec {

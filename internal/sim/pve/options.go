@@ -56,6 +56,9 @@ type Options struct {
 	TemplateAgentOff bool
 	// MayUpload lets the fleet's token upload to the storage local, and delete what is there: the iso hand-off needs it.
 	MayUpload bool
+	// Lease is a directory mapping that there is and that the fleet's token may write, for dispatchers that take turns; "" is
+	// none.
+	Lease string
 	// UploadRoom is how much a node's /var/tmp takes, where uploads arrive; 0 is any amount.
 	UploadRoom runner.Bytes
 	// TemplateFirewall are the firewall options of the templates ("enable": "1"), which their clones have, too.

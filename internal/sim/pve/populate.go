@@ -29,6 +29,7 @@ func fleetRoles() map[string][]string {
 		"MayflyISO":      {"Datastore.AllocateTemplate", "Datastore.Audit", "Datastore.Allocate"},
 		"MayflyUpload":   {"Datastore.AllocateTemplate", "Datastore.Audit"},
 		"MayflyDownload": {"Sys.AccessNetwork"},
+		"MayflyLease":    {"Mapping.Modify"},
 		// Built-in ones (pve-access-control: AccessControl.pm).
 		"PVETemplateUser": {"VM.Audit", "VM.Clone"},
 		"PVESDNUser":      {"SDN.Audit", "SDN.Use"},
@@ -84,6 +85,10 @@ func (s *Server) populate() {
 	}
 	c.grant("/sdn/zones/localnetwork/"+bridge, fleetToken, "PVESDNUser")
 	c.grant("/nodes", fleetToken, "CIRunnerNode")
+	if s.opts.Lease != "" {
+		c.mappings = mappings{{id: s.opts.Lease, entries: []string{"node=unused,path=/mayfly-lease"}}}
+		c.grant("/mapping/dir/"+s.opts.Lease, fleetToken, "MayflyLease")
+	}
 	for _, r := range s.opts.Roles {
 		c.access.roles[r.Name] = r.Privileges
 	}
