@@ -1,7 +1,7 @@
 # Mayfly's tasks. `make help` lists them. Each target installs what it needs itself (scripts/need.sh); only make and Go
 # must be there.
 .DEFAULT_GOAL := help
-.PHONY: build demo test sim bench-boot bench-startup e2e crash soak lint fuzz release release-check release-test clean help
+.PHONY: build demo test sim sim-ci bench-boot bench-startup e2e crash soak lint fuzz release release-check release-test clean help
 
 # Tools at exact versions; a new version is a change like any other.
 GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
@@ -52,8 +52,14 @@ soak: ## 10,000 jobs through one process: goroutines, open files and memory of t
 # HOURS of virtual time over as many worlds as it takes (MINUTES ends it earlier); or the one world of SEED.
 sim: ## the controller in simulated worlds where everything goes wrong: 2,000 hours, or HOURS=, or one world SEED=
 	@scripts/need.sh go certs
-	@HOURS=$(or $(HOURS),$(if $(SEED),,2000)) MINUTES=$(MINUTES) SEED=$(SEED) STORY=$(STORY) FAULTS="$(FAULTS)" TRACE=$(TRACE) \
+	@HOURS=$(or $(HOURS),$(if $(SEED),,2000)) MINUTES=$(MINUTES) SEED=$(SEED) STORY=$(STORY) FAULTS="$(FAULTS)" TRACE=$(TRACE) GOGC=400 \
 		go test -C test/sim -count=1 -timeout 3h -run TestWorldsStayWithinTheRules
+
+sim-ci: ## five minutes of make sim, a few worlds with the race detector, and one world 20 times: the same trace each time
+	@scripts/need.sh go certs cc
+	HOURS=2000 MINUTES=5 GOGC=400 go test -C test/sim -count=1 -timeout 30m -run TestWorldsStayWithinTheRules
+	CGO_ENABLED=1 HOURS=1 STORY=20 SEED=2001 go test -C test/sim -race -count=1 -timeout 30m -run TestWorldsStayWithinTheRules
+	RUNS=20 STORY=20 go test -C test/sim -count=1 -timeout 30m -run TestSameSeedSameTrace -v
 
 bench-boot: ## how long guests take from power-on to ready, with each boot trick and without; writes docs/performance.md
 	@scripts/need.sh go certs

@@ -44,3 +44,61 @@ func short(k kind) string {
 	s := strings.NewReplacer("reply ", "", " after the effect", "+", "half a reply", "half", "half a", "half", "no reply", "mute").Replace(string(k))
 	return s
 }
+
+const (
+	// fullHours is what a full run is, and fullLeast how often each fault must have come in it.
+	fullHours = 2000
+	fullLeast = 50
+)
+
+// atLeast is how often each fault must come in a run of so many hours; in a short one chance decides.
+func atLeast(hours float64) int {
+	if hours < fullHours/2 {
+		return 0
+	}
+	return int(fullLeast * min(1, hours/fullHours))
+}
+
+// rare are the routes that are called so seldom that their faults have to be more frequent.
+var rare = map[string]float64{
+	routeStop: 8, routeRunner: 8, routeRemove: 3, "GET /nodes/*/tasks/*/log": 16, "GET /cluster/nextid": 8, routeExec: 0.5,
+	"POST /nodes/*/qemu/*/agent/ping": 0.5,
+}
+
+// missed lists the faults that came less often than they must: each kind on each route, and each trouble of the world.
+func missed(cover map[string]int, least int) []string {
+	var out []string
+	need := func(row string) {
+		if n := cover[row]; n < least {
+			out = append(out, fmt.Sprintf("%s: %d times, want %d", row, n, least))
+		}
+	}
+	for _, route := range []string{
+		"GET /cluster/resources", "GET /nodes/*/qemu", "GET /nodes/*/tasks", "GET /nodes/*/tasks/*/log", "GET /cluster/nextid",
+		routeConfig, routeClone, routeSet, routeStart, routeStop, routeDestroy, routeExec, "GET /nodes/*/qemu/*/agent/file-read",
+	} {
+		for _, k := range kindsOf(toProxmox) {
+			need(toProxmox + " " + route + " | " + string(k))
+		}
+	}
+	for _, route := range []string{routeRunners, routeRunner, routeRemove, routeMint, "GET /repos/*/*/actions/runs", "GET /repos/*/*/actions/runs/*/jobs"} {
+		for _, k := range kindsOf(toGitHub) {
+			need(toGitHub + " " + route + " | " + string(k))
+		}
+	}
+	for _, name := range worldFaults {
+		need("world | " + name)
+	}
+	for _, b := range misbehaviours {
+		need("world | guest " + b.String())
+	}
+	return out
+}
+
+// worldFaults are the names of the troubles.
+var worldFaults = []string{
+	"crash", "crash loop", "freeze", "job cancelled", "outage of proxmox", "outage of github", "no quorum", "node death",
+	"admin stops a VM", "admin destroys a VM", "admin takes a VM over", "GitHub: partial_list", "GitHub: empty_list",
+	"GitHub: 403_secondary", "GitHub: 429", "qmclone fails", "qmstart fails", "qmdestroy fails", "qmstop fails",
+	"qmclone is slow", "qmstart is slow", "qmdestroy is slow", "qmstop is slow",
+}

@@ -92,6 +92,9 @@ func (p *faultPlan) decide(c *call) kind {
 	if c.method == http.MethodGet {
 		rate /= 8
 	}
+	if more, is := rare[c.route]; is {
+		rate *= more
+	}
 	n := p.attempts[object]
 	if c.newID() != "" { // clones of a template differ by what they make
 		object += " " + c.newID()

@@ -82,11 +82,16 @@ func TestWorldsStayWithinTheRules(t *testing.T) {
 		}
 	})
 	fmt.Println(sum.String())
+	if r.only == nil {
+		for _, row := range missed(sum.cover, atLeast(sum.lived.Hours())) {
+			t.Errorf("too seldom: %s", row)
+		}
+	}
 }
 
 // TestSameSeedSameTrace runs one world again and again: each time every line of its trace must be the same.
 func TestSameSeedSameTrace(t *testing.T) {
-	r := run{seed: uint64(number(varSeed, 7)), troubled: time.Hour, keep: true}
+	r := run{seed: uint64(number(varSeed, 7)), troubled: time.Duration(number(varStory, 20)) * time.Minute, keep: true}
 	first := inBubble(t, r)
 	for i := 1; i < max(2, number(varRuns, 2)); i++ {
 		next := inBubble(t, r)
