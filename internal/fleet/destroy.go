@@ -42,7 +42,13 @@ func (c *Controller) destroy(ctx context.Context, a action) outcome {
 	}
 	c.noteMedium(cfg, a)
 	c.reap(ctx, a)
-	if err := c.destroyVM(ctx, a); err != nil {
+	err = c.destroyVM(ctx, a)
+	if a.stopped && errors.Is(err, proxmox.Busy) {
+		// Its lock is held, or it has been started since the last look: what was read and asked before counts no more.
+		a.stopped, a.force = false, false
+		return c.destroy(ctx, a)
+	}
+	if err != nil {
 		return c.indebted(a, held, c.stuck(err))
 	}
 	return c.indebted(a, held, c.spent(a, held))
@@ -69,12 +75,6 @@ func (c *Controller) destroyVM(ctx context.Context, a action) error {
 		}
 	}
 	err := c.deleteVM(ctx, a)
-	if a.stopped && errors.Is(err, proxmox.Busy) {
-		// It has been started since the last look.
-		if err = c.stopVM(ctx, a); err == nil {
-			err = c.deleteVM(ctx, a)
-		}
-	}
 	if err == nil || errors.Is(err, proxmox.NotFound) {
 		return nil
 	}
