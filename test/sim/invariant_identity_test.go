@@ -2,6 +2,7 @@ package sim
 
 import (
 	"encoding/json"
+	"fmt"
 
 	"mayfly/internal/sim/gh"
 	"mayfly/internal/sim/pve"
@@ -49,6 +50,9 @@ func (r *oneIdentity) finished(p pve.State, g gh.State) {
 	for _, v := range p.VMs {
 		if v.CreatedBy == "" || v.CreatedBy != r.w.spec.Token {
 			continue
+		}
+		if v.Config["name"] == "" && v.Name == fmt.Sprintf("VM %d", v.VMID) {
+			continue // its clone failed before it had a name, as on a full storage; another clone may have the VMID then
 		}
 		if names[v.Name]++; names[v.Name] == 2 {
 			r.w.violated("one identity", "two VMs were called %s", v.Name)
