@@ -81,8 +81,8 @@ func TestEveryPieceOfYAMLIsRight(t *testing.T) {
 				continue
 			}
 			if top["proxmox"] == nil && top["pools"] == nil && top["image"] == nil && top["web"] == nil && top["log"] == nil && top["lease"] == nil {
-				if !slices.ContainsFunc([]string{"jobs", "permissions", "env", "runs-on"}, func(key string) bool { return top[key] != nil }) {
-					t.Errorf("%s: neither a piece of mayfly.yaml nor of a workflow:\n%s", name, piece)
+				if !slices.ContainsFunc([]string{"jobs", "permissions", "env", "runs-on", "scrape_configs"}, func(key string) bool { return top[key] != nil }) {
+					t.Errorf("%s: neither a piece of mayfly.yaml nor of a workflow or Prometheus:\n%s", name, piece)
 				}
 				continue
 			}
