@@ -21,6 +21,8 @@ func fleetSpec(c *config.Config) fleet.Spec {
 	return fleet.Spec{
 		Installation: c.Installation,
 		Node:         c.Proxmox.Node,
+		Nodes:        c.Proxmox.Nodes,
+		Placement:    fleetPlacement(c.Placement),
 		Token:        c.Proxmox.TokenID,
 		ResourcePool: c.Proxmox.ResourcePool,
 		VMIDs:        fleet.Range(c.VMIDs),
@@ -32,6 +34,14 @@ func fleetSpec(c *config.Config) fleet.Spec {
 		WebURL:       c.GitHub.WebURL(),
 		Hosted:       c.GitHub.Hosted(),
 		Timing:       fleet.DefaultTiming(),
+	}
+}
+
+func fleetPlacement(p config.Placement) fleet.Placement {
+	return fleet.Placement{
+		Strategy: fleet.Strategy(p.Strategy), MemoryReserve: p.MemoryReserve, LinkedGrowth: p.LinkedGrowth, StorageReserve: p.StorageReserve,
+		MemoryOvercommit: float64(p.MemoryPercent) / 100, CPUOvercommit: float64(p.CPUPercent) / 100,
+		NodeTasks: p.NodeTasks, StorageTasks: p.StorageTasks, AntiAffinity: p.AntiAffinity, Weights: p.Weights,
 	}
 }
 

@@ -31,6 +31,7 @@ func (l *loader) check() {
 	l.checkPools()
 	l.checkWarmRoom()
 	l.checkImage()
+	l.checkPlacement()
 	l.checkBootstrap()
 }
 

@@ -12,7 +12,7 @@ import (
 // field name.
 func comments() map[string]string {
 	texts := map[string]string{}
-	for _, source := range []string{fileSource, fileImageSource, fileBootstrapSource, fileLeaseSource} {
+	for _, source := range []string{fileSource, fileImageSource, fileBootstrapSource, fileLeaseSource, filePlacementSource} {
 		readComments(source, texts)
 	}
 	return texts

@@ -34,6 +34,7 @@ type Config struct {
 	// Handoff is one of HandoffAgent, HandoffISO, HandoffSnippet and HandoffAuto.
 	Handoff   string
 	Pools     []runner.Pool
+	Placement Placement
 	Image     Image
 	Bootstrap Bootstrap
 	Lease     Lease
@@ -52,7 +53,9 @@ type Config struct {
 type Proxmox struct {
 	// Endpoints are base URLs without /api2/json, "https://pve1:8006"; at least one.
 	Endpoints []string
-	Node      string
+	// Node is the home node; Nodes are those that runners live on, AllNodes for every one, none for Node alone.
+	Node  string
+	Nodes []string
 	// TokenID is "user@realm!name".
 	TokenID     string
 	TokenSecret runner.Secret

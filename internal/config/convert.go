@@ -12,7 +12,7 @@ func (f *File) config() *Config {
 	c := &Config{
 		Installation: f.Installation,
 		Proxmox: Proxmox{
-			Endpoints: slices.Clone(f.Proxmox.Endpoints), Node: f.Proxmox.Node,
+			Endpoints: slices.Clone(f.Proxmox.Endpoints), Node: f.Proxmox.Node, Nodes: slices.Clone(f.Proxmox.Nodes),
 			TokenID: f.Proxmox.TokenID, TokenSecret: f.Proxmox.TokenSecret,
 			VerifyTLS: f.Proxmox.VerifyTLS, CAFile: f.Proxmox.CAFile, Fingerprint: f.Proxmox.Fingerprint,
 			Storage: f.Proxmox.Storage, ResourcePool: f.Proxmox.ResourcePool,
@@ -23,6 +23,7 @@ func (f *File) config() *Config {
 		MaxRunners:       f.MaxRunners,
 		PollInterval:     time.Duration(f.PollInterval),
 		Handoff:          f.Handoff,
+		Placement:        f.Placement.placement(),
 		Image:            f.Image.image(),
 		Bootstrap:        f.Bootstrap.bootstrap(),
 		Lease:            f.Lease.lease(),
@@ -40,7 +41,7 @@ func (f *File) config() *Config {
 		}
 		c.Pools = append(c.Pools, runner.Pool{
 			Name: p.Name, Target: target, Labels: slices.Clone(p.Labels), AcceptUnlabeled: p.AcceptUnlabeled,
-			GroupID: int64(p.RunnerGroupID), NamePrefix: p.NamePrefix, Jobs: jobs, Template: p.Template, Image: p.Image, Max: p.Max, Priority: p.Priority, Share: p.Share,
+			GroupID: int64(p.RunnerGroupID), NamePrefix: p.NamePrefix, Jobs: jobs, Template: p.Template, Image: p.Image, Nodes: slices.Clone(p.Nodes), Max: p.Max, Priority: p.Priority, Share: p.Share,
 			RunnerUser: p.RunnerUser, Cores: p.Cores, Memory: runner.Bytes(p.Memory), FullClone: p.FullClone, Storage: p.Storage,
 			BootTimeout: time.Duration(p.BootTimeout), IdleTimeout: time.Duration(p.IdleTimeout), MaxJobDuration: time.Duration(p.MaxJobDuration),
 			MinIdle: p.MinIdle, MinIdleSchedule: slices.Clone(p.MinIdleSchedule), BootedSpares: p.BootedSpares, BootedSparesSchedule: slices.Clone(p.BootedSparesSchedule),
@@ -55,7 +56,7 @@ func fileOf(c *Config) *File {
 	f := &File{
 		Installation: c.Installation,
 		Proxmox: FileProxmox{
-			Endpoints: c.Proxmox.Endpoints, Node: c.Proxmox.Node,
+			Endpoints: c.Proxmox.Endpoints, Node: c.Proxmox.Node, Nodes: c.Proxmox.Nodes,
 			TokenID: c.Proxmox.TokenID, TokenSecret: c.Proxmox.TokenSecret,
 			VerifyTLS: c.Proxmox.VerifyTLS, CAFile: c.Proxmox.CAFile, Fingerprint: c.Proxmox.Fingerprint,
 			Storage: c.Proxmox.Storage, ResourcePool: c.Proxmox.ResourcePool,
@@ -66,6 +67,7 @@ func fileOf(c *Config) *File {
 		MaxRunners:       c.MaxRunners,
 		PollInterval:     Duration(c.PollInterval),
 		Handoff:          c.Handoff,
+		Placement:        filePlacementOf(c.Placement),
 		Image:            fileImageOf(c.Image),
 		Bootstrap:        fileBootstrapOf(c.Bootstrap),
 		Lease:            fileLeaseOf(c.Lease),
@@ -84,7 +86,7 @@ func fileOf(c *Config) *File {
 		}
 		f.Pools = append(f.Pools, FilePool{
 			Name: p.Name, Target: p.Target.String(), Labels: p.Labels, AcceptUnlabeled: p.AcceptUnlabeled,
-			RunnerGroupID: int(p.GroupID), NamePrefix: p.NamePrefix, Jobs: jobs, Template: p.Template, Image: p.Image, Max: p.Max, Priority: p.Priority, Share: p.Share,
+			RunnerGroupID: int(p.GroupID), NamePrefix: p.NamePrefix, Jobs: jobs, Template: p.Template, Image: p.Image, Nodes: slices.Clone(p.Nodes), Max: p.Max, Priority: p.Priority, Share: p.Share,
 			RunnerUser: p.RunnerUser, Cores: p.Cores, Memory: Size(p.Memory), FullClone: p.FullClone, Storage: p.Storage,
 			BootTimeout: Duration(p.BootTimeout), IdleTimeout: Duration(p.IdleTimeout), MaxJobDuration: Duration(p.MaxJobDuration),
 			MinIdle: p.MinIdle, MinIdleSchedule: p.MinIdleSchedule, BootedSpares: p.BootedSpares, BootedSparesSchedule: p.BootedSparesSchedule,

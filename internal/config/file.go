@@ -49,6 +49,8 @@ type File struct {
 	UserDataTemplate string `yaml:"user_data_template" env:"USER_DATA_TEMPLATE" default:"runners/ubuntu-2204/cloud-init/runner-user-data.pkrtpl" form:"path" handoff:"iso snippet"`
 	// The kinds of runner. A job goes to a pool that has all of its labels. Without this key the environment describes one pool.
 	Pools []FilePool `yaml:"pools"`
+	// How a runner's node is chosen.
+	Placement FilePlacement `yaml:"placement"`
 	// How runner images are built: mayfly image build.
 	Image FileImage `yaml:"image"`
 	// The container that the dispatcher is put into: mayfly bootstrap.
@@ -68,8 +70,11 @@ type FileProxmox struct {
 	URL string `yaml:"url" env:"PROXMOX_URL" required:"somewhere" form:"url"`
 	// Several nodes of one cluster instead of url: the next one is asked when one doesn't answer.
 	Endpoints []string `yaml:"endpoints" form:"url"`
-	// The node that runners live on; the template must be there.
+	// The node that runners live on, unless nodes is set; the template must be there. Images are built there, and ISO images uploaded.
 	Node string `yaml:"node" env:"PROXMOX_NODE" required:"somewhere" form:"node"`
+	// The nodes that runners live on, each with a copy of the template or one on a storage that they share; all is every node of the
+	// cluster. placement says which of them gets a runner.
+	Nodes []string `yaml:"nodes" env:"PROXMOX_NODES" form:"node" derived:"proxmox.node alone"`
 	// The API token's id.
 	TokenID string `yaml:"token_id" env:"PROXMOX_TOKEN_ID" required:"somewhere" form:"token_id"`
 	// The token's secret. Better in a file of its own.
@@ -129,6 +134,8 @@ type FilePool struct {
 	Template string `yaml:"template" env:"TEMPLATE_NAME" form:"vm" derived:"ubuntu-2204-runner-template, unless image is set"`
 	// An image that Mayfly builds (mayfly image build), instead of a template: the pool follows its promoted version.
 	Image string `yaml:"image" env:"TEMPLATE_IMAGE" form:"image"`
+	// The nodes that its runners live on, of those in proxmox.nodes.
+	Nodes []string `yaml:"nodes" form:"node" derived:"all of proxmox.nodes"`
 	// Which jobs may run on it. No VM is made for others, and one that lands on a runner all the same ends before its first step.
 	Jobs FileJobs `yaml:"jobs"`
 	// How many VMs the pool may have at once.

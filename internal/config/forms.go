@@ -29,6 +29,7 @@ func formOf(name string) (form, bool) {
 		"url":            {`^https?://[^/@?#, ]+(/|/api2/json/?)?$`, "want https://HOST:8006, for example https://pve1.example.org:8006"},
 		"api_url":        {`^https?://[^/@?# ]+(/[^@?# ]*)?$`, "want https://api.github.com, or https://HOST/api/v3 for GitHub Enterprise Server"},
 		"node":           {`^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$`, "want a node's name as Proxmox shows it, for example pve1"},
+		"weight":         {`^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?=[0-9]{1,4}([.][0-9]{1,3})?$`, "want NODE=NUMBER with a number above 0, for example pve2=1.5"},
 		"token_id":       {`^[^ :/]+@[A-Za-z][A-Za-z0-9._-]+![A-Za-z][A-Za-z0-9._-]+$`, "want USER@REALM!NAME, for example mayfly@pve!dispatcher"},
 		"fingerprint":    {`^` + print256 + `( *, *` + print256 + `)*$`, "want the certificate's SHA-256 as 32 pairs of hex digits, AA:BB:…; several separated by commas"},
 		"config_id":      {`^[A-Za-z][A-Za-z0-9_-]{1,62}$`, "want 2 to 63 letters, digits, '_' and '-' that begin with a letter, for example mayfly"},

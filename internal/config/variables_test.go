@@ -46,6 +46,10 @@ func defaults() *config.Config {
 		NamePrefix: "energyplus-runner", MaxRunners: 1, PollInterval: 15 * time.Second, Handoff: "agent",
 		Web: config.Web{Listen: "127.0.0.1:9180"}, Log: config.Log{Level: "info", Format: "text"},
 		UserDataTemplate: "runners/ubuntu-2204/cloud-init/runner-user-data.pkrtpl",
+		Placement: config.Placement{
+			Strategy: "spread", MemoryReserve: 2 * runner.GiB, LinkedGrowth: 5 * runner.GiB, StorageReserve: 5 * runner.GiB,
+			MemoryPercent: 100, CPUPercent: 400, NodeTasks: 4, StorageTasks: 4,
+		},
 		Image: config.Image{
 			VMIDs: config.VMIDRange{Start: 9000, End: 9099}, Storage: "local-lvm", Bridge: "vmbr0", Cores: 2, Memory: 4 * runner.GiB,
 			Disk: 20 * runner.GiB, Keep: 2, Timeout: time.Hour, Fetch: "auto",
@@ -96,6 +100,8 @@ func TestEachVariableDoesWhatTheOlderDispatcherMeant(t *testing.T) {
 			c.Proxmox.Fingerprint = strings.TrimSuffix(strings.Repeat("AB:", 32), ":")
 			c.Proxmox.VerifyTLS = true
 		}},
+		{"PROXMOX_NODES", "pve1, pve2", func(c *config.Config) { c.Proxmox.Nodes = []string{"pve1", "pve2"} }},
+		{"PLACEMENT_STRATEGY", "pack", func(c *config.Config) { c.Placement.Strategy = "pack" }},
 		{"PROXMOX_POOL", "ci", func(c *config.Config) { c.Proxmox.ResourcePool = "ci" }},
 		{"TEMPLATE_NAME", "tmpl", func(c *config.Config) { c.Pools[0].Template = "tmpl" }},
 		{"TEMPLATE_IMAGE", "debian-12", func(c *config.Config) { c.Pools[0].Template, c.Pools[0].Image = "", "debian-12" }},

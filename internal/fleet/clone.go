@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,10 +28,14 @@ func (c *Controller) clone(ctx context.Context, a action) outcome {
 		Process: c.process,
 	}
 	asked := time.Now()
-	upid, err := c.pve.Clone(ctx, a.node, a.template.id, proxmox.CloneOptions{
-		NewID: a.vmid, Name: a.name, Description: marker.Description(), Pool: c.spec.ResourcePool,
-		Full: a.pool.FullClone, Storage: a.pool.Storage,
-	})
+	options := proxmox.CloneOptions{NewID: a.vmid, Name: a.name, Description: marker.Description(), Pool: c.spec.ResourcePool, Full: a.full}
+	if a.full {
+		options.Storage = a.pool.Storage
+	}
+	if a.source() != a.node {
+		options.Target = a.node // its template is on a storage that both see
+	}
+	upid, err := c.pve.Clone(ctx, a.source(), a.template.id, options)
 	if errors.Is(err, proxmox.MaybeHappened) {
 		upid, err = c.findClone(ctx, a, asked, err)
 	}
@@ -43,6 +48,9 @@ func (c *Controller) clone(ctx context.Context, a action) outcome {
 	}
 	return c.cloned(ctx, a, upid)
 }
+
+// source is the node whose template is cloned, and which does the work.
+func (a action) source() string { return cmp.Or(a.template.node, a.node) }
 
 // follow waits for a clone that was asked for before a restart. Its name and pool come with the marker, when it is
 // complete; it was surely never started, so it goes on as any other.
@@ -99,7 +107,7 @@ func (c *Controller) cloned(ctx context.Context, a action, upid proxmox.UPID) ou
 // first line of their log the new VMID (facts: (e) 1 and 2).
 func (c *Controller) findClone(ctx context.Context, a action, asked time.Time, lost error) (proxmox.UPID, error) {
 	for {
-		list, err := c.pve.Tasks(ctx, a.node, proxmox.TaskFilter{
+		list, err := c.pve.Tasks(ctx, a.source(), proxmox.TaskFilter{
 			Since: asked.Add(-taskSlack), Type: "qmclone", VMID: a.template.id, Source: "all", Limit: taskLimit,
 		})
 		if err == nil {

@@ -131,7 +131,7 @@ func New(o Options) (*Controller, error) {
 		tasks: newTaskWatch(o.Proxmox, o.Spec.Timing.TaskPoll, o.Sequence),
 		gather: gatherer{
 			spec: o.Spec, pve: o.Proxmox, gh: o.GitHub, source: o.Demand, seeders: o.Seeders,
-			configs: map[int]cachedConfig{},
+			configs: map[int]cachedConfig{}, silent: map[string]silence{},
 		},
 		ledger: newLedger(), configs: map[int]cachedConfig{}, states: map[int]Event{}, saidOnce: map[string]bool{}, followed: map[string]int{},
 		progress: newProgress(o.Observer),

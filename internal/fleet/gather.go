@@ -9,7 +9,6 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"mayfly/internal/demand"
@@ -36,6 +35,7 @@ type gatherer struct {
 	seeders map[Way]Seeder
 	means   means
 	configs map[int]cachedConfig
+	silent  map[string]silence // nodes that didn't answer
 }
 
 type cachedConfig struct {
@@ -54,7 +54,7 @@ func (g *gatherer) keep(fresh map[int]cachedConfig) {
 	}
 }
 
-// supply looks at Proxmox: one list of everything, the node's own list, the configs that aren't known yet, and, where
+// supply looks at Proxmox: one list of everything, the nodes' own lists, the configs that aren't known yet, and, where
 // since isn't zero, the clone tasks since then. hidden are VMIDs to ask for one by one.
 func (g *gatherer) supply(ctx context.Context, since time.Time, hidden []int) supply {
 	ctx, cancel := context.WithTimeout(ctx, supplyTimeout)
@@ -65,16 +65,13 @@ func (g *gatherer) supply(ctx context.Context, since time.Time, hidden []int) su
 	if err != nil {
 		return supply{at: o.at, err: err}
 	}
-	if err := cmp.Or(g.checkNode(all), noTasks); err != nil { // an unknown node has no tasks either
+	if err := cmp.Or(g.spec.checkNodes(all), noTasks); err != nil { // an unknown node has no tasks either
 		return supply{at: o.at, err: err}
 	}
-	onNode, err := g.pve.NodeVMs(ctx, g.spec.Node)
+	o.nodes, o.spaces = g.spec.nodesOf(all), spacesOf(all)
+	status, err := g.listNodes(ctx, &o, all)
 	if err != nil {
 		return supply{at: o.at, err: err}
-	}
-	status := map[int]proxmox.NodeVM{}
-	for _, v := range onNode {
-		status[v.VMID] = v
 	}
 	g.movedVMs(ctx, all, status)
 	listed := map[int]bool{}
@@ -87,7 +84,7 @@ func (g *gatherer) supply(ctx context.Context, since time.Time, hidden []int) su
 		if r.Type == "lxc" || r.Template || status[r.VMID].Template {
 			continue
 		}
-		o.vms[r.VMID] = g.vm(ctx, r, status, o.at)
+		o.vms[r.VMID] = g.vm(ctx, r, status, &o)
 	}
 	maps.DeleteFunc(g.configs, func(id int, _ cachedConfig) bool { return !listed[id] })
 	g.lookMeans(ctx, o.at)
@@ -96,11 +93,7 @@ func (g *gatherer) supply(ctx context.Context, since time.Time, hidden []int) su
 		if _, done := o.templates[p.Base()]; done {
 			continue
 		}
-		if p.Image != "" {
-			o.templates[p.Base()] = g.image(ctx, p.Image, all, o.at)
-		} else {
-			o.templates[p.Base()] = g.template(ctx, p.Template, all, o.at)
-		}
+		o.templates[p.Base()] = g.copies(ctx, p, all, &o)
 	}
 	for _, id := range hidden {
 		free, err := g.pve.VMIDFree(ctx, id)
@@ -137,13 +130,13 @@ const movedTimeout = 5 * time.Second
 func (g *gatherer) movedVMs(ctx context.Context, all []proxmox.Resource, status map[int]proxmox.NodeVM) {
 	ctx, cancel := context.WithTimeout(ctx, movedTimeout)
 	defer cancel()
-	online, asked := map[string]bool{}, map[string]bool{g.spec.Node: true}
+	online, asked := map[string]bool{}, map[string]bool{}
 	for _, r := range all {
 		online[r.Node] = online[r.Node] || r.Type == "node" && r.Status == "online"
 	}
 	for _, r := range all {
 		ours := r.Type == "qemu" && g.spec.VMIDs.Contains(r.VMID) && r.Pool == g.spec.ResourcePool
-		if !ours || asked[r.Node] || !online[r.Node] {
+		if !ours || g.spec.runsOn(r.Node) || asked[r.Node] || !online[r.Node] {
 			continue
 		}
 		asked[r.Node] = true
@@ -160,32 +153,20 @@ func (g *gatherer) movedVMs(ctx context.Context, all []proxmox.Resource, status 
 // errNoNode says that the configured node isn't in the cluster.
 var errNoNode = errors.New("node not found")
 
-// checkNode looks for our node among those of the cluster, which every token sees.
-func (g *gatherer) checkNode(all []proxmox.Resource) error {
-	var names []string
-	for _, r := range all {
-		if r.Type != "node" {
-			continue
-		}
-		if r.Node == g.spec.Node {
-			return nil
-		}
-		names = append(names, r.Node)
-	}
-	slices.Sort(names)
-	return fmt.Errorf("%w: the cluster has no node %q; set PROXMOX_NODE (proxmox.node) to one of: %s", errNoNode, g.spec.Node, strings.Join(names, ", "))
-}
-
 // vm says whose the VM is.
-func (g *gatherer) vm(ctx context.Context, r proxmox.Resource, status map[int]proxmox.NodeVM, at time.Time) vm {
+func (g *gatherer) vm(ctx context.Context, r proxmox.Resource, status map[int]proxmox.NodeVM, o *supply) vm {
 	v := vm{id: r.VMID, node: r.Node, name: r.Name, lock: r.Lock, inPool: r.Pool, status: status[r.VMID].Status}
 	v.halted = haltedAs(r, v.status)
-	cfg, read, err := g.config(ctx, r, at)
+	if r.Status == "running" {
+		v.used = r.Mem
+	}
+	cfg, read, err := g.lastConfig(ctx, r, o)
 	if err != nil {
 		v.unread, v.unclaimed = true, "its config can't be read: "+err.Error()
 		return v
 	}
 	v.name, v.readAt = cfg.Name, read
+	v.size = sizeOf(cfg)
 	v.configured = cfg.Values["reboot"] == "0" // no template says so: it is for VMs of one boot
 	v.marker, err = Claim(g.spec, r.VMID, cfg, r.Pool)
 	g.configs[r.VMID] = cachedConfig{cfg: cfg, read: read, foreign: err != nil}
@@ -196,6 +177,17 @@ func (g *gatherer) vm(ctx context.Context, r proxmox.Resource, status map[int]pr
 		}
 	}
 	return v
+}
+
+// lastConfig gives a VM's config, and of one on a node that can't be asked what was last read.
+func (g *gatherer) lastConfig(ctx context.Context, r proxmox.Resource, o *supply) (proxmox.VMConfig, time.Time, error) {
+	if o.reachable(r.Node) || g.spec.lone() {
+		return g.config(ctx, r, o.at)
+	}
+	if cached, ok := g.configs[r.VMID]; ok {
+		return cached.cfg, cached.read, nil
+	}
+	return proxmox.VMConfig{}, time.Time{}, fmt.Errorf("node %s: %s", r.Node, o.down(r.Node))
 }
 
 // config gives a VM's config, read again when it is old or when the lock or a template's tags, which the list shows live,
@@ -230,14 +222,14 @@ func inTheMaking(lock string) bool {
 	return lock == "clone" || lock == "create" || lock == "destroyed"
 }
 
-// template finds the template of that name on our node, the newest (highest VMID) where there are several.
-func (g *gatherer) template(ctx context.Context, name string, all []proxmox.Resource, at time.Time) template {
+// template finds the template of that name on a node, the newest (highest VMID) where there are several.
+func (g *gatherer) template(ctx context.Context, node, name string, all []proxmox.Resource, at time.Time) template {
 	var found, elsewhere proxmox.Resource
 	for _, r := range all {
 		if r.Type != "qemu" || r.Name != name || !r.Template {
 			continue
 		}
-		if r.Node != g.spec.Node {
+		if r.Node != node {
 			elsewhere = r
 		} else if r.VMID > found.VMID {
 			found = r
@@ -246,10 +238,10 @@ func (g *gatherer) template(ctx context.Context, name string, all []proxmox.Reso
 	if found.VMID == 0 {
 		if elsewhere.VMID != 0 {
 			return template{problem: fmt.Sprintf("template %q is VM %d on node %s, not on %s; build or copy it there, or set the node to %s",
-				name, elsewhere.VMID, elsewhere.Node, g.spec.Node, elsewhere.Node)}
+				name, elsewhere.VMID, elsewhere.Node, node, elsewhere.Node)}
 		}
 		return template{problem: fmt.Sprintf("template %q isn't on node %s as far as this token sees; build it, or grant PVETemplateUser on its resource pool",
-			name, g.spec.Node)}
+			name, node)}
 	}
 	return g.readTemplate(ctx, found, name, at)
 }
@@ -291,9 +283,17 @@ func clonedTo(line string) (vmid int, ok bool) {
 // ownTasks finds the clones and destroys in our range that still run. unsure says that there is a clone whose VMID its
 // log doesn't tell yet.
 func (g *gatherer) ownTasks(ctx context.Context, since time.Time) (found []ownTask, unsure bool, err error) {
-	tasks, err := g.pve.Tasks(ctx, g.spec.Node, proxmox.TaskFilter{Since: since, Source: "all", Limit: taskLimit})
+	nodes, err := g.scanned(ctx)
 	if err != nil {
 		return nil, false, err
+	}
+	var tasks []proxmox.Task
+	for _, name := range nodes {
+		list, err := g.pve.Tasks(ctx, name, proxmox.TaskFilter{Since: since, Source: "all", Limit: taskLimit})
+		if err != nil {
+			return nil, false, err
+		}
+		tasks = append(tasks, list...)
 	}
 	for _, t := range tasks {
 		if !t.Running || t.Type != typeClone && t.Type != typeDestroy || g.spec.Token != "" && t.UPID.User() != g.spec.Token {

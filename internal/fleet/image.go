@@ -16,7 +16,7 @@ import (
 // image finds what a pool that follows an image is cloned from: of the node's templates with the tags of an image and
 // of a promoted one, and a marker that names the image, the newest version, and behind it the older ones. The list of
 // resources shows tags live, so a promotion counts from the next look on; only candidates have their config read.
-func (g *gatherer) image(ctx context.Context, name string, all []proxmox.Resource, at time.Time) template {
+func (g *gatherer) image(ctx context.Context, node, name string, all []proxmox.Resource, at time.Time) template {
 	var usable []template
 	var refused, elsewhere, waiting []string
 	for _, r := range all {
@@ -25,11 +25,11 @@ func (g *gatherer) image(ctx context.Context, name string, all []proxmox.Resourc
 		}
 		promoted := slices.Contains(r.Tags, runner.TagPromoted)
 		switch {
-		case promoted && r.Node != g.spec.Node:
+		case promoted && r.Node != node:
 			elsewhere = append(elsewhere, r.Node)
 			continue
 		case !promoted:
-			if image, version, ok := runner.ParseTemplateName(r.Name); ok && image == name && r.Node == g.spec.Node {
+			if image, version, ok := runner.ParseTemplateName(r.Name); ok && image == name && r.Node == node {
 				waiting = append(waiting, version)
 			}
 			continue
@@ -44,7 +44,7 @@ func (g *gatherer) image(ctx context.Context, name string, all []proxmox.Resourc
 		usable = append(usable, t)
 	}
 	if len(usable) == 0 {
-		return template{code: WaitNoTemplate, problem: g.noImage(name, refused, elsewhere, waiting)}
+		return template{code: WaitNoTemplate, problem: noImage(node, name, refused, elsewhere, waiting)}
 	}
 	slices.SortFunc(usable, func(a, b template) int {
 		return cmp.Or(runner.CompareVersions(b.image.Version, a.image.Version), cmp.Compare(b.id, a.id))
@@ -82,8 +82,8 @@ func (s Spec) refusal(name string, t template) string {
 }
 
 // noImage says that no version of an image can be followed, why, and what to do.
-func (g *gatherer) noImage(name string, refused, elsewhere, waiting []string) string {
-	text := fmt.Sprintf("image %q has no promoted template on node %s", name, g.spec.Node)
+func noImage(node, name string, refused, elsewhere, waiting []string) string {
+	text := fmt.Sprintf("image %q has no promoted template on node %s", name, node)
 	if len(refused) > 0 {
 		text += " (" + strings.Join(refused, "; ") + ")"
 	}

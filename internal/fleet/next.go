@@ -19,6 +19,9 @@ func (p *planner) nextStep(e *entry) {
 		p.wakeAt(e.notUntil)
 		return
 	}
+	if p.lost(e) {
+		return
+	}
 	if e.cloned.IsZero() { // found by its task after a restart
 		if i := slices.IndexFunc(p.o.supply.tasks, func(t ownTask) bool { return t.vmid == e.vmid }); i >= 0 {
 			p.act(e, action{step: StepFollow, task: p.o.supply.tasks[i], why: "it was asked for before a restart"})
@@ -180,14 +183,14 @@ func jobDeadline(e *entry, pool runner.Pool) time.Time {
 
 // destroy plans the end of a runner.
 func (p *planner) destroy(e *entry, why string, force bool) {
-	if p.tasks >= maxStorageTasks || !p.o.supply.at.After(e.cloned) { // the next look tells its resource pool
+	if p.tasksFull(e) || !p.o.supply.at.After(e.cloned) { // the next look tells its resource pool
 		return
 	}
 	sweeps := p.sweeps(e)
 	if !p.maySweep(e) {
 		return
 	}
-	p.tasks++
+	p.addTask(e)
 	p.act(e, action{step: StepDestroy, why: why, force: force, sweeps: sweeps, stopped: p.o.supply.vms[e.vmid].status == "stopped"})
 }
 
@@ -221,6 +224,9 @@ func (p *planner) mint(e *entry, step Step, why string) {
 	for _, other := range p.byPool[e.pool] {
 		s := other.state()
 		onItsWay := s == runner.Booting && (!other.seeded.IsZero() || other.op != nil && other.op.step == StepSeed)
+		if p.lost(other) {
+			continue
+		}
 		if s == runner.Registering || s == runner.Idle || onItsWay || other.unexplained(p.now) {
 			registered++
 		}

@@ -19,7 +19,10 @@ type supply struct {
 	// free are those of the asked-for VMIDs that are free.
 	free      map[int]bool
 	templates map[string]template
-	means     means
+	// nodes are those that runners may live on, spaces the storages that the token sees (spaceKey).
+	nodes  map[string]node
+	spaces map[string]space
+	means  means
 	// tasks are clones and destroys that run, where they were looked for.
 	tasks []ownTask
 	// unsure says that a clone runs of which it isn't known yet where to.
@@ -41,13 +44,17 @@ type vm struct {
 	// configured says that our configuration was made on it.
 	configured bool
 	readAt     time.Time // when its config was read
+	size       size      // its memory, cores and disks, as its config says
+	// used is the memory that it takes, as pvestatd last said; 0 where that isn't known.
+	used runner.Bytes
 	// unread says that its config could not be read: it is being made or destroyed right now, or the read failed.
 	unread bool
 }
 
-// template is what a pool's template name stands for on our node.
+// template is what a pool's template name stands for on a node.
 type template struct {
 	id      int
+	node    string // "" is the home node
 	cfg     proxmox.VMConfig
 	problem string // why nothing can be cloned from it now
 	way     Way    // how its runners get their identity; "" while none works
@@ -57,9 +64,11 @@ type template struct {
 	image runner.Image
 	// older are the other promoted versions of the image that a pool follows, the newest first.
 	older []template
+	// copies are what the pool's name stands for on the other nodes.
+	copies []template
 }
 
-// ofVersion returns the template that has the VMID, be it an older version; ok is false when neither has.
+// ofVersion returns the template that has the VMID, be it an older version or one of another node; ok is false when neither has.
 func (t template) ofVersion(id int) (found template, ok bool) {
 	if t.id == id && id != 0 {
 		return t, true
@@ -67,6 +76,11 @@ func (t template) ofVersion(id int) (found template, ok bool) {
 	for _, old := range t.older {
 		if old.id == id && id != 0 {
 			return old, true
+		}
+	}
+	for _, other := range t.copies {
+		if found, ok := other.ofVersion(id); ok {
+			return found, true
 		}
 	}
 	return template{}, false

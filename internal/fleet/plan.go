@@ -46,6 +46,7 @@ type action struct {
 	// stopped says that the last look saw the VM powered off, so that it need not be stopped.
 	stopped  bool
 	template template
+	full     bool // a full clone
 	task     ownTask
 	target   runner.Target
 	// registration is GitHub's id; 0 when there is none to remove, or none is known: then it is looked for by name
@@ -99,6 +100,7 @@ const maxStorageTasks = 4
 func plan(s Spec, o observed, now time.Time) decision {
 	p := planner{s: s, o: o, now: now}
 	p.count()
+	p.measure()
 	p.serveJobs()
 	if o.ending == stopping {
 		return p.d
@@ -133,6 +135,7 @@ type planner struct {
 	cannot map[string]bool      // what unable has found
 	tried  map[int]bool         // templates that a clone is planned of
 	cloned map[string]bool      // pools that a clone is planned for
+	room   room
 
 	covered map[string]int   // how many of a pool's runners answer for a waiting job each
 	cramped int              // jobs that wait for nothing but room
@@ -169,6 +172,11 @@ func (p *planner) count() {
 	}
 	for id := range p.o.ledger.quarantined {
 		p.taken[id] = true
+	}
+	for id, v := range p.o.supply.vms { // a dead node's that a restart forgot
+		if v.unread && v.inPool == p.s.ResourcePool && p.o.ledger.runners[id] == nil && p.o.supply.down(v.node) != "" {
+			p.total++
+		}
 	}
 	for _, e := range p.sorted() {
 		p.taken[e.vmid] = true
@@ -270,13 +278,17 @@ func (p *planner) whyNoPool(j runner.Job) string {
 func (p *planner) covers(pool runner.Pool) []*entry {
 	var list []*entry
 	for _, e := range p.byPool[pool.Name] {
-		if (e.state().CanTakeJob() || e.unexplained(p.now)) && p.counts(e) {
+		if (e.state().CanTakeJob() || e.unexplained(p.now)) && p.counts(e) && !p.lost(e) {
 			list = append(list, e)
 		}
 	}
 	slices.SortStableFunc(list, func(a, b *entry) int { return cmp.Compare(rank(b), rank(a)) })
 	return list
 }
+
+// lost reports whether the runner's node can't be worked with: it is dead, or cut off. Its VM counts until the node is
+// back or the VM is gone, and no job is left to it.
+func (p *planner) lost(e *entry) bool { return p.o.supply.down(e.node) != "" }
 
 // rank orders runners by how near they are to taking a job.
 func rank(e *entry) int {
@@ -341,10 +353,8 @@ func (p *planner) held(j runner.Job, pool runner.Pool) (Reason, bool) {
 	if p.o.supply.unsure {
 		return Reason{WaitCloneLimit, "a clone of before the start runs; its log will say which VM it makes"}, true
 	}
-	if p.tasks >= maxStorageTasks {
-		return Reason{WaitCloneLimit, fmt.Sprintf("%d clones and destroys run already", p.tasks)}, true
-	}
-	return Reason{}, false
+	_, _, r, ok := p.findPlace(pool)
+	return r, !ok
 }
 
 // noBase says why nothing can be cloned for the pool now.
@@ -352,6 +362,9 @@ func (p *planner) noBase(pool runner.Pool) (Reason, bool) {
 	t, ok := choose(pool, p.o.supply, p.o.ledger, p.now)
 	if !ok || t.problem != "" {
 		return Reason{cmp.Or(t.code, WaitTemplate), cmp.Or(t.problem, fmt.Sprintf("template %q isn't known yet", pool.Base()))}, true
+	}
+	if !p.s.lone() {
+		return Reason{}, false // another node's copy may do; findPlace tells
 	}
 	return p.barred(t)
 }
@@ -367,15 +380,19 @@ func (p *planner) clone(pool runner.Pool) Reason {
 		}
 		return Reason{WaitVMIDs, text}
 	}
+	at, want, r, ok := p.findPlace(pool)
+	if !ok {
+		return r
+	}
+	at.take(pool.Name, want)
 	p.taken[vmid] = true
 	p.total++
 	p.alive[pool.Name]++
 	p.open[pool.Name]--
 	p.tasks++
-	base, _ := choose(pool, p.o.supply, p.o.ledger, p.now)
-	p.tried[base.id] = true
+	p.tried[at.from.id] = true
 	p.cloned[pool.Name] = true
-	p.d.actions = append(p.d.actions, action{step: StepClone, vmid: vmid, pool: pool, node: p.s.Node, template: base, why: "a job waits"})
+	p.d.actions = append(p.d.actions, action{step: StepClone, vmid: vmid, pool: pool, node: at.load.name, template: at.from, full: at.full, why: "a job waits"})
 	return Reason{WaitRunner, "a runner is being made for it"}
 }
 

@@ -42,6 +42,8 @@ const (
 	WaitCheck Code = "checking_queue"
 	// WaitCloneLimit: as many clones and destroys run on the storage as it should bear.
 	WaitCloneLimit Code = "clone_limit"
+	// WaitNode: no node has room, a template and no fault; the text says for each why not.
+	WaitNode Code = "no_node_fits"
 	// WaitStandby: another dispatcher that began earlier works on the installation, so this one makes no runner.
 	WaitStandby Code = "standby"
 	// WaitStopping: the controller is ending.

@@ -21,8 +21,12 @@ func (r Range) Size() int { return r.End - r.Start + 1 }
 type Spec struct {
 	// Installation is in every marker; see runner.CheckInstallation.
 	Installation string
-	// Node is the Proxmox node that runners live on.
+	// Node is the home node: runners live on it alone where Nodes is empty.
 	Node string
+	// Nodes are the nodes that runners may live on, each with a copy of the template or a shared one; AllNodes is all.
+	Nodes []string
+	// Placement says how a node is chosen; the zero value counts tasks only.
+	Placement Placement
 	// Token is the id of our API token ("user@realm!name"), which our tasks bear; "" takes anybody's for ours.
 	Token string
 	// ResourcePool is Proxmox's resource pool that clones are put into; "" for none.

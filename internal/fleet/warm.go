@@ -167,7 +167,7 @@ func (p *planner) oldest(pool runner.Pool, free []*entry) (*entry, string) {
 
 // outOfDate says why a warm runner is no longer what the pool would make now.
 func (p *planner) outOfDate(pool runner.Pool, e *entry) string {
-	if t, ok := choose(pool, p.o.supply, p.o.ledger, p.now); ok && t.problem == "" && e.template != 0 && t.id != 0 && e.template != t.id {
+	if t, ok := choose(pool, p.o.supply, p.o.ledger, p.now); ok && t.problem == "" && e.template != 0 && t.id != 0 && !p.current(pool, e.template) {
 		return fmt.Sprintf("it is of an earlier template (VM %d), and new ones come from VM %d", e.template, t.id)
 	}
 	if pool.SpareMaxAge <= 0 {

@@ -39,6 +39,14 @@ func (r *redactor) config(c *config.Config) *config.Config {
 	if c.Proxmox.Fingerprint != "" || c.Proxmox.CAFile != "" {
 		out.Proxmox.Fingerprint, out.Proxmox.VerifyTLS = fingerprint, true
 	}
+	out.Placement = c.Placement
+	out.Placement.Weights = nil // by nodes' names
+	for _, name := range c.Proxmox.Nodes {
+		if name != config.AllNodes {
+			name = n.name("node", name)
+		}
+		out.Proxmox.Nodes = append(out.Proxmox.Nodes, name)
+	}
 	for _, p := range c.Pools {
 		out.Pools = append(out.Pools, r.pool(p))
 	}

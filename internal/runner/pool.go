@@ -29,6 +29,8 @@ type Pool struct {
 	// Image is the name of an image that Mayfly builds ("debian-12"): the pool's runners are cloned from its promoted
 	// version. "" where Template names a template.
 	Image string
+	// Nodes are the Proxmox nodes that its runners may live on; none is every node of the fleet.
+	Nodes []string
 	// Max is how many VMs the pool may have at once, whatever their state.
 	Max int
 	// Priority puts the pool's jobs before those of pools with a lower one when not all can have runners; 0 is usual.
@@ -104,4 +106,9 @@ func (p Pool) Base() string {
 		return "image " + p.Image
 	}
 	return p.Template
+}
+
+// RunsOn reports whether the pool's runners may live on the node.
+func (p Pool) RunsOn(node string) bool {
+	return len(p.Nodes) == 0 || slices.Contains(p.Nodes, node)
 }

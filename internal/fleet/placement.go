@@ -1,0 +1,245 @@
+package fleet
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"mayfly/internal/runner"
+)
+
+// Strategy is which of the nodes that fit is taken.
+type Strategy string
+
+// The strategies.
+const (
+	// Spread takes the node with the least load.
+	Spread Strategy = "spread"
+	// Pack takes the node with the most load that still fits, so that others stay empty.
+	Pack Strategy = "pack"
+)
+
+// Placement says how a node is chosen. A zero limit isn't held.
+type Placement struct {
+	// Strategy is Spread where it is empty.
+	Strategy Strategy
+	// MemoryReserve is memory of each node that runners leave alone.
+	MemoryReserve runner.Bytes
+	// MemoryOvercommit is how much memory runners may be promised, as a share of a node's: 1 is all of it, 0 doesn't count
+	// memory. What isn't ours counts with what it uses, runners with all of theirs.
+	MemoryOvercommit float64
+	// CPUOvercommit is how many cores of runners a node bears for each of its own; 0 doesn't count cores.
+	CPUOvercommit float64
+	// LinkedGrowth is how much a linked clone may grow: it is kept free on its storage for each runner.
+	LinkedGrowth runner.Bytes
+	// StorageReserve is room of each storage that runners leave alone.
+	StorageReserve runner.Bytes
+	// NodeTasks and StorageTasks are how many clones and destroys run at once on a node and on a storage; 0 is
+	// maxNodeTasks and maxStorageTasks.
+	NodeTasks, StorageTasks int
+	// AntiAffinity keeps runners of one pool apart as long as there are nodes without one.
+	AntiAffinity bool
+	// Weights are what a node counts for beside others with 1: a node of weight 2 gets twice the runners. More than 0.
+	Weights map[string]float64
+}
+
+// maxNodeTasks is how many clones and destroys run at once on a node.
+const maxNodeTasks = 4
+
+func (pl Placement) nodeTasks() int    { return cmp.Or(pl.NodeTasks, maxNodeTasks) }
+func (pl Placement) storageTasks() int { return cmp.Or(pl.StorageTasks, maxStorageTasks) }
+
+func (pl Placement) weight(node string) float64 {
+	if w := pl.Weights[node]; w > 0 {
+		return w
+	}
+	return 1
+}
+
+// size is what a VM takes.
+type size struct {
+	memory runner.Bytes
+	cores  int
+	// storages are those that its disks are on, in their order; disk is the size of all of them.
+	storages []string
+	disk     runner.Bytes
+}
+
+// nodeLoad is a node as placement sees it.
+type nodeLoad struct {
+	node
+	// promised is what our runners on it have not taken yet of the memory that is theirs, in the figures or in flight.
+	promised runner.Bytes
+	cores    int            // of our runners
+	runners  int            // of ours
+	ofPool   map[string]int // of ours, by pool
+	tasks    int            // clones and destroys in flight or planned
+}
+
+// spaceLoad is a storage as placement sees it.
+type spaceLoad struct {
+	space
+	known    bool         // the token sees it
+	promised runner.Bytes // what our runners on it may still take
+	tasks    int
+}
+
+// candidate is a node and what a runner would be cloned from there.
+type candidate struct {
+	load *nodeLoad
+	from template
+	// spaces are the storages that its disks go to.
+	spaces []*spaceLoad
+	full   bool         // a full clone
+	needs  runner.Bytes // room on each of spaces
+	// barred says why it may not be taken, whatever its room; "" when it may.
+	barred string
+	code   Code // of that, where the template is at fault
+}
+
+// refusal is why a node doesn't take a runner.
+type refusal struct {
+	node string
+	why  string
+	// tasks says that it is only for the clones and destroys that run, which end soon.
+	tasks bool
+	code  Code
+}
+
+// place chooses the node for a VM of that size and pool: of the candidates that fit, those with the newest template, then
+// as the strategy says; ties go by name. It is pure: the same in any order of the candidates. chosen is -1 when none
+// fits; refused has the reason of each that doesn't.
+func (pl Placement) place(list []candidate, pool string, want size) (chosen int, refused []refusal) {
+	chosen = -1
+	for i, c := range list {
+		if why, tasks := pl.refuses(c, want); why != "" {
+			refused = append(refused, refusal{c.load.name, why, tasks, c.code})
+			continue
+		}
+		if chosen < 0 || pl.compare(c, list[chosen], pool, want) < 0 {
+			chosen = i
+		}
+	}
+	slices.SortFunc(refused, func(a, b refusal) int { return cmp.Or(cmp.Compare(a.node, b.node), cmp.Compare(a.why, b.why)) })
+	return chosen, refused
+}
+
+// refuses says why a candidate can't take the VM; "" when it can.
+func (pl Placement) refuses(c candidate, want size) (why string, tasks bool) {
+	n := c.load
+	switch {
+	case c.barred != "":
+		return c.barred, false
+	case !n.online:
+		return "it is offline", false
+	case n.silent != "":
+		return "it doesn't answer: " + n.silent, false
+	case n.maintenance:
+		return "it is in maintenance", false
+	}
+	if free := pl.freeMemory(n); pl.countsMemory(n) && free < want.memory {
+		return fmt.Sprintf("%s of memory free after %s of reserve and what runners are promised, %s needed", max(free, 0), pl.MemoryReserve, want.memory), false
+	}
+	if pl.countsCores(n) && float64(n.cores+want.cores) > n.cpus*pl.CPUOvercommit {
+		return fmt.Sprintf("runners have %d of the %.0f cores that they may have (%.0f times cpu_overcommit), %d needed", n.cores, n.cpus*pl.CPUOvercommit, n.cpus, want.cores), false
+	}
+	for _, s := range c.spaces {
+		if why := pl.refusesSpace(s, c.needs); why != "" {
+			return why, false
+		}
+	}
+	if n.tasks >= pl.nodeTasks() {
+		return fmt.Sprintf("%d clones and destroys run already", n.tasks), true
+	}
+	for _, s := range c.spaces {
+		if s.tasks >= pl.storageTasks() {
+			return fmt.Sprintf("%d clones and destroys run already on storage %s", s.tasks, s.name), true
+		}
+	}
+	return "", false
+}
+
+func (pl Placement) refusesSpace(s *spaceLoad, needs runner.Bytes) string {
+	if !s.known {
+		return ""
+	}
+	if !s.active {
+		return fmt.Sprintf("storage %s isn't active", s.name)
+	}
+	if free := s.free - s.promised - pl.StorageReserve; pl.countsSpace(s) && free < needs {
+		return fmt.Sprintf("storage %s has %s free after %s of reserve and what runners may grow, %s needed", s.name, max(free, 0), pl.StorageReserve, needs)
+	}
+	return ""
+}
+
+func (pl Placement) countsMemory(n *nodeLoad) bool { return pl.MemoryOvercommit > 0 && n.memory > 0 }
+func (pl Placement) countsCores(n *nodeLoad) bool  { return pl.CPUOvercommit > 0 && n.cpus > 0 }
+func (pl Placement) countsSpace(s *spaceLoad) bool {
+	return s.size > 0 && (pl.StorageReserve > 0 || pl.LinkedGrowth > 0)
+}
+
+// freeMemory is what runners may still be promised.
+func (pl Placement) freeMemory(n *nodeLoad) runner.Bytes {
+	return runner.Bytes(float64(n.memory)*pl.MemoryOvercommit) - pl.MemoryReserve - n.used - n.promised
+}
+
+// compare orders candidates that fit, the better one first.
+func (pl Placement) compare(a, b candidate, pool string, want size) int {
+	byVersion := runner.CompareVersions(b.from.image.Version, a.from.image.Version)
+	apart := 0
+	if pl.AntiAffinity {
+		apart = cmp.Compare(a.load.ofPool[pool], b.load.ofPool[pool])
+	}
+	load := cmp.Compare(pl.load(a.load, want), pl.load(b.load, want))
+	count := cmp.Compare(float64(a.load.runners+1)/pl.weight(a.load.name), float64(b.load.runners+1)/pl.weight(b.load.name))
+	if pl.Strategy == Pack {
+		load, count = -load, -count
+	}
+	return cmp.Or(byVersion, apart, load, count, cmp.Compare(a.load.name, b.load.name))
+}
+
+// load is how full the node would be with the VM: of memory and cores the scarcer one, over the node's weight. 0 where
+// neither is known.
+func (pl Placement) load(n *nodeLoad, want size) float64 {
+	share := 0.0
+	if pl.countsMemory(n) {
+		share = float64(n.used+n.promised+want.memory) / (float64(n.memory) * pl.MemoryOvercommit)
+	}
+	if pl.countsCores(n) {
+		share = max(share, float64(n.cores+want.cores)/(n.cpus*pl.CPUOvercommit))
+	}
+	return share / pl.weight(n.name)
+}
+
+// take notes that the VM is going to be there.
+func (c candidate) take(pool string, want size) {
+	n := c.load
+	n.promised += want.memory
+	n.cores += want.cores
+	n.runners++
+	n.ofPool[pool]++
+	n.tasks++
+	for _, s := range c.spaces {
+		s.promised += c.needs
+		s.tasks++
+	}
+}
+
+// words tell why no node fits, node by node.
+func words(refused []refusal) string {
+	parts := make([]string, 0, len(refused))
+	for _, r := range refused {
+		parts = append(parts, r.node+": "+r.why)
+	}
+	return strings.Join(parts, "; ")
+}
+
+// linkedKinds are the plugins whose volumes can be linked to; LVM on thick volumes and iSCSI can't (pve-storage: the
+// feature "clone" of a base volume, Plugin.pm, LVMPlugin.pm).
+var linkedKinds = []string{"btrfs", "cephfs", "cifs", "dir", "glusterfs", "lvmthin", "nfs", "rbd", "zfs", "zfspool"}
+
+// links reports whether clones on the storage can be linked. One that the token doesn't see is taken to.
+func (s *spaceLoad) links() bool {
+	return !s.known || s.kind == "" || slices.Contains(linkedKinds, s.kind)
+}

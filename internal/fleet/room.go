@@ -1,0 +1,313 @@
+package fleet
+
+import (
+	"cmp"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"mayfly/internal/proxmox"
+	"mayfly/internal/runner"
+)
+
+// figuresAge is how old a VM must be before its own figures count: the list shows those of pvestatd's last broadcast,
+// and under a VMID that is used again its predecessor's.
+const figuresAge = 30 * time.Second
+
+// diskOption is the config options that are disks (qemu-server: PVE/QemuServer/Drive.pm).
+var diskOption = regexp.MustCompile(`^(ide|sata|scsi|virtio|efidisk|tpmstate)[0-9]+$`)
+
+// sizeOf reads out of a config what its VM takes.
+func sizeOf(cfg proxmox.VMConfig) size {
+	v := cfg.Values
+	memory := number(strings.TrimPrefix(v["memory"], "current="), 512) // MiB; Proxmox's own default
+	s := size{memory: runner.Bytes(memory) * runner.MiB, cores: int(number(v["cores"], 1) * number(v["sockets"], 1))}
+	for _, option := range sortedKeys(v) {
+		storage, rest, isVolume := strings.Cut(v[option], ":")
+		if !diskOption.MatchString(option) || !isVolume || storage == "none" || storage == "cdrom" {
+			continue
+		}
+		if !slices.Contains(s.storages, storage) {
+			s.storages = append(s.storages, storage)
+		}
+		if !strings.Contains(rest, "media=cdrom") {
+			s.disk += driveSize(rest)
+		}
+	}
+	return s
+}
+
+func number(text string, otherwise int64) int64 {
+	if n, err := strconv.ParseInt(text, 10, 64); err == nil && n > 0 {
+		return n
+	}
+	return otherwise
+}
+
+// driveSize reads size=8G; 0 where it isn't told.
+func driveSize(drive string) runner.Bytes {
+	for option := range strings.SplitSeq(drive, ",") {
+		text, ok := strings.CutPrefix(option, "size=")
+		if !ok || text == "" {
+			continue
+		}
+		unit := runner.Bytes(1)
+		switch text[len(text)-1] {
+		case 'K':
+			unit = runner.KiB
+		case 'M':
+			unit = runner.MiB
+		case 'G':
+			unit = runner.GiB
+		case 'T':
+			unit = 1024 * runner.GiB
+		}
+		n, err := strconv.ParseFloat(strings.TrimRight(text, "KMGT"), 64)
+		if err == nil {
+			return runner.Bytes(n * float64(unit))
+		}
+	}
+	return 0
+}
+
+// wants is what a runner of the pool takes when it is cloned from the template.
+func wants(pool runner.Pool, t template) size {
+	s := sizeOf(t.cfg)
+	if pool.Memory > 0 {
+		s.memory = pool.Memory
+	}
+	if pool.Cores > 0 {
+		s.cores = pool.Cores
+	}
+	return s
+}
+
+// room is what a plan knows of nodes and storages; a clone that is planned takes its part of it.
+type room struct {
+	nodes  map[string]*nodeLoad
+	spaces map[string]*spaceLoad
+	// full are the pools for which no node fits: what is planned later only takes more.
+	full map[string]Reason
+}
+
+// measure counts what our runners take of each node and storage.
+func (p *planner) measure() {
+	p.room = room{nodes: map[string]*nodeLoad{}, spaces: map[string]*spaceLoad{}, full: map[string]Reason{}}
+	for name, n := range p.o.supply.nodes {
+		p.room.nodes[name] = &nodeLoad{node: n, ofPool: map[string]int{}}
+	}
+	for _, e := range p.sorted() {
+		n, pool := p.nodeLoad(e.node), p.poolOf(e)
+		v, there := p.o.supply.vms[e.vmid]
+		s := v.size
+		if !there || s.memory == 0 {
+			s = wants(pool, p.o.supply.baseOf(e, pool))
+		}
+		n.runners++
+		n.ofPool[e.pool]++
+		if e.stopped.IsZero() {
+			n.cores += s.cores
+			n.promised += p.promised(e, v, s)
+		}
+		tasks := 0
+		if e.op != nil && (e.op.step == StepClone || e.op.step == StepFollow || e.op.step == StepDestroy) {
+			tasks = 1
+		}
+		n.tasks += tasks
+		for _, space := range p.spacesOf(e.node, s.storages) {
+			space.tasks += tasks
+			switch copied := tasks > 0 || p.now.Sub(e.created) < figuresAge; {
+			case pool.FullClone && copied:
+				space.promised += s.disk
+			case !pool.FullClone:
+				space.promised += p.s.Placement.LinkedGrowth
+			}
+		}
+	}
+}
+
+// promised is how much of its memory a runner hasn't taken yet. Where its own figures aren't known yet it is all of it,
+// and where they never are none: the node's figures hold what it uses.
+func (p *planner) promised(e *entry, v vm, s size) runner.Bytes {
+	settled := !e.started.IsZero() && p.now.Sub(e.started) > figuresAge
+	switch {
+	case !settled:
+		return s.memory
+	case v.used == 0:
+		return 0
+	}
+	return max(s.memory-v.used, 0)
+}
+
+func (p *planner) poolOf(e *entry) runner.Pool {
+	pool, _ := p.s.Pool(e.pool)
+	return pool
+}
+
+// nodeLoad is the node's; one that isn't in the list, as in a cluster that was never looked at, counts as online.
+func (p *planner) nodeLoad(name string) *nodeLoad {
+	if p.room.nodes[name] == nil {
+		p.room.nodes[name] = &nodeLoad{node: node{name: name, online: true}, ofPool: map[string]int{}}
+	}
+	return p.room.nodes[name]
+}
+
+// spacesOf are the loads of the storages of a node. Disks whose storage nobody knows are on one of that node's own.
+func (p *planner) spacesOf(node string, storages []string) []*spaceLoad {
+	if len(storages) == 0 {
+		storages = []string{""}
+	}
+	list := make([]*spaceLoad, 0, len(storages))
+	for _, name := range storages {
+		seen, known := p.o.supply.spaces[spaceKey(node, name, false)]
+		key := spaceKey(node, name, seen.shared)
+		if p.room.spaces[key] == nil {
+			seen.name = name
+			p.room.spaces[key] = &spaceLoad{space: seen, known: known}
+		}
+		list = append(list, p.room.spaces[key])
+	}
+	return list
+}
+
+// tasksFull reports whether as many clones and destroys run on the runner's node or storages as they bear.
+func (p *planner) tasksFull(e *entry) bool {
+	pl := p.s.Placement
+	if p.nodeLoad(e.node).tasks >= pl.nodeTasks() {
+		return true
+	}
+	return slices.ContainsFunc(p.spacesOfEntry(e), func(s *spaceLoad) bool { return s.tasks >= pl.storageTasks() })
+}
+
+// addTask counts one more.
+func (p *planner) addTask(e *entry) {
+	p.tasks++
+	p.nodeLoad(e.node).tasks++
+	for _, s := range p.spacesOfEntry(e) {
+		s.tasks++
+	}
+}
+
+func (p *planner) spacesOfEntry(e *entry) []*spaceLoad {
+	storages := p.o.supply.vms[e.vmid].size.storages
+	if len(storages) == 0 {
+		storages = wants(p.poolOf(e), p.o.supply.baseOf(e, p.poolOf(e))).storages
+	}
+	return p.spacesOf(e.node, storages)
+}
+
+// candidates are the nodes of the pool, each with what is cloned there: a copy of its own, or one that all nodes share.
+func (p *planner) candidates(pool runner.Pool) []candidate {
+	lead, _ := p.o.supply.base(pool)
+	if len(p.o.supply.nodes) == 0 || p.s.lone() {
+		t, _ := choose(pool, p.o.supply, p.o.ledger, p.now)
+		return []candidate{p.candidate(pool, p.s.Node, t)}
+	}
+	own, shared := map[string]template{}, []template{}
+	for _, t := range append([]template{lead}, lead.copies...) {
+		t = p.newestUsable(t)
+		own[t.node] = t
+		if t.problem == "" && t.id != 0 {
+			shared = append(shared, t)
+		}
+	}
+	var list []candidate
+	for _, name := range sortedKeys(p.o.supply.nodes) {
+		if !pool.RunsOn(name) {
+			continue
+		}
+		t := own[name]
+		if t.id == 0 || t.problem != "" {
+			if at := slices.IndexFunc(shared, func(t template) bool { return p.reaches(name, t) }); at >= 0 {
+				t = shared[at]
+			}
+		}
+		list = append(list, p.candidate(pool, name, t))
+	}
+	return list
+}
+
+// newestUsable is the newest version on the template's node that may be cloned.
+func (p *planner) newestUsable(t template) template {
+	for _, v := range append([]template{t}, t.older...) {
+		if v.problem == "" && !p.o.ledger.circuits[v.id].shuns(p.now) {
+			return v
+		}
+	}
+	return t
+}
+
+// current reports whether the pool's next runner may come from that template: it is the newest usable one of some node.
+func (p *planner) current(pool runner.Pool, id int) bool {
+	lead, _ := p.o.supply.base(pool)
+	return slices.ContainsFunc(append([]template{lead}, lead.copies...), func(t template) bool { return p.newestUsable(t).id == id })
+}
+
+// reaches reports whether a template of another node can be cloned to this one: all that it has is on storages that
+// both see (qemu-server API2/Qemu.pm, clone_vm: "can't clone VM to node").
+func (p *planner) reaches(name string, t template) bool {
+	storages := sizeOf(t.cfg).storages
+	for _, s := range storages {
+		here, known := p.o.supply.spaces[spaceKey(name, s, false)]
+		if !known || !here.shared {
+			return false
+		}
+	}
+	return len(storages) > 0
+}
+
+func (p *planner) candidate(pool runner.Pool, name string, t template) candidate {
+	want := wants(pool, t)
+	c := candidate{load: p.nodeLoad(name), from: t, full: pool.FullClone}
+	storages := want.storages
+	if c.full && pool.Storage != "" {
+		storages = []string{pool.Storage}
+	}
+	c.spaces = p.spacesOf(name, storages)
+	c.full = c.full || slices.ContainsFunc(c.spaces, func(s *spaceLoad) bool { return !s.links() })
+	c.needs = p.s.Placement.LinkedGrowth
+	if c.full {
+		c.needs = want.disk
+	}
+	r, barred := p.barred(t)
+	switch {
+	case c.load.online && t.id == 0:
+		c.barred = cmp.Or(t.problem, "it has no copy of the template, and none is on a storage that it shares")
+	case c.load.online && t.problem != "":
+		c.barred = t.problem
+	case barred:
+		c.barred, c.code = r.Text, r.Code
+	}
+	return c
+}
+
+// findPlace chooses where the pool's next runner goes; ok is false when nowhere, and r says why.
+func (p *planner) findPlace(pool runner.Pool) (c candidate, want size, r Reason, ok bool) {
+	if r, full := p.room.full[pool.Name]; full {
+		return candidate{}, size{}, r, false
+	}
+	list := p.candidates(pool)
+	if len(list) > 0 {
+		want = wants(pool, list[0].from)
+	}
+	chosen, refused := p.s.Placement.place(list, pool.Name, want)
+	if chosen >= 0 {
+		return list[chosen], want, Reason{}, true
+	}
+	switch limited := slices.ContainsFunc(refused, func(r refusal) bool { return r.tasks }); {
+	case limited:
+		r = Reason{WaitCloneLimit, words(refused)}
+	case len(refused) == 0:
+		r = Reason{WaitNode, fmt.Sprintf("pool %s: none of its nodes (%s) is one that runners live on", pool.Name, strings.Join(pool.Nodes, ", "))}
+	default:
+		r = Reason{WaitNode, "no node fits: " + words(refused)}
+		if code := refused[0].code; !slices.ContainsFunc(refused, func(r refusal) bool { return r.code != code }) {
+			r.Code = cmp.Or(code, WaitNode)
+		}
+	}
+	p.room.full[pool.Name] = r
+	return candidate{}, want, r, false
+}
