@@ -73,6 +73,8 @@ func (s Spec) judgeISO(granted map[string]map[string]bool, storages []proxmox.St
 	}
 	at := slices.IndexFunc(storages, func(st proxmox.Storage) bool { return st.Name == s.Storage })
 	switch {
+	case at >= 0 && !s.lone() && !storages[at].Shared: // it is uploaded to the home node
+		lacks = append(lacks, fmt.Sprintf("storage %s isn't shared, and runners live on several nodes; set PROXMOX_STORAGE (proxmox.storage) to a storage that all of them see", s.Storage))
 	case at < 0 && len(missing) == 0: // whom Proxmox shows it
 		lacks = append(lacks, fmt.Sprintf("node %s has no storage %q; set PROXMOX_STORAGE (proxmox.storage)", s.Node, s.Storage))
 	case at < 0:

@@ -120,11 +120,10 @@ func (s Spec) checkNodes(all []proxmox.Resource) error {
 		if want == AllNodes || slices.Contains(names, want) {
 			continue
 		}
-		key := "PROXMOX_NODE (proxmox.node) to one"
-		if want != s.Node {
-			key = "PROXMOX_NODES (proxmox.nodes) to some"
+		if want == s.Node {
+			return fmt.Errorf("%w: the cluster has no node %q; set PROXMOX_NODE (proxmox.node) to one of: %s", errNoNode, want, strings.Join(names, ", "))
 		}
-		return fmt.Errorf("%w: the cluster has no node %q; set %s of: %s", errNoNode, want, key, strings.Join(names, ", "))
+		return fmt.Errorf("%w: the cluster has no node %q; set PROXMOX_NODES (proxmox.nodes) to some of: %s", errNoNode, want, strings.Join(names, ", "))
 	}
 	return nil
 }

@@ -3,7 +3,6 @@ package fleet
 import (
 	"cmp"
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,8 +16,14 @@ import (
 // and under a VMID that is used again its predecessor's.
 const figuresAge = 30 * time.Second
 
-// diskOption is the config options that are disks (qemu-server: PVE/QemuServer/Drive.pm).
-var diskOption = regexp.MustCompile(`^(ide|sata|scsi|virtio|efidisk|tpmstate)[0-9]+$`)
+// diskBuses are what the config options of disks begin with, before a number (qemu-server: PVE/QemuServer/Drive.pm).
+var diskBuses = []string{"efidisk", "ide", "sata", "scsi", "tpmstate", "virtio"}
+
+// isDisk reports whether a config option is a disk. Every pass asks it of every VM's.
+func isDisk(option string) bool {
+	bus := strings.TrimRight(option, "0123456789")
+	return bus != option && slices.Contains(diskBuses, bus)
+}
 
 // sizeOf reads out of a config what its VM takes.
 func sizeOf(cfg proxmox.VMConfig) size {
@@ -27,7 +32,7 @@ func sizeOf(cfg proxmox.VMConfig) size {
 	s := size{memory: runner.Bytes(memory) * runner.MiB, cores: int(number(v["cores"], 1) * number(v["sockets"], 1))}
 	for _, option := range sortedKeys(v) {
 		storage, rest, isVolume := strings.Cut(v[option], ":")
-		if !diskOption.MatchString(option) || !isVolume || storage == "none" || storage == "cdrom" {
+		if !isDisk(option) || !isVolume || storage == "none" || storage == "cdrom" {
 			continue
 		}
 		if !slices.Contains(s.storages, storage) {
