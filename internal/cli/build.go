@@ -55,8 +55,8 @@ type clients struct {
 
 // newClients makes the clients that the configuration describes. It connects to nothing. An error is a mistake of the
 // configuration that config itself can't see. features are what Proxmox's is for, if that isn't what mayfly check looks at anyway.
-func newClients(c *config.Config, log *slog.Logger, pace github.Options, features ...check.Feature) (clients, error) {
-	return newWrappedClients(c, log, pace, nil, features...)
+func newClients(c *config.Config, log *slog.Logger, features ...check.Feature) (clients, error) {
+	return newWrappedClients(c, log, github.Options{}, nil, features...)
 }
 
 // newWrappedClients has something stand before the transport to Proxmox VE; pace has the same for GitHub.

@@ -12,7 +12,7 @@ import (
 // clients are those that the configuration describes, with a recorder before them where one is wanted.
 func (f checkFlags) clients(c *config.Config, log *slog.Logger) (clients, *record.Recorder, error) {
 	if f.record == "" {
-		both, err := newClients(c, log, github.Options{})
+		both, err := newClients(c, log)
 		return both, nil, err
 	}
 	recorder := &record.Recorder{}

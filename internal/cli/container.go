@@ -12,7 +12,6 @@ import (
 
 	"mayfly/internal/bootstrap"
 	"mayfly/internal/config"
-	"mayfly/internal/github"
 	"mayfly/internal/proxmox"
 	"mayfly/internal/web"
 )
@@ -62,7 +61,7 @@ func (a *app) confess(ctx context.Context, why error) {
 		a.logger.Debug("container not marked", "reason", err)
 		return
 	}
-	both, err := newClients(c, a.logger, github.Options{})
+	both, err := newClients(c, a.logger)
 	if err != nil {
 		a.logger.Debug("container not marked", "reason", err)
 		return

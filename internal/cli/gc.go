@@ -14,7 +14,6 @@ import (
 	"mayfly/internal/config"
 	"mayfly/internal/fleet"
 	"mayfly/internal/gc"
-	"mayfly/internal/github"
 	"mayfly/internal/handoff"
 )
 
@@ -45,7 +44,7 @@ is left that only an administrator can remove, or, with --dry-run, something wou
 			if err != nil {
 				return err
 			}
-			both, err := newClients(c, a.logger, github.Options{})
+			both, err := newClients(c, a.logger)
 			if err != nil {
 				return err
 			}

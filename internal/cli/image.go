@@ -9,7 +9,6 @@ import (
 
 	"mayfly/internal/check"
 	"mayfly/internal/config"
-	"mayfly/internal/github"
 	"mayfly/internal/image"
 	"mayfly/runners"
 )
@@ -67,7 +66,7 @@ type images struct {
 
 // newImages makes a builder. progress may be nil. Its clients are to be closed.
 func (a *app) newImages(c *config.Config, spec image.Spec, progress func(image.Event)) (*images, error) {
-	both, err := newClients(c, a.logger, github.Options{}, check.Build)
+	both, err := newClients(c, a.logger, check.Build)
 	if err != nil {
 		return nil, err
 	}

@@ -22,7 +22,7 @@ import (
 // serveInTurn is serve for one of several dispatchers: it stands by until it has the installation's lease, keeps the fleet
 // while it has that, and stands by again when it has lost it.
 func (a *app) serveInTurn(ctx context.Context, c *config.Config, how serving) error {
-	own, err := newClients(c, a.logger, github.Options{}) // no guard stands before these
+	own, err := newClients(c, a.logger) // no guard stands before these
 	if err != nil {
 		return err
 	}

@@ -70,14 +70,6 @@ type serving struct {
 	made func(*fleet.Controller)
 }
 
-// begins is what the log says at the start.
-func (s serving) begins() string {
-	if s.term != nil {
-		return "mayfly serves"
-	}
-	return "mayfly starts"
-}
-
 // serve keeps the fleet until ctx ends. Everything that it starts has ended when it returns.
 func (a *app) serve(ctx context.Context, c *config.Config, how serving) error {
 	if c.Lease.Enabled {
@@ -126,8 +118,15 @@ func (a *app) serveFleet(ctx context.Context, c *config.Config, both clients, te
 	if how.made != nil {
 		how.made(controller)
 	}
-	a.logger.Info(how.begins(), "version", currentVersion().Version, "installation", c.Installation, "node", c.Proxmox.Node,
-		"pools", len(c.Pools), "max_runners", c.MaxRunners, "listen", address(l))
+	fields := []any{
+		"version", currentVersion().Version, "installation", c.Installation, "node", c.Proxmox.Node,
+		"pools", len(c.Pools), "max_runners", c.MaxRunners, "listen", address(l),
+	}
+	if how.term != nil {
+		a.logger.Info("mayfly serves", fields...)
+	} else {
+		a.logger.Info("mayfly starts", fields...)
+	}
 
 	// A signal is a wish: steps in flight are let through, and everything else goes on until they are.
 	told := ctx

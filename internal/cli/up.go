@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"mayfly/internal/config"
-	"mayfly/internal/github"
 	"mayfly/internal/up"
 )
 
@@ -130,7 +129,7 @@ func (g *guide) load() (*config.Config, error) {
 
 // use makes the clients that the later steps share.
 func (g *guide) use(c *config.Config) error {
-	both, err := newClients(c, g.logger, github.Options{})
+	both, err := newClients(c, g.logger)
 	if err != nil {
 		return err
 	}

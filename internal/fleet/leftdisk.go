@@ -78,7 +78,7 @@ func FindLeftDisks(ctx context.Context, pve Disks, s Spec, node string, since ti
 		}
 		for _, line := range lines {
 			m := leftLine.FindStringSubmatch(line)
-			if m == nil || !diskOf(m[1], vmid) || slices.ContainsFunc(found, func(d LeftDisk) bool { return d.Volume == m[1] }) {
+			if len(m) < 2 || !diskOf(m[1], vmid) || slices.ContainsFunc(found, func(d LeftDisk) bool { return d.Volume == m[1] }) {
 				continue
 			}
 			d := LeftDisk{Volume: m[1], VMID: vmid, Node: node, Since: t.End, Command: "pvesm free " + m[1]}

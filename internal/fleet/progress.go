@@ -143,7 +143,7 @@ func (p *progress) gone(e *entry, now time.Time) {
 		t.ending = now
 	}
 	unseen := e.busy.IsZero() && !t.lost && (!e.finished.IsZero() || !e.stopped.IsZero()) // its job ended between two polls
-	if t.passed < len(life) && !(e.adopted && t.passed == 0) && !unseen {
+	if t.passed < len(life) && (!e.adopted || t.passed > 0) && !unseen {
 		from, result := e.created, ResultUnused
 		if t.passed > 0 {
 			from = life[t.passed-1].at

@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -49,13 +50,8 @@ func (p *planner) maySweep(e *entry) bool {
 // noteSweep notes the end of a runner that counts against the bound.
 func (c *Controller) noteSweep(e *entry, now time.Time) {
 	e.swept = true
-	kept := c.ledger.sweeps[:0]
-	for _, at := range c.ledger.sweeps {
-		if now.Sub(at) < sweepWindow {
-			kept = append(kept, at)
-		}
-	}
-	c.ledger.sweeps = append(kept, now)
+	c.ledger.sweeps = slices.DeleteFunc(c.ledger.sweeps, func(at time.Time) bool { return now.Sub(at) >= sweepWindow })
+	c.ledger.sweeps = append(c.ledger.sweeps, now)
 }
 
 // unsweptWords says that runners wait for their end; "" when none does.

@@ -146,7 +146,7 @@ func TestScheduleSwitchesTheNumberOfWarmRunners(t *testing.T) {
 			t.Errorf("the job waited %s though there was a surplus runner", took)
 		}
 		b.until(30*time.Minute, "by night", b.isWarm(0, 0))
-		if took := time.Now().Sub(time.Date(2026, 11, 24, 19, 0, 0, 0, time.UTC)); took < 10*time.Minute {
+		if took := time.Since(time.Date(2026, 11, 24, 19, 0, 0, 0, time.UTC)); took < 10*time.Minute {
 			t.Errorf("the last went %s after the switch, before idle_timeout", took)
 		}
 		made := b.everMade()

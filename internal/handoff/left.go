@@ -52,7 +52,7 @@ func (s *Snippet) Files(context.Context) ([]File, error) {
 	var files []File
 	for _, e := range entries {
 		m := s.file.FindStringSubmatch(e.Name())
-		if m == nil || !runner.IsName(m[1]) || !e.Type().IsRegular() {
+		if len(m) < 2 || !runner.IsName(m[1]) || !e.Type().IsRegular() {
 			continue
 		}
 		info, err := e.Info()

@@ -26,7 +26,7 @@ func (k *Keeper) acquire(ctx context.Context) (*Term, error) {
 		wait := k.poll()
 		switch {
 		case ctx.Err() != nil:
-			return nil, nil
+			return nil, nil //nolint:nilerr // no lease and no error: the caller was told to end
 		case err != nil && !k.answered && hopeless(err):
 			return nil, err
 		case err != nil:

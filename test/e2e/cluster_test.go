@@ -39,9 +39,15 @@ func newCluster(t *testing.T, im qemu.Image) *cluster {
 // newClusterThat is one with options of its own.
 func newClusterThat(t *testing.T, im qemu.Image, o pve.Options) *cluster {
 	t.Helper()
+	return newClusterBeside(t, im, o, gh.Options{})
+}
+
+// newClusterBeside is one beside a stand-in of GitHub with options of its own.
+func newClusterBeside(t *testing.T, im qemu.Image, o pve.Options, hub gh.Options) *cluster {
+	t.Helper()
 	c := &cluster{t: t, dir: shortDir(t)}
 	var address string
-	c.gh, address = newGitHub(t)
+	c.gh, address = newGitHubThat(t, hub)
 	var err error
 	c.machine, err = qemu.New(t.Context(), qemu.Options{Image: im, GitHub: address, Accel: accel(), Dir: c.dir})
 	if err != nil {

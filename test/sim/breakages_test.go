@@ -148,8 +148,8 @@ func noDeregistration(_ *world, _ *process, o *fleet.Options) {
 }
 
 func staleConfig(w *world, _ *process, o *fleet.Options) {
-	real, known := o.Proxmox, map[int]proxmox.VMConfig{}
-	o.Proxmox = brokenProxmox{Proxmox: real, config: func(ctx context.Context, node string, vmid int) (proxmox.VMConfig, error) {
+	inner, known := o.Proxmox, map[int]proxmox.VMConfig{}
+	o.Proxmox = brokenProxmox{Proxmox: inner, config: func(ctx context.Context, node string, vmid int) (proxmox.VMConfig, error) {
 		w.mu.Lock()
 		v := w.model.vms[vmid]
 		c, ok := known[vmid]
@@ -157,7 +157,7 @@ func staleConfig(w *world, _ *process, o *fleet.Options) {
 		if ok && v != nil && c.Name == v.name {
 			return c, nil
 		}
-		c, err := real.VMConfig(ctx, node, vmid)
+		c, err := inner.VMConfig(ctx, node, vmid)
 		if err == nil {
 			w.mu.Lock()
 			known[vmid] = c
@@ -168,18 +168,18 @@ func staleConfig(w *world, _ *process, o *fleet.Options) {
 }
 
 func destroysForeign(_ *world, _ *process, o *fleet.Options) {
-	real := o.Proxmox
-	o.Proxmox = brokenProxmox{Proxmox: real, delete: func(ctx context.Context, node string, vmid int) (proxmox.UPID, error) {
-		_, _ = real.Delete(ctx, node, 222) // it has our tags
-		return real.Delete(ctx, node, vmid)
+	inner := o.Proxmox
+	o.Proxmox = brokenProxmox{Proxmox: inner, delete: func(ctx context.Context, node string, vmid int) (proxmox.UPID, error) {
+		_, _ = inner.Delete(ctx, node, 222) // it has our tags
+		return inner.Delete(ctx, node, vmid)
 	}}
 }
 
 func mintsTwice(_ *world, _ *process, o *fleet.Options) {
-	real := o.GitHub
-	o.GitHub = brokenGitHub{GitHub: real, mint: func(ctx context.Context, t runner.Target, name string, labels []string, group int64) (runner.Identity, error) {
-		_, _ = real.CreateJITConfig(ctx, t, name+"-2", labels, group)
-		return real.CreateJITConfig(ctx, t, name, labels, group)
+	inner := o.GitHub
+	o.GitHub = brokenGitHub{GitHub: inner, mint: func(ctx context.Context, t runner.Target, name string, labels []string, group int64) (runner.Identity, error) {
+		_, _ = inner.CreateJITConfig(ctx, t, name+"-2", labels, group)
+		return inner.CreateJITConfig(ctx, t, name, labels, group)
 	}}
 }
 
@@ -190,7 +190,7 @@ func impatient(_ *world, _ *process, o *fleet.Options) {
 
 // noGate gives each call a client of its own, so that none knows of the others.
 func noGate(w *world, p *process, o *fleet.Options) {
-	o.Proxmox = ungated{fleet.Proxmox(o.Proxmox), w, p}
+	o.Proxmox = ungated{o.Proxmox, w, p}
 }
 
 type ungated struct {
@@ -244,7 +244,7 @@ func threeForOne(_ *world, _ *process, o *fleet.Options) {
 func forgetful(w *world, _ *process, o *fleet.Options) {
 	o.Demand = brokenDemand{o.Demand, func(r demand.Reading, err error) (demand.Reading, error) {
 		if err != nil || len(r.Partial) > 0 {
-			return demand.Reading{At: r.At}, nil
+			return demand.Reading{At: r.At}, nil //nolint:nilerr // the breakage: an error that lowers demand
 		}
 		return r, nil
 	}}
@@ -259,17 +259,17 @@ func overlooks(_ *world, _ *process, o *fleet.Options) {
 }
 
 func leaksIntoNotes(w *world, _ *process, o *fleet.Options) {
-	real := o.Proxmox
-	o.Proxmox = brokenProxmox{Proxmox: real, clone: func(ctx context.Context, node string, template int, c proxmox.CloneOptions) (proxmox.UPID, error) {
+	inner := o.Proxmox
+	o.Proxmox = brokenProxmox{Proxmox: inner, clone: func(ctx context.Context, node string, template int, c proxmox.CloneOptions) (proxmox.UPID, error) {
 		c.Description += "\n" + w.gh.Info().Token
-		return real.Clone(ctx, node, template, c)
+		return inner.Clone(ctx, node, template, c)
 	}}
 }
 
 func leaksIntoLog(_ *world, _ *process, o *fleet.Options) {
-	real, log := o.GitHub, o.Logger
-	o.GitHub = brokenGitHub{GitHub: real, mint: func(ctx context.Context, t runner.Target, name string, labels []string, group int64) (runner.Identity, error) {
-		id, err := real.CreateJITConfig(ctx, t, name, labels, group)
+	inner, log := o.GitHub, o.Logger
+	o.GitHub = brokenGitHub{GitHub: inner, mint: func(ctx context.Context, t runner.Target, name string, labels []string, group int64) (runner.Identity, error) {
+		id, err := inner.CreateJITConfig(ctx, t, name, labels, group)
 		log.Info("minted", "identity", slog.StringValue(id.JITConfig.Reveal()))
 		return id, err
 	}}

@@ -30,7 +30,6 @@ type machine struct {
 	off     bool // it powered itself off, or an administrator did it
 	taken   bool // somebody has made it his own
 	stopped bool // a process of ours asked to stop it
-	minted  int
 	// read and answered are when its config was last read, and GitHub last answered about its registration, by which
 	// process, since it set out to destroy the VM.
 	read, answered map[int]time.Time

@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -61,7 +62,7 @@ func shrunk(t *testing.T, res result) string {
 func TestShrinkFindsTheFewThatMatter(t *testing.T) {
 	var all []string
 	for i := range 100 {
-		all = append(all, fmt.Sprint(i))
+		all = append(all, strconv.Itoa(i))
 	}
 	runs := 0
 	few := shrink(all, func(only []string) bool {

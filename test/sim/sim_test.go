@@ -146,11 +146,13 @@ func (s *summary) String() string {
 
 // report tells what is wrong with a world, and how to have it again.
 func (r result) report() string {
-	text := fmt.Sprintf("seed %d: %s\n", r.run.seed, r.settings)
+	var b strings.Builder
+	fmt.Fprintf(&b, "seed %d: %s\n", r.run.seed, r.settings)
 	for _, v := range r.violations {
-		text += fmt.Sprintf("%12s  %s: %s\n", v.at.Round(time.Millisecond), v.rule, v.text)
+		fmt.Fprintf(&b, "%12s  %s: %s\n", v.at.Round(time.Millisecond), v.rule, v.text)
 	}
-	return text + fmt.Sprintf("again: make sim SEED=%d STORY=%d TRACE=/tmp/trace", r.run.seed, int(r.run.troubled.Minutes()))
+	fmt.Fprintf(&b, "again: make sim SEED=%d STORY=%d TRACE=/tmp/trace", r.run.seed, int(r.run.troubled.Minutes()))
+	return b.String()
 }
 
 func writeTrace(t *testing.T, r result) {

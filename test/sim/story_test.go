@@ -120,7 +120,7 @@ func (w *world) jobEvents(born time.Time) []event {
 		}
 		spec := gh.JobSpec{
 			Count: count, Labels: []string{"self-hosted", poolName(between(0, w.pools-1, w.seed, "pool", i))},
-			Duration: time.Duration(float64(w.lasting)*(0.3+1.4*chance(w.seed, "lasting", i))) / grid * grid,
+			Duration: time.Duration(float64(w.lasting) * (0.3 + 1.4*chance(w.seed, "lasting", i))).Truncate(grid),
 			Fail:     chance(w.seed, "fails", i) < 0.05,
 		}
 		list = append(list, event{at, "job", func() {

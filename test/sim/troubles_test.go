@@ -1,8 +1,8 @@
 package sim
 
 import (
-	"fmt"
 	"slices"
+	"strconv"
 	"time"
 )
 
@@ -25,7 +25,7 @@ func (w *world) troubleEvents(born time.Time) []event {
 	for i := 0; at.Before(w.plan.until.Add(-5 * time.Minute)); i++ {
 		all := slices.Concat(troubles, moreTroubles)
 		t := all[between(0, len(all)-1, w.seed, "trouble", i)]
-		list = append(list, t(w, at, fmt.Sprint(i))...)
+		list = append(list, t(w, at, strconv.Itoa(i))...)
 		at = at.Add(time.Duration(between(120, 1800, w.seed, "next trouble", i)) * time.Second)
 	}
 	return list
@@ -164,14 +164,6 @@ func (w *world) outage(side string, how kind, lasting time.Duration) {
 	defer w.mu.Unlock()
 	w.trace.add("%s is out for %s", side, lasting)
 	w.out[side] = outageState{how, time.Now(), time.Now().Add(min(lasting, time.Until(w.plan.until)))}
-}
-
-// outFor is for how long the side has been out by now; 0 when it isn't. The caller holds mu.
-func (w *world) outFor(side string) time.Duration {
-	if o := w.out[side]; time.Now().Before(o.till) {
-		return time.Since(o.since)
-	}
-	return 0
 }
 
 // outLater and loopLater give a world an outage or a crash loop at a set time.

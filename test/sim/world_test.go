@@ -193,8 +193,6 @@ func (w *world) violated(rule, format string, args ...any) {
 	}
 }
 
-func (w *world) old() bool { return !time.Now().Before(w.plan.until) }
-
 // goesWrong says how a call goes wrong.
 func (w *world) goesWrong(c *call) kind {
 	w.mu.Lock()

@@ -2,6 +2,7 @@ package pve
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
 	"time"
 )
@@ -59,7 +60,7 @@ const cfsLockWait = 10 * time.Second
 // writable refuses what can't be done without a writable /etc/pve, in the words of Proxmox VE 9.2 (captures quorum-*).
 // What needs none goes on: stop, reset, the agent, files on storages.
 func (s *Server) writable(q *call) *apiError {
-	if q.method.Method == "GET" {
+	if q.method.Method == http.MethodGet {
 		return nil
 	}
 	s.lock()
@@ -71,9 +72,9 @@ func (s *Server) writable(q *call) *apiError {
 	}
 	switch path := q.method.Path; {
 	case strings.HasSuffix(path, "/clone"), strings.HasSuffix(path, "/status/start"),
-		q.method.Method == "POST" && (path == "/nodes/{node}/qemu" || path == "/nodes/{node}/lxc"):
+		q.method.Method == http.MethodPost && (path == "/nodes/{node}/qemu" || path == "/nodes/{node}/lxc"):
 		return failf("cluster not ready - no quorum?")
-	case q.method.Method == "PUT" && strings.HasSuffix(path, "/qemu/{vmid}/config"):
+	case q.method.Method == http.MethodPut && strings.HasSuffix(path, "/qemu/{vmid}/config"):
 		return refusal
 	case strings.HasPrefix(path, "/pools"), strings.HasPrefix(path, "/access"):
 		return s.cfsLocked(q, "file-user_cfg")
