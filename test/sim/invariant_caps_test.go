@@ -2,7 +2,8 @@ package sim
 
 import "mayfly/internal/sim/pve"
 
-// caps: there are never more VMs than max_runners, nor of a pool than its max.
+// caps: there are never more VMs than max_runners, nor of a pool than its max. One that somebody took over is his, and
+// counts no more.
 type caps struct {
 	anyRule
 	w *world
@@ -13,14 +14,18 @@ func (r *caps) changed(c pve.Change) {
 	if c.Kind != pve.ChangeCreated || v == nil {
 		return
 	}
-	if n := len(r.w.model.vms); n > r.w.runners {
-		r.w.violated("caps", "VM %d is one of %d, max_runners is %d", c.VMID, n, r.w.runners)
-	}
-	n := 0
+	all, n := 0, 0
 	for _, other := range r.w.model.vms {
+		if other.taken {
+			continue
+		}
+		all++
 		if other.pool == v.pool {
 			n++
 		}
+	}
+	if all > r.w.runners {
+		r.w.violated("caps", "VM %d is one of %d, max_runners is %d", c.VMID, all, r.w.runners)
 	}
 	if pool, known := r.w.spec.Pool(v.pool); known && n > pool.Max {
 		r.w.violated("caps", "VM %d is one of %d of pool %s, whose max is %d", c.VMID, n, v.pool, pool.Max)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"syscall"
 	"time"
@@ -34,6 +35,9 @@ func (l *link) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, errDead
 	}
 	key := l.side + " " + req.Method + " " + req.URL.RequestURI()
+	if made, err := url.ParseQuery(string(body)); err == nil && made.Has("newid") { // clones of a template have the same path
+		key += " " + made.Get("newid")
+	}
 	if l.proc == nil { // guests have the same paths, but each its own token
 		key += " " + req.Header.Get("Authorization")
 	}
