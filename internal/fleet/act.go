@@ -28,7 +28,7 @@ func (c *Controller) do(ctx context.Context, a action, now time.Time) {
 		return
 	case StepClone:
 		a.name = c.sequence.NewName(a.pool.NamePrefix)
-		c.ledger.runners[a.vmid] = &entry{vmid: a.vmid, name: a.name, pool: a.pool.Name, node: a.node, template: a.template.id, created: now, way: a.template.way}
+		c.ledger.runners[a.vmid] = &entry{vmid: a.vmid, name: a.name, pool: a.pool.Name, node: a.node, template: a.template.id, created: now, way: a.template.way, wantedBy: a.job}
 		c.ledger.tries(a.template.id, now)
 		c.sayTemplate(a)
 		c.start(ctx, a, c.spec.Timing.Clone, now, c.clone)
@@ -65,6 +65,8 @@ func (c *Controller) do(ctx context.Context, a action, now time.Time) {
 			c.noteSweep(c.ledger.runners[a.vmid], now)
 		}
 		c.log.Info("runner ends", "runner", a.name, "vmid", a.vmid, "node", a.node, "pool", a.pool.Name, "reason", a.why)
+		c.ledger.runners[a.vmid].ends = a.why
+		c.cameToNothing(c.ledger.runners[a.vmid], now) // before another is made for its job
 		c.start(ctx, a, c.spec.Timing.Stop+c.spec.Timing.Destroy, now, c.destroy)
 	}
 }
@@ -159,6 +161,7 @@ func (c *Controller) giveUp(err error) outcome {
 
 // forget drops a runner whose VM is gone. Its VMID rests from now on.
 func (c *Controller) forget(e *entry, now time.Time) {
+	c.cameToNothing(e, now)
 	c.ledger.lastUsed[e.vmid] = now
 	delete(c.ledger.runners, e.vmid)
 	c.noteGone(e, now)

@@ -39,6 +39,8 @@ type ledger struct {
 	bootTimes map[string]time.Duration
 	// answers is how many guests of a node, by its name, have answered a probe in a row, up to a limit.
 	answers map[string]int
+	// attempts are the runners that were made in vain for a job that waits, by the job's id.
+	attempts map[int64]attempts
 	// waiting is what was last said of each waiting job.
 	waiting map[int64]WaitingJob
 	// process is this one's own, and rivals are the others that work on our installation, by their id.
@@ -84,6 +86,7 @@ type entry struct {
 	runnerVersion string        // as its guest tells it
 	contract      int           // the run-once contract that its guest speaks, once it was asked
 	job           int64
+	wantedBy      int64 // the job that it was made for
 	result        runner.Result
 	adopted       bool      // found after a restart
 	asked         int       // how often it was asked whether it is ready
@@ -100,6 +103,7 @@ type entry struct {
 	ejectAfter time.Time // no next try before
 
 	swept    bool      // its end is counted in the ledger's sweeps
+	ends     string    // what it is being destroyed for
 	failed   string    // why it must go; "" while all is well
 	notUntil time.Time // no next step before (a failed step's back-off, a probe's time)
 	tries    int       // failures of the present step in a row
@@ -157,6 +161,7 @@ func newLedger() *ledger {
 		removals:    map[int64]removal{},
 		bootTimes:   map[string]time.Duration{},
 		answers:     map[string]int{},
+		attempts:    map[int64]attempts{},
 		waiting:     map[int64]WaitingJob{},
 		rivals:      map[string]*rival{},
 	}

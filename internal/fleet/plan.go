@@ -61,6 +61,8 @@ type action struct {
 	agentOff bool
 	// contract is the version of the run-once contract that its guest speaks; 0 while it hasn't said.
 	contract int
+	// job is the one that waits for the runner to be cloned; 0 for none.
+	job int64
 	// about asks the guest, too, what it was made of.
 	about bool
 	// sweeps says that its end counts against minSweep.
@@ -227,7 +229,13 @@ func (p *planner) serveJobs() {
 			p.wait(j, pool.Name, r)
 			continue
 		}
+		if r, spent := p.outOfBudget(j.ID); spent {
+			p.wait(j, pool.Name, r)
+			continue
+		}
+		before := len(p.d.actions)
 		p.wait(j, pool.Name, p.clone(pool))
+		p.made(before, j.ID)
 	}
 }
 

@@ -38,6 +38,8 @@ const (
 	WaitGitHubLimit Code = "github_rate_limited"
 	// WaitBackoff: the pool's last runner failed; the next attempt comes later.
 	WaitBackoff Code = "backoff"
+	// WaitRetries: runners that were made for the job came to nothing, so the next ones are made ever more rarely.
+	WaitRetries Code = "retries_spent"
 	// WaitCheck: a runner was just used up; the queue is read again before another is made.
 	WaitCheck Code = "checking_queue"
 	// WaitCloneLimit: as many clones and destroys run on the storage as it should bear.

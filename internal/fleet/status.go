@@ -220,6 +220,7 @@ func (c *Controller) explain(waiting []WaitingJob, now time.Time) []WaitingStatu
 	for id := range c.ledger.waiting {
 		if !still[id] {
 			delete(c.ledger.waiting, id)
+			delete(c.ledger.attempts, id)
 		}
 	}
 	return list
