@@ -38,6 +38,9 @@ says no and why. Once it has served, nothing of that ends it any more: it stops 
 
 With lease.enabled it works only while it holds the installation's lease, and stands by for its holder until then (docs/ha.md).
 
+The configuration is read again at SIGHUP, and when its files change: pools, max_runners and poll_interval take effect at once,
+other keys at the next start. A file that is wrong changes nothing; the log and the warnings of /readyz say why.
+
 Under systemd (Type=notify) it tells when it is ready, what it does and, with WatchdogSec=, that it is alive.`,
 		Example: `  mayfly run --env-file dispatcher/dispatcher.env
   mayfly run --config /etc/mayfly/mayfly.yaml --log-format json
@@ -52,7 +55,11 @@ Under systemd (Type=notify) it tells when it is ready, what it does and, with Wa
 			if err != nil {
 				return err
 			}
-			return a.serve(cmd.Context(), c, serving{drain: drain})
+			return a.serve(cmd.Context(), c, serving{drain: drain, load: func() (*config.Config, string, error) {
+				o := a.loadOptions(overrides...)
+				next, _, err := config.Load(o)
+				return next, contents(o), err
+			}})
 		},
 	}
 	cmd.Flags().StringVar(&listen, "listen", "", "`HOST:PORT` of /healthz, /readyz, /status and /metrics, port 0 for any free one (default: web.listen, 127.0.0.1:9180)")
@@ -66,6 +73,8 @@ type serving struct {
 	drain bool
 	// term ends with the lease; nil where there is none. With one the doors are the caller's.
 	term *lease.Term
+	// load reads the configuration again, and tells files from changed ones; nil keeps that of the start.
+	load func() (next *config.Config, contents string, err error)
 	// made hears of the controller before that runs; nil for nobody.
 	made func(*fleet.Controller)
 }
@@ -138,8 +147,17 @@ func (a *app) serveFleet(ctx context.Context, c *config.Config, both clients, te
 		return errStopped // ends the others, too
 	})
 	group.Go(func() error { return stopWhenTold(ctx, told, controller, how.drain, a.logger) })
+	var state web.Fleet = controller
+	if how.load != nil {
+		r := newReloader(c, controller, how.load, a.logger)
+		state = r
+		group.Go(func() error {
+			r.run(ctx)
+			return nil
+		})
+	}
 	if l != nil {
-		group.Go(func() error { return web.Serve(ctx, l, controller, figures.Handler(a.logger), a.logger) })
+		group.Go(func() error { return web.Serve(ctx, l, state, figures.Handler(a.logger), a.logger) })
 	}
 	if how.term == nil {
 		group.Go(func() error {

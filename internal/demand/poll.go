@@ -25,12 +25,12 @@ const wholeRead = 2 * time.Minute
 
 // Poll is a [Source] that asks for each target's jobs. It is safe for concurrent use.
 type Poll struct {
-	client  JobLister
-	targets []runner.Target
-	log     *slog.Logger
+	client JobLister
+	log    *slog.Logger
 
-	mu   sync.Mutex
-	last map[runner.Target]known
+	mu      sync.Mutex
+	targets []runner.Target
+	last    map[runner.Target]known
 }
 
 // known is the last good read of a target.
@@ -42,12 +42,29 @@ type known struct {
 // NewPoll returns a source over targets; one that is named twice is asked once. logger may be nil.
 func NewPoll(client JobLister, targets []runner.Target, logger *slog.Logger) *Poll {
 	p := &Poll{client: client, log: cmp.Or(logger, slog.New(slog.DiscardHandler)), last: map[runner.Target]known{}}
+	p.Retarget(targets)
+	return p
+}
+
+// Retarget has the next read ask for other targets.
+func (p *Poll) Retarget(targets []runner.Target) {
+	var list []runner.Target
 	for _, t := range targets {
-		if !slices.Contains(p.targets, t) {
-			p.targets = append(p.targets, t)
+		if !slices.Contains(list, t) {
+			list = append(list, t)
 		}
 	}
-	return p
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.targets = list
+	maps.DeleteFunc(p.last, func(t runner.Target, _ known) bool { return !slices.Contains(list, t) })
+}
+
+// now are the targets that are asked.
+func (p *Poll) now() []runner.Target {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.targets // never changed in place
 }
 
 // Read asks about one target after the other, as GitHub wishes (docs, "Best practices for using the REST API": no
@@ -58,9 +75,10 @@ func (p *Poll) Read(ctx context.Context) (Reading, error) {
 	ctx, cancel := context.WithTimeout(ctx, wholeRead)
 	defer cancel()
 	var errs []error
-	for i, t := range p.targets {
+	targets := p.now()
+	for i, t := range targets {
 		began := time.Now()
-		jobs, err := p.ask(ctx, t, len(p.targets)-i)
+		jobs, err := p.ask(ctx, t, len(targets)-i)
 		if err != nil {
 			errs = append(errs, err)
 			r.Partial[t] = err
@@ -75,7 +93,7 @@ func (p *Poll) Read(ctx context.Context) (Reading, error) {
 		}
 		r.Jobs = append(r.Jobs, jobs...)
 	}
-	if len(errs) > 0 && len(errs) == len(p.targets) && len(r.Stale) == 0 {
+	if len(errs) > 0 && len(errs) == len(targets) && len(r.Stale) == 0 {
 		return r, fmt.Errorf("read jobs: %w", allErrors(errs))
 	}
 	return r, nil

@@ -100,8 +100,8 @@ func (l *ledger) absorbQueue(s Spec, q queue) {
 			}
 		}
 		for _, e := range l.runners {
-			p, known := s.Pool(e.pool)
-			if !known || p.Target != target || seen[e.name] || e.registration == 0 || e.delivered.IsZero() {
+			at, known := s.targetOf(e)
+			if !known || at != target || seen[e.name] || e.registration == 0 || e.delivered.IsZero() {
 				continue
 			}
 			if e.missingSince.IsZero() && q.at.After(e.delivered) {

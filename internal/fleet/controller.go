@@ -41,7 +41,8 @@ type Options struct {
 
 // Controller keeps the fleet. Make one with [New] and give it life with [Controller.Run].
 type Controller struct {
-	spec     Spec
+	spec     Spec // the owner's; its fields but for those that Reload changes may be read by steps, too
+	fixed    Spec // as it was at the start: what a step copies, for what Reload doesn't change
 	pve      Proxmox
 	gh       GitHub
 	handoff  Handoff
@@ -126,7 +127,7 @@ func New(o Options) (*Controller, error) {
 		o.Spec.PollInterval = 15 * time.Second
 	}
 	c := &Controller{
-		spec: o.Spec, pve: o.Proxmox, gh: o.GitHub, handoff: o.Handoff, seeders: o.Seeders, log: o.Logger, version: o.Version, events: o.Events, sequence: o.Sequence,
+		spec: o.Spec, fixed: o.Spec, pve: o.Proxmox, gh: o.GitHub, handoff: o.Handoff, seeders: o.Seeders, log: o.Logger, version: o.Version, events: o.Events, sequence: o.Sequence,
 		inbox: make(chan message, inboxSize), wake: make(chan struct{}, 1),
 		tasks: newTaskWatch(o.Proxmox, o.Spec.Timing.TaskPoll, o.Sequence),
 		gather: gatherer{
@@ -235,6 +236,7 @@ func (c *Controller) pass(ctx context.Context) time.Time {
 // look starts a look at Proxmox.
 func (c *Controller) look(ctx context.Context) {
 	c.looking = true
+	c.gather.spec = c.spec // nobody else reads it now
 	since, hidden, fresh := c.scanSince, c.ledger.hiddenQuarantine(), c.configs
 	c.configs = map[int]cachedConfig{}
 	c.steps.Go(func() {
@@ -316,9 +318,10 @@ func (c *Controller) tookSupply(o supply, now time.Time) {
 func (c *Controller) read(ctx context.Context) {
 	c.reading = true
 	c.lastRead = time.Now()
+	targets := c.spec.Targets()
 	c.steps.Go(func() {
 		c.sequence.Turn(ctx, "read")
-		q := c.gather.queue(ctx)
+		q := c.gather.queue(ctx, targets)
 		c.send(ctx, func(now time.Time) {
 			c.reading = false
 			c.nextRead = now.Add(c.spec.PollInterval)
@@ -334,6 +337,9 @@ func (c *Controller) tookQueue(q queue, now time.Time) {
 	c.ledger.absorbQueue(c.spec, q)
 	c.progress.polledTargets(c.spec.Targets(), q, now)
 	c.progress.queue(q, c.ledger.runners)
+	if len(c.spec.leaving) > 0 {
+		c.retarget()
+	}
 	c.noticeAt(q.at)
 	if len(q.failed) == 0 {
 		if c.github.ok(now) {

@@ -26,7 +26,7 @@ func (c *Controller) destroy(ctx context.Context, a action) outcome {
 	case err != nil:
 		return c.again(fmt.Errorf("runner %s: read config of VM %d before destroying it: %w", a.name, a.vmid, err))
 	}
-	marker, err := Claim(c.spec, a.vmid, cfg, a.inPool)
+	marker, err := Claim(c.fixed, a.vmid, cfg, a.inPool)
 	if err != nil {
 		return c.disowned(fmt.Errorf("runner %s: VM %d isn't provably ours (%w); leave it alone", a.name, a.vmid, err))
 	}

@@ -16,7 +16,7 @@ func (c *Controller) eject(ctx context.Context, a action) outcome {
 	if err != nil {
 		return c.notEjected(fmt.Errorf("read config of VM %d: %w", a.vmid, err))
 	}
-	if _, err := Claim(c.spec, a.vmid, cfg, a.inPool); err != nil {
+	if _, err := Claim(c.fixed, a.vmid, cfg, a.inPool); err != nil {
 		return c.disowned(fmt.Errorf("runner %s: VM %d isn't provably ours (%w); leave it alone", a.name, a.vmid, err))
 	}
 	ejected := false

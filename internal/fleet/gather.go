@@ -330,12 +330,12 @@ const (
 )
 
 // queue looks at GitHub: registrations first, then jobs, so that a runner that takes a job between the two makes the
-// job vanish rather than the runner.
-func (g *gatherer) queue(ctx context.Context) queue {
+// job vanish rather than the runner. A look at Proxmox may be under way, so it leaves spec alone.
+func (g *gatherer) queue(ctx context.Context, targets []runner.Target) queue {
 	ctx, cancel := context.WithTimeout(ctx, queueTimeout)
 	defer cancel()
 	q := queue{at: time.Now(), registrations: map[runner.Target][]runner.Registration{}, failed: map[runner.Target]error{}}
-	for _, t := range g.spec.Targets() {
+	for _, t := range targets {
 		list, err := g.gh.Runners(ctx, t)
 		if err != nil {
 			q.failed[t] = err
@@ -345,7 +345,7 @@ func (g *gatherer) queue(ctx context.Context) queue {
 	}
 	reading, err := g.source.Read(ctx)
 	if err != nil {
-		for _, t := range g.spec.Targets() {
+		for _, t := range targets {
 			q.failed[t] = err
 		}
 	}

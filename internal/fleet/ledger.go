@@ -59,7 +59,10 @@ type entry struct {
 	// template is the VMID that it was cloned from; 0 when nobody knows (found after a restart, from before markers told).
 	template int
 	process  runner.Process // that made it, as its marker tells; zero where this one has
-	created  time.Time      // from the marker, so that a restart doesn't reset a deadline
+	// made is its pool as it was when a reload changed that; nil while its pool is as it was.
+	made     *runner.Pool
+	outdated bool      // it is registered with what its pool has no longer
+	created  time.Time // from the marker, so that a restart doesn't reset a deadline
 
 	// op is the step in flight; nil when none is. At most one step works on a runner.
 	op *operation

@@ -71,7 +71,7 @@ func (p *planner) usable() bool {
 
 func (p *planner) act(e *entry, a action) {
 	a.vmid, a.name, a.node = e.vmid, e.name, e.node
-	a.pool, _ = p.s.Pool(e.pool)
+	a.pool, _ = p.s.poolOf(e)
 	a.inPool = p.o.supply.vms[e.vmid].inPool
 	a.registration, a.target, a.contract = e.registration, e.target, e.contract
 	a.way, a.medium, a.theirs = e.way, e.medium, p.left(e)
@@ -96,8 +96,9 @@ func (p *planner) act(e *entry, a action) {
 // mustGo says why a runner has to be destroyed now, and whether even a busy registration may not keep it.
 func (p *planner) mustGo(e *entry) (why string, force bool) {
 	t := p.s.Timing
-	pool, known := p.s.Pool(e.pool)
-	if !known {
+	_, known := p.s.Pool(e.pool)
+	pool, remembered := p.s.poolOf(e)
+	if !remembered {
 		pool = runner.Pool{BootTimeout: t.Start, IdleTimeout: t.Register, MaxJobDuration: 24 * time.Hour}
 	}
 	switch drain := p.mustDrain(e); {
@@ -107,6 +108,8 @@ func (p *planner) mustGo(e *entry) (why string, force bool) {
 		return e.failed, !e.halted.IsZero() // what runs in a halted VM is lost
 	case !known && e.busy.IsZero():
 		return "its pool is no longer configured", false
+	case e.outdated && e.state() == runner.Idle:
+		return "its pool registers runners otherwise now", false
 	case drain != "":
 		return drain, false
 	case p.forlorn(e) != "":
@@ -154,10 +157,7 @@ func (p *planner) afterReading(e *entry, t time.Time, why string) string {
 
 // readSince reports whether the runner's target was read at t or later.
 func (p *planner) readSince(e *entry, t time.Time) bool {
-	target := e.target
-	if pool, known := p.s.Pool(e.pool); known && target == (runner.Target{}) {
-		target = pool.Target
-	}
+	target, _ := p.s.targetOf(e)
 	_, read := p.o.queue.registrations[target]
 	return read && p.o.queue.failed[target] == nil && !p.o.queue.at.Before(t)
 }
@@ -222,6 +222,9 @@ func (p *planner) mint(e *entry, step Step, why string) {
 	}
 	registered := 0
 	for _, other := range p.byPool[e.pool] {
+		if other.outdated {
+			continue
+		}
 		s := other.state()
 		onItsWay := s == runner.Booting && (!other.seeded.IsZero() || other.op != nil && other.op.step == StepSeed)
 		if p.lost(other) {

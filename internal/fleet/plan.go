@@ -286,7 +286,7 @@ func (p *planner) whyNoPool(j runner.Job) string {
 func (p *planner) covers(pool runner.Pool) []*entry {
 	var list []*entry
 	for _, e := range p.byPool[pool.Name] {
-		if (e.state().CanTakeJob() || e.unexplained(p.now)) && p.counts(e) && !p.lost(e) {
+		if (e.state().CanTakeJob() || e.unexplained(p.now)) && p.counts(e) && !p.lost(e) && !e.outdated {
 			list = append(list, e)
 		}
 	}

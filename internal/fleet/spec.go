@@ -46,6 +46,8 @@ type Spec struct {
 	Hosted bool
 	Timing Timing
 
+	// leaving are targets that pools have left by a reload, and that runners may still be registered at.
+	leaving   []runner.Target
 	lasting   bool                 // there is a seeder whose user-data lasts
 	schedules map[string]schedules // of the pools, by name
 	alone     bool                 // no other process can be at work: Options.Alone
@@ -61,7 +63,7 @@ func (s Spec) Pool(name string) (runner.Pool, bool) {
 	return runner.Pool{}, false
 }
 
-// Targets returns the distinct targets of all pools, in their order.
+// Targets returns the distinct targets of all pools, in their order, and those of runners whose pools have left them.
 func (s Spec) Targets() []runner.Target {
 	var targets []runner.Target
 	seen := map[runner.Target]bool{}
@@ -69,6 +71,12 @@ func (s Spec) Targets() []runner.Target {
 		if !seen[p.Target] {
 			seen[p.Target] = true
 			targets = append(targets, p.Target)
+		}
+	}
+	for _, t := range s.leaving {
+		if !seen[t] {
+			seen[t] = true
+			targets = append(targets, t)
 		}
 	}
 	return targets

@@ -35,7 +35,7 @@ func (c *Controller) sweepDisks(ctx context.Context, now time.Time) {
 		c.sequence.Turn(ctx, "disks")
 		looking, cancel := context.WithTimeout(ctx, disksTimeout)
 		defer cancel()
-		found, err := FindLeftDisks(looking, c.pve, c.spec, c.spec.Node, now.Add(-disksBack))
+		found, err := FindLeftDisks(looking, c.pve, c.fixed, c.spec.Node, now.Add(-disksBack))
 		c.send(ctx, func(now time.Time) { c.tookDisks(ctx, found, err, now) })
 	})
 }

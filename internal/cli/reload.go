@@ -1,0 +1,113 @@
+package cli
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"mayfly/internal/config"
+	"mayfly/internal/fleet"
+)
+
+// reloadPeriod is how often the configuration's files are looked at. A change counts when two looks in a row saw the same,
+// so that a file that is just being written isn't read by half.
+const reloadPeriod = 2 * time.Second
+
+// reloader has the controller follow the configuration's files.
+type reloader struct {
+	controller *fleet.Controller
+	load       func() (*config.Config, string, error)
+	log        *slog.Logger
+
+	began    *config.Config // what keys that need a restart are held against
+	inForce  *config.Config
+	warnings atomic.Pointer[[]string]
+}
+
+func newReloader(c *config.Config, controller *fleet.Controller, load func() (*config.Config, string, error), log *slog.Logger) *reloader {
+	return &reloader{controller: controller, load: load, log: log, began: c, inForce: c}
+}
+
+// Status is the fleet's, with what is wrong with the files among the warnings.
+func (r *reloader) Status() fleet.Status {
+	s := r.controller.Status()
+	if w := r.warnings.Load(); w != nil {
+		s.Warnings = append(append([]string{}, s.Warnings...), *w...)
+	}
+	return s
+}
+
+// run reads the configuration again at SIGHUP and when its files have changed, until ctx ends.
+func (r *reloader) run(ctx context.Context) {
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	tick := time.NewTicker(reloadPeriod)
+	defer tick.Stop()
+	_, done, _ := r.load()
+	last := done
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hup:
+			next, now, err := r.load()
+			last, done = now, now
+			r.take(ctx, next, err)
+		case <-tick.C:
+			next, now, err := r.load()
+			if now == last && now != done {
+				done = now
+				r.take(ctx, next, err)
+			}
+			last = now
+		}
+	}
+}
+
+// take puts a configuration in force, or says why not.
+func (r *reloader) take(ctx context.Context, next *config.Config, err error) {
+	if err == nil {
+		spec := fleetSpec(r.began)
+		spec.Pools, spec.MaxRunners, spec.PollInterval = next.Pools, next.MaxRunners, next.PollInterval
+		err = r.controller.Reload(ctx, spec)
+	}
+	if ctx.Err() != nil {
+		return
+	}
+	if err != nil {
+		reason := strings.ReplaceAll(err.Error(), "\n", "; ")
+		r.log.Error("configuration refused", "reason", reason, "next", "the one before stays in force; mend it, it is read again when it changes")
+		r.warnings.Store(&[]string{"the new configuration is refused, the one before stays in force: " + reason})
+		return
+	}
+	for _, c := range config.Changes(r.inForce, next) {
+		r.log.Info("configuration changed", "key", c.Path, "old", c.Old, "new", c.New, "takes_effect", c.When)
+	}
+	warnings := []string{}
+	for _, c := range config.Changes(r.began, next) {
+		if c.When == config.NextStart {
+			warnings = append(warnings, fmt.Sprintf("%s has changed, which needs a restart: systemctl restart mayfly", c.Path))
+		}
+	}
+	r.inForce = next
+	r.warnings.Store(&warnings)
+	r.log.Info("configuration read again", "pools", len(next.Pools), "max_runners", next.MaxRunners, "needs_restart", len(warnings))
+}
+
+// contents tells the files that a configuration comes from by what is in them; one that can't be read is as good as empty.
+func contents(o config.LoadOptions) string {
+	sum := sha256.New()
+	for _, path := range []string{o.File, o.EnvFile} {
+		text, _ := os.ReadFile(path)
+		fmt.Fprintf(sum, "%s %d %s", path, len(text), text)
+	}
+	return string(sum.Sum(nil))
+}

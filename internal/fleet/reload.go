@@ -1,0 +1,143 @@
+package fleet
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"mayfly/internal/runner"
+)
+
+// Reload has the controller follow another spec from its next pass on. Only Pools, MaxRunners and PollInterval may differ
+// from what it follows now: what else differs is named in the error, and nothing has changed then. It returns when the
+// new spec is in force, or with the error of ctx, which has to end no later than the one that Run has.
+//
+// No job is dropped. A runner keeps what it was made with: its shape and its deadlines. One that is registered with what
+// its pool no longer has (labels, runner group, target) ends when it is idle; a pool that is gone takes its runners
+// along but for those with a job, which finish it.
+func (c *Controller) Reload(ctx context.Context, next Spec) error {
+	if err := next.check(); err != nil {
+		return err
+	}
+	if err := next.compile(); err != nil {
+		return err
+	}
+	answer := make(chan error, 1)
+	c.send(ctx, func(now time.Time) { answer <- c.reload(next, now) })
+	select {
+	case err := <-answer:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("reload: %w", ctx.Err())
+	}
+}
+
+func (c *Controller) reload(next Spec, now time.Time) error {
+	if fixed := fixedFields(c.spec, next); len(fixed) > 0 {
+		return fmt.Errorf("reload: %s can't change while the controller runs; restart it", strings.Join(fixed, ", "))
+	}
+	for _, e := range c.ledger.runners {
+		old, known := c.spec.Pool(e.pool)
+		if !known {
+			continue
+		}
+		pool, stays := next.Pool(e.pool)
+		if e.made == nil && !reflect.DeepEqual(old, pool) {
+			e.made = &old
+		}
+		if e.registration != 0 || e.minting {
+			e.outdated = e.outdated || stays && registersElse(old, pool)
+		}
+	}
+	for _, pool := range next.Pools { // what made it fail may be mended
+		if old, known := c.spec.Pool(pool.Name); !known || !reflect.DeepEqual(old, pool) {
+			delete(c.ledger.backoff, pool.Name)
+		}
+	}
+	leaving := c.spec.Targets()
+	// One by one: steps that run read other fields of it.
+	c.spec.Pools, c.spec.MaxRunners = slices.Clone(next.Pools), next.MaxRunners
+	c.spec.schedules = next.schedules
+	if next.PollInterval > 0 {
+		c.spec.PollInterval = next.PollInterval
+	}
+	c.spec.leaving = leaving
+	c.retarget()
+	c.nextLook, c.nextRead = now, now
+	return nil
+}
+
+// registersElse reports whether runners of the pool would register with something else than they did.
+func registersElse(old, pool runner.Pool) bool {
+	return old.Target != pool.Target || old.GroupID != pool.GroupID || !slices.Equal(old.RegistrationLabels(), pool.RegistrationLabels())
+}
+
+// retargeter is a demand source whose targets can change. One that can't is asked for those that it was made with.
+type retargeter interface {
+	Retarget(targets []runner.Target)
+}
+
+// retarget forgets the targets that pools have left and that no runner has any more, and has the source read the others.
+func (c *Controller) retarget() {
+	c.spec.leaving = slices.DeleteFunc(slices.Clone(c.spec.leaving), func(t runner.Target) bool { return !c.lingers(t) })
+	if source, ok := c.gather.source.(retargeter); ok {
+		source.Retarget(c.spec.Targets())
+	}
+}
+
+// lingers reports whether something of ours may still be registered there.
+func (c *Controller) lingers(t runner.Target) bool {
+	for _, e := range c.ledger.runners {
+		if known, ok := c.spec.targetOf(e); ok && known == t {
+			return true
+		}
+	}
+	for _, r := range c.ledger.removals {
+		if r.target == t {
+			return true
+		}
+	}
+	return false
+}
+
+// targetOf is where the runner is registered, or would be.
+func (s Spec) targetOf(e *entry) (runner.Target, bool) {
+	if e.target != (runner.Target{}) {
+		return e.target, true
+	}
+	pool, known := s.poolOf(e)
+	return pool.Target, known
+}
+
+// poolOf is the pool of a runner: what it registers with as it is now, all else as it was when the runner was made. known
+// is false where nobody remembers.
+func (s Spec) poolOf(e *entry) (pool runner.Pool, known bool) {
+	now, configured := s.Pool(e.pool)
+	if e.made == nil {
+		return now, configured
+	}
+	pool = *e.made
+	if configured {
+		pool.Target, pool.Labels, pool.GroupID, pool.Jobs = now.Target, now.Labels, now.GroupID, now.Jobs
+	}
+	return pool, true
+}
+
+// fixedFields names what differs though it can't change.
+func fixedFields(a, b Spec) []string {
+	var names []string
+	for name, differs := range map[string]bool{
+		"the installation": a.Installation != b.Installation, "the node": a.Node != b.Node, "the nodes": !slices.Equal(a.Nodes, b.Nodes), "placement": !reflect.DeepEqual(a.Placement, b.Placement), "the token": a.Token != b.Token,
+		"the resource pool": a.ResourcePool != b.ResourcePool, "the VMID range": a.VMIDs != b.VMIDs, "the hand-off": b.Way != "" && a.Way != b.Way,
+		"the storage": a.Storage != b.Storage, "GitHub's address": a.WebURL != b.WebURL || a.Hosted != b.Hosted,
+	} {
+		if differs {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
