@@ -119,7 +119,7 @@ func (a *app) demo(ctx context.Context, f demoFlags) error {
 		go func() { served <- web.Serve(run, l, controller, figures.Handler(log), log) }()
 		defer func() {
 			cut()
-			_ = <-served // nobody misses the pages of a demo that has ended
+			<-served //nolint:errcheck // nobody misses the pages of a demo that has ended
 		}()
 	}
 

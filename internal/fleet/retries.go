@@ -10,10 +10,10 @@ const (
 	// jobBudget is how many runners that were made for one job may come to nothing before the next ones are made ever
 	// more rarely: something about that job or its pool is wrong that no clone mends.
 	jobBudget = 5
-	// budgetMin and budgetMax bound the waits after that, doubled each time. GitHub cancels a job after 24 hours in the
+	// shortestBudgetWait and longestBudgetWait bound the waits after that, doubled each time. GitHub cancels a job after 24 hours in the
 	// queue, so a job costs some fifteen VMs, and one whose trouble has passed is served all the same.
-	budgetMin = 5 * time.Minute
-	budgetMax = 4 * time.Hour
+	shortestBudgetWait = 5 * time.Minute
+	longestBudgetWait  = 4 * time.Hour
 )
 
 // attempts is what became of the runners that were made for one waiting job. It ends with the job's waiting; a re-run is
@@ -55,11 +55,11 @@ func (c *Controller) cameToNothing(e *entry, now time.Time) {
 	a.failures++
 	a.why = cmp.Or(e.failed, e.ends, "its VM vanished")
 	if over := a.failures - jobBudget; over >= 0 {
-		wait := budgetMin
-		for ; over > 0 && wait < budgetMax; over-- {
+		wait := shortestBudgetWait
+		for ; over > 0 && wait < longestBudgetWait; over-- {
 			wait *= 2
 		}
-		a.until = now.Add(min(wait, budgetMax))
+		a.until = now.Add(min(wait, longestBudgetWait))
 	}
 	if a.failures == jobBudget {
 		c.log.Warn("retries spent", "job", e.wantedBy, "pool", e.pool, "runner", e.name, "reason", a.why)

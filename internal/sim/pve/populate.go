@@ -59,12 +59,11 @@ func (s *Server) populate() {
 	c.containers, c.full = map[int]*container{}, map[string]bool{}
 	c.nodes, c.vms, c.volumes, c.told = map[string]*node{}, map[int]*vm{}, map[string]*volume{}, map[int]broadcast{}
 	for i, name := range s.opts.Nodes {
-		ctx, kill := context.WithCancelCause(s.ctx)
 		c.nodes[name] = &node{
 			name: name, locks: newLockTable(), workers: make(chan struct{}, s.opts.Timing.Workers),
 			pids: 1000 + 37*i, boot: s.start.Add(-26 * time.Hour),
 		}
-		c.nodes[name].ctx, c.nodes[name].kill = ctx, kill
+		c.nodes[name].ctx, c.nodes[name].kill = context.WithCancelCause(s.ctx) //nolint:fatcontext // each node has one of its own
 	}
 	c.storages = storagesOf(s.opts.Storages)
 	c.access = access{
