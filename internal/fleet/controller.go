@@ -290,6 +290,7 @@ func (c *Controller) tookSupply(o supply, now time.Time) {
 	if c.proxmox.ok(now) {
 		c.log.Info("proxmox answers")
 	}
+	c.ledger.restVacated(c.seen, o)
 	c.seen = o
 	c.ledger.absorbRivals(c.spec, o)
 	c.replaced(o, now)

@@ -36,3 +36,13 @@ func pickVMID(s Spec, taken map[int]bool, lastUsed map[int]time.Time, now time.T
 	}
 	return vmid, ok, soonest
 }
+
+// restVacated has VMIDs rest whose VM, not a runner of ours, was there at the last look and is gone: Proxmox shows it under
+// them for a while all the same.
+func (l *ledger) restVacated(before, now supply) {
+	for id := range before.taken {
+		if !now.taken[id] && l.runners[id] == nil && now.at.After(l.lastUsed[id]) {
+			l.lastUsed[id] = now.at
+		}
+	}
+}
