@@ -25,6 +25,7 @@ type change struct {
 	// taken down when its time is over. Without it two jobs are served one after the other.
 	idle bool
 	iso  bool // by the iso hand-off; else the agent's
+	late bool // of the calls to that path those count that come when the identity is minted
 	// effect reports whether it took effect, ready what has to be so before the call is made at all.
 	effect, ready func(moment) bool
 }
@@ -46,8 +47,8 @@ func changes() []change {
 			name: "mint", github: true, method: http.MethodPost, path: "/repos/*/*/actions/runners/generate-jitconfig",
 			ready: task("qmstart"), effect: minted,
 		},
-		// The first execution asks whether the guest is ready, the second one delivers its identity.
-		{name: "exec", method: http.MethodPost, path: vm + "/agent/exec", nth: 2, ready: minted, effect: func(m moment) bool {
+		// The executions before ask whether the guest is ready; the first one after the minting delivers its identity.
+		{name: "exec", method: http.MethodPost, path: vm + "/agent/exec", late: true, ready: minted, effect: func(m moment) bool {
 			return minted(m) && !m.gh.Runners[0].FirstSeen.IsZero()
 		}},
 		{
@@ -129,9 +130,18 @@ func (c change) killed(t *testing.T, after bool) recovery {
 	if !after {
 		f.Fault, f.DelayMS = dropBefore, dropDelay.Milliseconds()
 	}
-	held := at.arm(f)
-
-	cancelled := d.begin(c.idle)
+	var held int64
+	var cancelled []int64
+	if c.late {
+		minting := s.ghDoor().arm(mintHeld())
+		cancelled = d.begin(c.idle)
+		d.until("an identity is minted", func(m moment) bool { return len(m.registered()) == 1 })
+		held = at.arm(f)
+		s.ghDoor().remove(minting)
+	} else {
+		held = at.arm(f)
+		cancelled = d.begin(c.idle)
+	}
 	d.until("the call "+c.method+" "+c.path+" is made", func(moment) bool { return at.fired(held) })
 	if after {
 		d.until("it takes effect", c.effect)
@@ -190,12 +200,15 @@ func (d *dispatcher) recover(killed moment, cancelled []int64, most int, restart
 	return rec
 }
 
+// mintHeld keeps the reply to the minting of an identity back.
+func mintHeld() fault {
+	return fault{Match: match{Method: http.MethodPost, Path: "/repos/*/*/actions/runners/generate-jitconfig"}, Fault: holdAfter}
+}
+
 // idleRunner makes a runner whose job was cancelled after its identity was minted, and returns the job.
 func (d *dispatcher) idleRunner() []int64 {
 	d.t.Helper()
-	minting := d.ghDoor().arm(fault{
-		Match: match{Method: http.MethodPost, Path: "/repos/*/*/actions/runners/generate-jitconfig"}, Fault: holdAfter,
-	})
+	minting := d.ghDoor().arm(mintHeld())
 	d.queue(1, jobLength)
 	d.start()
 	m := d.until("an identity is minted", func(m moment) bool { return len(m.registered()) == 1 })
