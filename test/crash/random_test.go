@@ -28,14 +28,14 @@ const (
 const seedVariable = "MAYFLY_CRASH_SEED"
 
 // TestKilledAtRandomThroughFiveHundredJobs kills the dispatcher every 2 to 20 s, for five minutes in which jobs keep coming and
-// then until every one is done, and lets it clean up.
+// then until every one is done, and lets it clean up. One node alone has no room for so many at once.
 func TestKilledAtRandomThroughFiveHundredJobs(t *testing.T) {
 	t.Parallel()
 	seed := randomSeed(t)
 	t.Logf("%s=%d", seedVariable, seed)
 	random := rand.New(rand.NewPCG(seed, 0))
-	s := newStandIns(t, seed)
-	d := newDispatcher(t, s, "", "MAX_TOTAL_RUNNERS="+strconv.Itoa(randomRunners), "RUNNER_ID_END=899", "GITHUB_PACE=100ms")
+	s := newStandIns(t, seed, "--nodes", "pve1,pve2,pve3")
+	d := newDispatcher(t, s, "", "PROXMOX_NODES=all", "MAX_TOTAL_RUNNERS="+strconv.Itoa(randomRunners), "RUNNER_ID_END=899", "GITHUB_PACE=100ms")
 	d.args = append(d.args, "--log-level", "info")
 	life := func() time.Time {
 		return time.Now().Add(shortestLife + time.Duration(random.Int64N(int64(longestLife-shortestLife))))
