@@ -72,6 +72,7 @@ func TestReleaseHandsOverWithinOneLook(t *testing.T) {
 		_, to, holder, _ := pair(t)
 		holder.stop()
 		to.within(t, "b", poll+slack)
+		synctest.Wait() // it has ended
 		if holder.err != nil {
 			t.Error(holder.err)
 		}
