@@ -14,7 +14,7 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 # How long each fuzz target runs.
 FUZZTIME ?= 10s
 # Ends a hanging run with every goroutine's stack; what a whole run takes is far below.
-TEST_TIMEOUT ?= 25m
+TEST_TIMEOUT ?= 40m
 E2E_TIMEOUT  ?= 60m
 CRASH_TIMEOUT ?= 20m
 BENCH_TIMEOUT ?= 3h
