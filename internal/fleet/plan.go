@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -108,7 +109,7 @@ func plan(s Spec, o observed, now time.Time) decision {
 		return p.d
 	}
 	p.keepWarm()
-	for _, e := range p.sorted() {
+	for _, e := range p.runners {
 		p.nextStep(e)
 	}
 	p.probeDue()
@@ -123,21 +124,22 @@ type planner struct {
 	now time.Time
 	d   decision
 
-	byPool map[string][]*entry
-	swept  int                 // ends planned that count against minSweep
-	tasks  int                 // clones and destroys in flight or planned
-	probes map[string]int      // guests of each node that may not answer, being asked or to be asked
-	due    map[string][]*entry // guests of each node to be asked whether they are ready
-	total  int
-	alive  map[string]int
-	taken  map[int]bool
-	wanted map[string]int       // waiting jobs of each pool
-	open   map[string]int       // those of them that no runner answers for, nor one that is planned
-	waits  map[string]time.Time // since when the oldest of them waits
-	cannot map[string]bool      // what unable has found
-	tried  map[int]bool         // templates that a clone is planned of
-	cloned map[string]bool      // pools that a clone is planned for
-	room   room
+	runners []*entry // all of them, in the order in which they were made
+	byPool  map[string][]*entry
+	swept   int                 // ends planned that count against minSweep
+	tasks   int                 // clones and destroys in flight or planned
+	probes  map[string]int      // guests of each node that may not answer, being asked or to be asked
+	due     map[string][]*entry // guests of each node to be asked whether they are ready
+	total   int
+	alive   map[string]int
+	taken   map[int]bool
+	wanted  map[string]int       // waiting jobs of each pool
+	open    map[string]int       // those of them that no runner answers for, nor one that is planned
+	waits   map[string]time.Time // since when the oldest of them waits
+	cannot  map[string]bool      // what unable has found
+	tried   map[int]bool         // templates that a clone is planned of
+	cloned  map[string]bool      // pools that a clone is planned for
+	room    room
 
 	covered map[string]int   // how many of a pool's runners answer for a waiting job each
 	cramped int              // jobs that wait for nothing but room
@@ -146,11 +148,9 @@ type planner struct {
 	retire  map[int]string   // warm runners that shall go, and why
 }
 
-func (p *planner) sorted() []*entry {
-	list := make([]*entry, 0, len(p.o.ledger.runners))
-	for _, e := range p.o.ledger.runners {
-		list = append(list, e)
-	}
+// sorted lists the runners in the order in which they were made.
+func (l *ledger) sorted() []*entry {
+	list := slices.Collect(maps.Values(l.runners))
 	slices.SortFunc(list, func(a, b *entry) int {
 		return cmp.Or(a.created.Compare(b.created), cmp.Compare(a.vmid, b.vmid))
 	})
@@ -180,7 +180,8 @@ func (p *planner) count() {
 			p.total++
 		}
 	}
-	for _, e := range p.sorted() {
+	p.runners = p.o.ledger.sorted()
+	for _, e := range p.runners {
 		p.taken[e.vmid] = true
 		p.total++
 		p.alive[e.pool]++

@@ -104,8 +104,9 @@ func (p *planner) measure() {
 	for name, n := range p.o.supply.nodes {
 		p.room.nodes[name] = &nodeLoad{node: n, ofPool: map[string]int{}}
 	}
-	for _, e := range p.sorted() {
-		n, pool := p.nodeLoad(e.node), p.poolOf(e)
+	for _, e := range p.runners {
+		n := p.nodeLoad(e.node)
+		pool, _ := p.s.poolOf(e)
 		v, there := p.o.supply.vms[e.vmid]
 		s := v.size
 		if !there || s.memory == 0 {
@@ -145,11 +146,6 @@ func (p *planner) promised(e *entry, v vm, s size) runner.Bytes {
 		return 0
 	}
 	return max(s.memory-v.used, 0)
-}
-
-func (p *planner) poolOf(e *entry) runner.Pool {
-	pool, _ := p.s.Pool(e.pool)
-	return pool
 }
 
 // nodeLoad is the node's; one that isn't in the list, as in a cluster that was never looked at, counts as online.
@@ -199,7 +195,8 @@ func (p *planner) addTask(e *entry) {
 func (p *planner) spacesOfEntry(e *entry) []*spaceLoad {
 	storages := p.o.supply.vms[e.vmid].size.storages
 	if len(storages) == 0 {
-		storages = wants(p.poolOf(e), p.o.supply.baseOf(e, p.poolOf(e))).storages
+		pool, _ := p.s.poolOf(e)
+		storages = wants(pool, p.o.supply.baseOf(e, pool)).storages
 	}
 	return p.spacesOf(e.node, storages)
 }
