@@ -39,7 +39,7 @@ func sizeOf(cfg proxmox.VMConfig) size {
 			s.storages = append(s.storages, storage)
 		}
 		if !strings.Contains(rest, "media=cdrom") {
-			s.disk += driveSize(rest)
+			s.disk += proxmox.DriveSize(rest)
 		}
 	}
 	return s
@@ -50,32 +50,6 @@ func number(text string, otherwise int64) int64 {
 		return n
 	}
 	return otherwise
-}
-
-// driveSize reads size=8G; 0 where it isn't told.
-func driveSize(drive string) runner.Bytes {
-	for option := range strings.SplitSeq(drive, ",") {
-		text, ok := strings.CutPrefix(option, "size=")
-		if !ok || text == "" {
-			continue
-		}
-		unit := runner.Bytes(1)
-		switch text[len(text)-1] {
-		case 'K':
-			unit = runner.KiB
-		case 'M':
-			unit = runner.MiB
-		case 'G':
-			unit = runner.GiB
-		case 'T':
-			unit = 1024 * runner.GiB
-		}
-		n, err := strconv.ParseFloat(strings.TrimRight(text, "KMGT"), 64)
-		if err == nil {
-			return runner.Bytes(n * float64(unit))
-		}
-	}
-	return 0
 }
 
 // wants is what a runner of the pool takes when it is cloned from the template.

@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"mayfly/internal/canary"
@@ -132,7 +130,7 @@ func (p *part) grow(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if diskSize(cfg.Values[diskSlot]) >= p.b.spec.Disk {
+	if proxmox.DriveSize(cfg.Values[diskSlot]) >= p.b.spec.Disk {
 		return nil
 	}
 	err = p.b.orders.Do(ctx, canary.Order{
@@ -145,27 +143,6 @@ func (p *part) grow(ctx context.Context) error {
 		return fmt.Errorf("grow disk of VM %d: %w", p.vmid, err)
 	}
 	return nil
-}
-
-// diskSize reads size=2G out of a drive (qemu-server: Drive.pm); 0 when it isn't there.
-func diskSize(drive string) runner.Bytes {
-	for part := range strings.SplitSeq(drive, ",") {
-		text, ok := strings.CutPrefix(part, "size=")
-		if !ok {
-			continue
-		}
-		units := map[string]runner.Bytes{"K": runner.KiB, "M": runner.MiB, "G": runner.GiB, "T": 1024 * runner.GiB}
-		unit := runner.Bytes(1)
-		for _, u := range slices.Sorted(maps.Keys(units)) {
-			if digits, ok := strings.CutSuffix(text, u); ok {
-				text, unit = digits, units[u]
-			}
-		}
-		if n, err := strconv.ParseInt(text, 10, 64); err == nil {
-			return runner.Bytes(n) * unit
-		}
-	}
-	return 0
 }
 
 // template takes the seed's drive out, deletes the seed, and makes a template of the VM.
