@@ -23,7 +23,7 @@ const reloadPeriod = 2 * time.Second
 // reloader has the controller follow the configuration's files.
 type reloader struct {
 	controller *fleet.Controller
-	load       func() (*config.Config, string, error)
+	files      configFiles
 	log        *slog.Logger
 
 	began    *config.Config // what keys that need a restart are held against
@@ -31,8 +31,8 @@ type reloader struct {
 	warnings atomic.Pointer[[]string]
 }
 
-func newReloader(c *config.Config, controller *fleet.Controller, load func() (*config.Config, string, error), log *slog.Logger) *reloader {
-	return &reloader{controller: controller, load: load, log: log, began: c, inForce: c}
+func newReloader(c *config.Config, controller *fleet.Controller, files configFiles, log *slog.Logger) *reloader {
+	return &reloader{controller: controller, files: files, log: log, began: c, inForce: c}
 }
 
 // Status is the fleet's, with what is wrong with the files among the warnings.
@@ -51,29 +51,30 @@ func (r *reloader) run(ctx context.Context) {
 	defer signal.Stop(hup)
 	tick := time.NewTicker(reloadPeriod)
 	defer tick.Stop()
-	_, done, _ := r.load()
-	last := done
+	last := r.files.contents()
+	done := last
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-hup:
-			next, now, err := r.load()
-			last, done = now, now
-			r.take(ctx, next, err)
+			last = r.files.contents()
+			done = last
+			r.take(ctx)
 		case <-tick.C:
-			next, now, err := r.load()
+			now := r.files.contents()
 			if now == last && now != done {
 				done = now
-				r.take(ctx, next, err)
+				r.take(ctx)
 			}
 			last = now
 		}
 	}
 }
 
-// take puts a configuration in force, or says why not.
-func (r *reloader) take(ctx context.Context, next *config.Config, err error) {
+// take puts what the files say in force, or says why not.
+func (r *reloader) take(ctx context.Context) {
+	next, err := r.files.load()
 	if err == nil {
 		spec := fleetSpec(r.began)
 		spec.Pools, spec.MaxRunners, spec.PollInterval = next.Pools, next.MaxRunners, next.PollInterval
@@ -102,9 +103,17 @@ func (r *reloader) take(ctx context.Context, next *config.Config, err error) {
 	r.log.Info("configuration read again", "pools", len(next.Pools), "max_runners", next.MaxRunners, "needs_restart", len(warnings))
 }
 
-// contents tells the files that a configuration comes from by what is in them; one that can't be read is as good as empty.
-func contents(o config.LoadOptions) string {
-	sum := sha256.New()
+// configFiles says which files a configuration comes from, now.
+type configFiles func() config.LoadOptions
+
+func (f configFiles) load() (*config.Config, error) {
+	c, _, err := config.Load(f())
+	return c, err
+}
+
+// contents tells the files by what is in them; one that can't be read is as good as empty.
+func (f configFiles) contents() string {
+	o, sum := f(), sha256.New()
 	for _, path := range []string{o.File, o.EnvFile} {
 		text, _ := os.ReadFile(path)
 		fmt.Fprintf(sum, "%s %d %s", path, len(text), text)

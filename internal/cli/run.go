@@ -55,11 +55,7 @@ Under systemd (Type=notify) it tells when it is ready, what it does and, with Wa
 			if err != nil {
 				return err
 			}
-			return a.serve(cmd.Context(), c, serving{drain: drain, load: func() (*config.Config, string, error) {
-				o := a.loadOptions(overrides...)
-				next, _, err := config.Load(o)
-				return next, contents(o), err
-			}})
+			return a.serve(cmd.Context(), c, serving{drain: drain, files: func() config.LoadOptions { return a.loadOptions(overrides...) }})
 		},
 	}
 	cmd.Flags().StringVar(&listen, "listen", "", "`HOST:PORT` of /healthz, /readyz, /status and /metrics, port 0 for any free one (default: web.listen, 127.0.0.1:9180)")
@@ -73,8 +69,8 @@ type serving struct {
 	drain bool
 	// term ends with the lease; nil where there is none. With one the doors are the caller's.
 	term *lease.Term
-	// load reads the configuration again, and tells files from changed ones; nil keeps that of the start.
-	load func() (next *config.Config, contents string, err error)
+	// files are read again when they change; nil keeps the configuration of the start.
+	files configFiles
 	// made hears of the controller before that runs; nil for nobody.
 	made func(*fleet.Controller)
 }
@@ -148,8 +144,8 @@ func (a *app) serveFleet(ctx context.Context, c *config.Config, both clients, te
 	})
 	group.Go(func() error { return stopWhenTold(ctx, told, controller, how.drain, a.logger) })
 	var state web.Fleet = controller
-	if how.load != nil {
-		r := newReloader(c, controller, how.load, a.logger)
+	if how.files != nil {
+		r := newReloader(c, controller, how.files, a.logger)
 		state = r
 		group.Go(func() error {
 			r.run(ctx)
