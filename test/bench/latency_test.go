@@ -20,6 +20,13 @@ import (
 	"mayfly/internal/handoff"
 	"mayfly/internal/proxmox"
 	"mayfly/internal/runner"
+	"mayfly/test/page"
+)
+
+// Marks around what the benchmark writes in the page.
+const (
+	begin = "<!-- make bench writes from here -->\n"
+	end   = "<!-- make bench writes to here -->\n"
 )
 
 const (
@@ -54,7 +61,7 @@ func TestJobToClone(t *testing.T) {
 		return
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "Measured %s on %d processors, load average %s after it. %d jobs in each fleet, milliseconds.\n\n", time.Now().UTC().Format("2006-01-02"), runtime.NumCPU(), loadAverage(), samples)
+	fmt.Fprintf(&b, "Measured %s on %d processors, load average %.2f after it. %d jobs in each fleet, milliseconds.\n\n", time.Now().UTC().Format("2006-01-02"), runtime.NumCPU(), page.Load(t), samples)
 	b.WriteString("| live runners | median | 99 of 100 | longest | list calls of Proxmox per second | resident, MB |\n|--:|--:|--:|--:|--:|--:|\n")
 	for _, f := range all {
 		slices.Sort(f.waits)
@@ -64,7 +71,7 @@ func TestJobToClone(t *testing.T) {
 	fmt.Fprintf(&b, "\nThe goals, with %d runners: 99 of 100 jobs within %d ms, %s; under %d MB, %s.\n", last.live, goal.Milliseconds(),
 		verdict(last.waits[len(last.waits)*99/100] < goal), memoryGoal>>20, verdict(last.resident < memoryGoal))
 	t.Log("\n" + b.String())
-	write(t, b.String())
+	page.Write(t, begin, end, b.String())
 }
 
 func verdict(kept bool) string {
@@ -201,13 +208,4 @@ func resident(t *testing.T) int64 {
 	}
 	t.Fatal("no VmRSS")
 	return 0
-}
-
-func loadAverage() string {
-	text, err := os.ReadFile("/proc/loadavg")
-	if err != nil {
-		return "unknown"
-	}
-	one, _, _ := strings.Cut(string(text), " ")
-	return one
 }

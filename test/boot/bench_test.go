@@ -4,7 +4,6 @@ package boot
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"slices"
 	"strconv"
@@ -13,6 +12,7 @@ import (
 	"time"
 
 	"mayfly/internal/sim/pve/qemu"
+	"mayfly/test/page"
 )
 
 // What can be chosen: how many rounds (5), which guests (names with blanks between), KVM where it works
@@ -53,7 +53,7 @@ func TestBootSpeed(t *testing.T) {
 	kept := readRounds(t, os.Getenv(keepVariable))
 	for range rounds {
 		round := len(kept)
-		this := roundOf{Times: map[string]times{}, Insides: map[string]string{}, Load: loadAverage(t)}
+		this := roundOf{Times: map[string]times{}, Insides: map[string]string{}, Load: page.Load(t)}
 		// Each round begins with another guest, so that none is always the one after the machine's pause.
 		order := slices.Concat(names[round%len(names):], names[:round%len(names)])
 		for _, name := range order {
@@ -71,14 +71,14 @@ func TestBootSpeed(t *testing.T) {
 				this.Insides[name] = seen
 			}
 		}
-		this.Load = max(this.Load, loadAverage(t))
+		this.Load = max(this.Load, page.Load(t))
 		kept = append(kept, this)
 		writeRounds(t, os.Getenv(keepVariable), kept)
 	}
 	report := tables(names, kept, machine(t, accel, kept))
 	t.Log("\n" + report)
 	if os.Getenv(guestsVariable) == "" {
-		write(t, report)
+		page.Write(t, begin, theEnd, report)
 	}
 }
 
@@ -113,19 +113,6 @@ func shortDir(t *testing.T) string {
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	return dir
-}
-
-func loadAverage(t *testing.T) float64 {
-	t.Helper()
-	text, err := os.ReadFile("/proc/loadavg")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var load float64
-	if _, err := fmt.Sscan(string(text), &load); err != nil {
-		t.Fatal(err)
-	}
-	return load
 }
 
 func median(all []time.Duration) time.Duration {

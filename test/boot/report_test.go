@@ -8,12 +8,13 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"mayfly/test/page"
 )
 
 // goal is how much longer than the floor the image with all tricks may take.
@@ -21,7 +22,6 @@ const goal = 2.2
 
 // Marks around what the benchmark writes in docs/performance.md.
 const (
-	page    = "docs/performance.md"
 	begin   = "<!-- make bench-boot writes from here -->\n"
 	theEnd  = "<!-- to here -->\n"
 	noLoad  = "idle"
@@ -31,15 +31,6 @@ const (
 // machine says what was measured on.
 func machine(t *testing.T, accel string, rounds []roundOf) string {
 	t.Helper()
-	model := "unknown processor"
-	if text, err := os.ReadFile("/proc/cpuinfo"); err == nil {
-		for line := range strings.Lines(string(text)) {
-			if key, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(key) == "model name" {
-				model = strings.TrimSpace(value)
-				break
-			}
-		}
-	}
 	var load []float64
 	for _, r := range rounds {
 		load = append(load, r.Load)
@@ -49,7 +40,7 @@ func machine(t *testing.T, accel string, rounds []roundOf) string {
 		state = hotLoad
 	}
 	return fmt.Sprintf("Measured %s on %s (processors used: %d), %s: load average %.1f to %.1f while it ran. QEMU %s, guests with 1 processor and 1 GiB.",
-		time.Now().UTC().Format("2006-01-02"), model, runtime.NumCPU(), state, slices.Min(load), slices.Max(load), strings.ToUpper(accel))
+		time.Now().UTC().Format("2006-01-02"), page.Model(), runtime.NumCPU(), state, slices.Min(load), slices.Max(load), strings.ToUpper(accel))
 }
 
 // tables writes the figures: medians, and the median within rounds of what a guest took in units of the floor's time,
@@ -158,24 +149,6 @@ func writeRounds(t *testing.T, path string, rounds []roundOf) {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(path, text, 0o644); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// write puts the report between the page's marks.
-func write(t *testing.T, report string) {
-	t.Helper()
-	path := filepath.Join(root, page)
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	head, rest, ok := strings.Cut(string(text), begin)
-	_, tail, closed := strings.Cut(rest, theEnd)
-	if !ok || !closed {
-		t.Fatalf("%s has no %q and %q", page, begin, theEnd)
-	}
-	if err := os.WriteFile(path, []byte(head+begin+report+theEnd+tail), 0o644); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -21,7 +21,14 @@ import (
 
 	"mayfly/internal/sim/gh"
 	"mayfly/internal/sim/pve"
+	"mayfly/test/page"
 	"mayfly/test/process"
+)
+
+// Marks around what the benchmark writes in the page.
+const (
+	begin = "<!-- make bench-startup writes from here -->\n"
+	end   = "<!-- make bench-startup writes to here -->\n"
 )
 
 const (
@@ -57,8 +64,8 @@ func TestStart(t *testing.T) {
 		starts = append(starts, observed(t, env))
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "Measured %s on %s, %d processors, load average %s after it. %d rounds, milliseconds from `exec`.\n\n",
-		time.Now().UTC().Format("2006-01-02"), model(), runtime.NumCPU(), load(), rounds)
+	fmt.Fprintf(&b, "Measured %s on %s, %d processors, load average %.2f after it. %d rounds, milliseconds from `exec`.\n\n",
+		time.Now().UTC().Format("2006-01-02"), page.Model(), runtime.NumCPU(), page.Load(t), rounds)
 	b.WriteString("| what | median | least to most |\n|---|--:|--:|\n")
 	row := func(what string, all []time.Duration) {
 		slices.Sort(all)
@@ -73,7 +80,7 @@ func TestStart(t *testing.T) {
 	fmt.Fprintf(&b, "\nThe goal, %d ms, is %s. The program has %.1f MB as `make release` links it; a release is refused from 30 MB on.\n",
 		goal.Milliseconds(), verdict, float64(releaseSize(t))/1e6)
 	t.Log("\n" + b.String())
-	write(t, b.String())
+	page.Write(t, begin, end, b.String())
 }
 
 func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
