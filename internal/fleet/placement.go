@@ -89,6 +89,7 @@ type spaceLoad struct {
 type candidate struct {
 	load *nodeLoad
 	from template
+	want size // what a runner cloned from it takes
 	// spaces are the storages that its disks go to.
 	spaces []*spaceLoad
 	full   bool         // a full clone
@@ -110,14 +111,14 @@ type refusal struct {
 // place chooses the node for a VM of that size and pool: of the candidates that fit, those with the newest template, then
 // as the strategy says; ties go by name. It is pure: the same in any order of the candidates. chosen is -1 when none
 // fits; refused has the reason of each that doesn't.
-func (pl Placement) place(list []candidate, pool string, want size) (chosen int, refused []refusal) {
+func (pl Placement) place(list []candidate, pool string) (chosen int, refused []refusal) {
 	chosen = -1
 	for i, c := range list {
-		if why, tasks := pl.refuses(c, want); why != "" {
+		if why, tasks := pl.refuses(c); why != "" {
 			refused = append(refused, refusal{c.load.name, why, tasks, c.code})
 			continue
 		}
-		if chosen < 0 || pl.compare(c, list[chosen], pool, want) < 0 {
+		if chosen < 0 || pl.compare(c, list[chosen], pool) < 0 {
 			chosen = i
 		}
 	}
@@ -126,8 +127,8 @@ func (pl Placement) place(list []candidate, pool string, want size) (chosen int,
 }
 
 // refuses says why a candidate can't take the VM; "" when it can.
-func (pl Placement) refuses(c candidate, want size) (why string, tasks bool) {
-	n := c.load
+func (pl Placement) refuses(c candidate) (why string, tasks bool) {
+	n, want := c.load, c.want
 	switch {
 	case c.barred != "":
 		return c.barred, false
@@ -185,13 +186,13 @@ func (pl Placement) freeMemory(n *nodeLoad) runner.Bytes {
 }
 
 // compare orders candidates that fit, the better one first.
-func (pl Placement) compare(a, b candidate, pool string, want size) int {
+func (pl Placement) compare(a, b candidate, pool string) int {
 	byVersion := runner.CompareVersions(b.from.image.Version, a.from.image.Version)
 	apart := 0
 	if pl.AntiAffinity {
 		apart = cmp.Compare(a.load.ofPool[pool], b.load.ofPool[pool])
 	}
-	load := cmp.Compare(pl.load(a.load, want), pl.load(b.load, want))
+	load := cmp.Compare(pl.load(a.load, a.want), pl.load(b.load, b.want))
 	count := cmp.Compare(float64(a.load.runners+1)/pl.weight(a.load.name), float64(b.load.runners+1)/pl.weight(b.load.name))
 	if pl.Strategy == Pack {
 		load, count = -load, -count
@@ -213,10 +214,10 @@ func (pl Placement) load(n *nodeLoad, want size) float64 {
 }
 
 // take notes that the VM is going to be there.
-func (c candidate) take(pool string, want size) {
+func (c candidate) take(pool string) {
 	n := c.load
-	n.promised += want.memory
-	n.cores += want.cores
+	n.promised += c.want.memory
+	n.cores += c.want.cores
 	n.runners++
 	n.ofPool[pool]++
 	n.tasks++

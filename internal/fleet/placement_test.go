@@ -34,6 +34,14 @@ var (
 	middle = size{memory: 8 * runner.GiB, cores: 4}
 )
 
+// wanting has a runner of that size on each of them.
+func wanting(list []candidate, want size) []candidate {
+	for i := range list {
+		list[i].want = want
+	}
+	return list
+}
+
 func TestPlacementChooses(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
@@ -74,7 +82,7 @@ func TestPlacementChooses(t *testing.T) {
 				tc.rules(&rules)
 			}
 			list := []candidate{someNode("b", tc.b), someNode("a", tc.a)}
-			chosen, refused := rules.place(list, "ep", middle)
+			chosen, refused := rules.place(wanting(list, middle), "ep")
 			got := ""
 			if chosen >= 0 {
 				got = list[chosen].load.name
@@ -118,14 +126,14 @@ func TestPlacementNeverGoesOverWhatThereIs(t *testing.T) {
 		list := drawNodes(t)
 		for range 60 {
 			want := size{memory: runner.Bytes(rapid.IntRange(1, 16).Draw(t, "memory")) * runner.GiB, cores: rapid.IntRange(1, 8).Draw(t, "cores")}
-			chosen, refused := rules.place(list, "ep", want)
+			chosen, refused := rules.place(wanting(list, want), "ep")
 			if chosen < 0 {
 				if len(refused) != len(list) {
 					t.Fatalf("%d reasons for %d nodes", len(refused), len(list))
 				}
 				continue
 			}
-			list[chosen].take("ep", want)
+			list[chosen].take("ep")
 		}
 		for _, c := range list {
 			n := c.load
@@ -152,13 +160,13 @@ func TestPlacementIsTheSameInAnyOrderOfTheNodes(t *testing.T) {
 		list := drawNodes(t)
 		rules := usual
 		rules.Strategy = rapid.SampledFrom([]Strategy{Spread, Pack}).Draw(t, "strategy")
-		first, reasons := rules.place(list, "ep", middle)
+		first, reasons := rules.place(wanting(list, middle), "ep")
 		name := ""
 		if first >= 0 {
 			name = list[first].load.name
 		}
 		rand.New(rand.NewPCG(1, 2)).Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
-		again, others := rules.place(list, "ep", middle)
+		again, others := rules.place(wanting(list, middle), "ep")
 		if (again >= 0) != (first >= 0) || again >= 0 && list[again].load.name != name || !slices.Equal(reasons, others) {
 			t.Fatalf("%q first, %d afterwards", name, again)
 		}
@@ -175,8 +183,8 @@ func TestEqualNodesGetEqualShares(t *testing.T) {
 		}
 		small := size{memory: runner.GiB, cores: 1}
 		for range rapid.IntRange(1, 40).Draw(t, "runners") {
-			if chosen, _ := rules.place(list, "ep", small); chosen >= 0 {
-				list[chosen].take("ep", small)
+			if chosen, _ := rules.place(wanting(list, small), "ep"); chosen >= 0 {
+				list[chosen].take("ep")
 			}
 		}
 		least, most := list[0].load.runners, list[0].load.runners
@@ -187,6 +195,24 @@ func TestEqualNodesGetEqualShares(t *testing.T) {
 			t.Fatalf("between %d and %d runners a node", least, most)
 		}
 	})
+}
+
+// TestRunnerIsMeasuredByTheTemplateItComesFrom: the first node by name has no copy, and says nothing of the size.
+func TestRunnerIsMeasuredByTheTemplateItComesFrom(t *testing.T) {
+	o := world(job(1, "self-hosted", "linux", "x64"))
+	o.supply.nodes = map[string]node{}
+	for _, name := range []string{"pve1", "pve2"} {
+		o.supply.nodes[name] = node{name: name, online: true, cpus: 16, memory: 64 * runner.GiB, used: 56 * runner.GiB}
+	}
+	big := template{id: 9001, node: "pve2"}
+	big.cfg.Values = map[string]string{"memory": "16384", "cores": "4"}
+	o.supply.templates["tmpl"] = template{id: 9001, node: "pve2", cfg: big.cfg}
+	s := testSpec()
+	s.Nodes, s.Placement = []string{"pve1", "pve2"}, usual
+	d := plan(s, o, noon)
+	if len(d.actions) != 0 || len(d.waiting) != 1 || d.waiting[0].Reason.Code != WaitNode || !strings.Contains(d.waiting[0].Reason.Text, "16.0 GiB needed") {
+		t.Errorf("actions %+v, waiting %+v", d.actions, d.waiting)
+	}
 }
 
 func TestSizeIsReadOutOfAConfig(t *testing.T) {
@@ -208,7 +234,7 @@ func BenchmarkPlacementOverFiftyNodes(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if chosen, _ := usual.place(list, "ep", middle); chosen < 0 {
+		if chosen, _ := usual.place(wanting(list, middle), "ep"); chosen < 0 {
 			b.Fatal("none fits")
 		}
 	}

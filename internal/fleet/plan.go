@@ -362,7 +362,7 @@ func (p *planner) held(j runner.Job, pool runner.Pool) (Reason, bool) {
 	if p.o.supply.unsure {
 		return Reason{WaitCloneLimit, "a clone of before the start runs; its log will say which VM it makes"}, true
 	}
-	_, _, r, ok := p.findPlace(pool)
+	_, r, ok := p.findPlace(pool)
 	return r, !ok
 }
 
@@ -389,11 +389,11 @@ func (p *planner) clone(pool runner.Pool) Reason {
 		}
 		return Reason{WaitVMIDs, text}
 	}
-	at, want, r, ok := p.findPlace(pool)
+	at, r, ok := p.findPlace(pool)
 	if !ok {
 		return r
 	}
-	at.take(pool.Name, want)
+	at.take(pool.Name)
 	p.taken[vmid] = true
 	p.total++
 	p.alive[pool.Name]++

@@ -236,9 +236,8 @@ func (p *planner) reaches(name string, t template) bool {
 }
 
 func (p *planner) candidate(pool runner.Pool, name string, t template) candidate {
-	want := wants(pool, t)
-	c := candidate{load: p.nodeLoad(name), from: t, full: pool.FullClone}
-	storages := want.storages
+	c := candidate{load: p.nodeLoad(name), from: t, want: wants(pool, t), full: pool.FullClone}
+	storages := c.want.storages
 	if c.full && pool.Storage != "" {
 		storages = []string{pool.Storage}
 	}
@@ -246,7 +245,7 @@ func (p *planner) candidate(pool runner.Pool, name string, t template) candidate
 	c.full = c.full || slices.ContainsFunc(c.spaces, func(s *spaceLoad) bool { return !s.links() })
 	c.needs = p.s.Placement.LinkedGrowth
 	if c.full {
-		c.needs = want.disk
+		c.needs = c.want.disk
 	}
 	r, barred := p.barred(t)
 	switch {
@@ -261,17 +260,14 @@ func (p *planner) candidate(pool runner.Pool, name string, t template) candidate
 }
 
 // findPlace chooses where the pool's next runner goes; ok is false when nowhere, and r says why.
-func (p *planner) findPlace(pool runner.Pool) (c candidate, want size, r Reason, ok bool) {
+func (p *planner) findPlace(pool runner.Pool) (c candidate, r Reason, ok bool) {
 	if r, full := p.room.full[pool.Name]; full {
-		return candidate{}, size{}, r, false
+		return candidate{}, r, false
 	}
 	list := p.candidates(pool)
-	if len(list) > 0 {
-		want = wants(pool, list[0].from)
-	}
-	chosen, refused := p.s.Placement.place(list, pool.Name, want)
+	chosen, refused := p.s.Placement.place(list, pool.Name)
 	if chosen >= 0 {
-		return list[chosen], want, Reason{}, true
+		return list[chosen], Reason{}, true
 	}
 	switch limited := slices.ContainsFunc(refused, func(r refusal) bool { return r.tasks }); {
 	case limited:
@@ -285,5 +281,5 @@ func (p *planner) findPlace(pool runner.Pool) (c candidate, want size, r Reason,
 		}
 	}
 	p.room.full[pool.Name] = r
-	return candidate{}, want, r, false
+	return candidate{}, r, false
 }
