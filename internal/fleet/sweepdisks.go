@@ -11,15 +11,18 @@ import (
 
 const (
 	// disksEvery is how often disks that destroys left are looked for, the first time disksFirst after the start, so that a
-	// crash loop doesn't ask each time. disksBack is how far back.
+	// crash loop doesn't ask each time.
 	disksEvery = time.Hour
 	disksFirst = 10 * time.Minute
-	disksBack  = 7 * 24 * time.Hour
 	// diskGrace is how long a disk stays after the destroy that left it: what held it may let go, and somebody may look.
 	diskGrace = 30 * time.Minute
 	// disksTimeout bounds one look, and the removal of one disk.
 	disksTimeout = 10 * time.Minute
 )
+
+// LeftDiskMemory is how far back destroys are looked at for disks that they left. A token that may not see disks tells of each
+// for so long.
+const LeftDiskMemory = 7 * 24 * time.Hour
 
 // sweepDisks looks for disks that destroys of ours left on their storage, and removes those that it may.
 func (c *Controller) sweepDisks(ctx context.Context, now time.Time) {
@@ -35,7 +38,7 @@ func (c *Controller) sweepDisks(ctx context.Context, now time.Time) {
 		c.sequence.Turn(ctx, "disks")
 		looking, cancel := context.WithTimeout(ctx, disksTimeout)
 		defer cancel()
-		found, err := FindLeftDisks(looking, c.pve, c.fixed, c.spec.Node, now.Add(-disksBack))
+		found, err := FindLeftDisks(looking, c.pve, c.fixed, c.spec.Node, now.Add(-LeftDiskMemory))
 		c.send(ctx, func(now time.Time) { c.tookDisks(ctx, found, err, now) })
 	})
 }

@@ -4,19 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"mayfly/internal/fleet"
 )
-
-// taskMemory is how far back destroys are looked at. A token that may not see disks tells of each for so long.
-const taskMemory = 7 * 24 * time.Hour
 
 // cleanDisks removes disks that destroys left.
 func (g *run) cleanDisks(ctx context.Context) error {
 	var problems []error
 	for _, node := range g.nodes {
-		disks, err := fleet.FindLeftDisks(ctx, g.o.Proxmox, g.o.Spec, node, g.at.Add(-taskMemory))
+		disks, err := fleet.FindLeftDisks(ctx, g.o.Proxmox, g.o.Spec, node, g.at.Add(-fleet.LeftDiskMemory))
 		if err != nil {
 			problems = append(problems, fmt.Errorf("look for disks that were left on %s: %w", node, err))
 		}
