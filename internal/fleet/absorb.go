@@ -72,6 +72,9 @@ func (l *ledger) adopt(v vm, at time.Time) {
 		vmid: v.id, node: v.node, name: v.marker.Runner, pool: v.marker.Pool, template: v.marker.Template, created: v.marker.Created,
 		cloned: v.marker.Created, configured: v.marker.Created, adopted: true, medium: true, process: v.marker.Process,
 	}
+	if v.marker.Ends {
+		e.failed = lostIdentity
+	}
 	switch {
 	case v.status == "running":
 		e.started = v.marker.Created

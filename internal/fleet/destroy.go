@@ -33,7 +33,7 @@ func (c *Controller) destroy(ctx context.Context, a action) outcome {
 	if marker.Runner != a.name {
 		return c.succeeded(a, marker)
 	}
-	held, err := c.deregister(ctx, a)
+	held, err := c.deregister(ctx, a, cfg, marker)
 	switch {
 	case err != nil && !a.force:
 		return c.again(fmt.Errorf("runner %s: deregister: %w", a.name, err))

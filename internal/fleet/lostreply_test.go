@@ -261,6 +261,28 @@ func TestLostIdentityCostsItsVMAndLeavesNoRegistration(t *testing.T) {
 	}
 }
 
+// TestLostIdentityIsNotMintedAgainAfterACrash loses the reply that brought an identity and the stop of its VM, and crashes
+// when the registration is gone: nothing but a note in the VM then tells that it has had its one identity.
+func TestLostIdentityIsNotMintedAgainAfterACrash(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, nil)
+		b.armGitHub(gh.FaultSpec{Kind: "500_after", Match: gh.FaultMatch{Method: http.MethodPost, Path: "**/generate-jitconfig"}})
+		allow := b.arm(pve.FaultSpec{Kind: "refuse", Match: pve.FaultMatch{Method: stops.method, Path: stops.path, Count: -1}})
+		b.queue(1, 10*time.Second)
+		b.until(10*time.Minute, "the registration of the lost reply removed", func() bool {
+			list := b.gh.State().Runners
+			return len(list) == 1 && !list[0].RemovedAt.IsZero()
+		})
+		b.fired()
+		b.halt()
+		allow()
+		b.start("")
+		b.served(2 * time.Hour)
+		b.made(2, 2)
+		b.jobsRan()
+	})
+}
+
 // TestLostDeregistrationIsLookedUp breaks the removal of an idle runner's registration.
 func TestLostDeregistrationIsLookedUp(t *testing.T) {
 	for kind, want := range map[string]int{

@@ -191,7 +191,8 @@ func (p *planner) destroy(e *entry, why string, force bool) {
 		return
 	}
 	p.addTask(e)
-	p.act(e, action{step: StepDestroy, why: why, force: force, sweeps: sweeps, stopped: p.o.supply.vms[e.vmid].status == "stopped"})
+	stopped := p.o.supply.vms[e.vmid].status == "stopped"
+	p.act(e, action{step: StepDestroy, why: why, force: force, sweeps: sweeps, stopped: stopped, unsure: !stopped && e.delivered.IsZero()})
 }
 
 // mustSeed reports whether the runner gets its identity before it starts.

@@ -54,6 +54,8 @@ type action struct {
 	// in the targets of lookIn.
 	registration int64
 	lookIn       []runner.Target
+	// unsure says that its guest runs and nobody knows whether it has got an identity.
+	unsure bool
 	// seeded says that an identity waits in the VM's user-data, put there by way; medium that it may be on one that lasts.
 	seeded bool
 	way    Way

@@ -8,6 +8,7 @@ import (
 
 	"mayfly/internal/github"
 	"mayfly/internal/handoff"
+	"mayfly/internal/proxmox"
 	"mayfly/internal/runner"
 )
 
@@ -124,16 +125,39 @@ type registered struct {
 }
 
 // deregister makes sure that no job can land on the runner any more, and returns what is in the way of that. A
-// registration whose id isn't known (a restart, a lost reply) is looked for by the runner's name.
-func (c *Controller) deregister(ctx context.Context, a action) (registered, error) {
+// registration whose id isn't known (a restart, a lost reply) is looked for by the runner's name. Where it isn't sure that
+// the guest has got its identity, the VM is marked first.
+func (c *Controller) deregister(ctx context.Context, a action, cfg proxmox.VMConfig, marker runner.Marker) (registered, error) {
+	held, err := c.findHeld(ctx, a)
+	if err != nil || held.id == 0 {
+		return registered{}, err
+	}
+	if a.unsure && !marker.Ends {
+		if err := c.markEnding(ctx, a, cfg, marker); err != nil {
+			return held, err
+		}
+	}
+	return c.removeHeld(ctx, held)
+}
+
+// markEnding notes in the VM that its life is over. Without that the next process, after a crash between here and the
+// VM's end, would find a ready guest without a registration and mint a second identity for it.
+func (c *Controller) markEnding(ctx context.Context, a action, cfg proxmox.VMConfig, marker runner.Marker) error {
+	marker.Ends = true
+	set := map[string]string{"description": marker.Description()}
+	return wrap(c.pve.SetConfig(ctx, a.node, a.vmid, set, nil, cfg.Digest), "note in VM %d that it ends", a.vmid)
+}
+
+// findHeld finds the registration that is to be removed; without an id when there is none.
+func (c *Controller) findHeld(ctx context.Context, a action) (registered, error) {
 	if a.registration != 0 {
-		return c.removeHeld(ctx, registered{target: a.target, id: a.registration})
+		return registered{target: a.target, id: a.registration}, nil
 	}
 	for _, t := range a.lookIn {
 		r, err := c.gh.RunnerByName(ctx, t, a.name)
 		switch {
 		case err == nil:
-			return c.removeHeld(ctx, registered{target: t, id: r.ID})
+			return registered{target: t, id: r.ID}, nil
 		case !errors.Is(err, github.NotFound):
 			return registered{}, err
 		}

@@ -136,6 +136,7 @@ func TestMarkerComesBackAsItWas(t *testing.T) {
 			Pool:         rapid.String().Draw(t, "pool"),
 			Created:      time.Unix(rapid.Int64Range(1, 4e9).Draw(t, "created"), 0).UTC(),
 			Version:      rapid.String().Draw(t, "version"),
+			Ends:         rapid.Bool().Draw(t, "ends"),
 		}
 		if rapid.Bool().Draw(t, "it tells its process") {
 			m.Process = runner.NewProcess(time.UnixMilli(rapid.Int64Range(1e12, 4e12).Draw(t, "started")))
