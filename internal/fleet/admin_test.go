@@ -128,7 +128,7 @@ func (b *bench) arm(f pve.FaultSpec) (remove func()) {
 // runners are the VMs that there are and that are neither decoys nor templates nor the administrator's own.
 func (b *bench) runners() []pve.VMState {
 	var list []pve.VMState
-	for _, v := range b.pve.State().VMs {
+	for _, v := range b.pve.VMs() {
 		if v.Decoy == "" && !v.Template && v.Status != "destroyed" && !strings.HasPrefix(v.Name, "admins-") {
 			list = append(list, v)
 		}
@@ -138,7 +138,7 @@ func (b *bench) runners() []pve.VMState {
 
 // vm is the VM of that VMID as it is now; its zero value is none.
 func (b *bench) vm(vmid int) pve.VMState {
-	for _, v := range b.pve.State().VMs {
+	for _, v := range b.pve.VMs() {
 		if v.VMID == vmid && v.Status != "destroyed" {
 			return v
 		}
@@ -184,7 +184,7 @@ func (b *bench) unready(limit time.Duration, words string) {
 // succeeded demands that every job ended well, started once.
 func (b *bench) succeeded() {
 	b.t.Helper()
-	for _, j := range b.gh.State().Jobs {
+	for _, j := range b.gh.Jobs() {
 		if j.Conclusion != "success" || j.Starts != 1 {
 			b.t.Errorf("job %+v", j)
 		}

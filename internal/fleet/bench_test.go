@@ -177,17 +177,17 @@ func (b *bench) until(limit time.Duration, what string, is func() bool) {
 
 // done reports whether every job is completed.
 func (b *bench) done() bool {
-	return !slices.ContainsFunc(b.gh.State().Jobs, func(j gh.JobState) bool { return j.Status != "completed" })
+	return !slices.ContainsFunc(b.gh.Jobs(), func(j gh.JobState) bool { return j.Status != "completed" })
 }
 
 // empty reports whether nothing of ours is left on either side.
 func (b *bench) empty() bool {
-	for _, v := range b.pve.State().VMs {
+	for _, v := range b.pve.VMs() {
 		if v.Decoy == "" && !v.Template && v.Status != "destroyed" {
 			return false
 		}
 	}
-	return !slices.ContainsFunc(b.gh.State().Runners, func(r gh.RunnerState) bool { return r.RemovedAt.IsZero() })
+	return !slices.ContainsFunc(b.gh.Runners(), func(r gh.RunnerState) bool { return r.RemovedAt.IsZero() })
 }
 
 // served waits until all jobs are done and nothing is left, and checks what must always hold.
@@ -201,18 +201,18 @@ func (b *bench) served(limit time.Duration) {
 // check is what must hold at the end of every story.
 func (b *bench) check() {
 	b.t.Helper()
-	for _, j := range b.gh.State().Jobs {
+	for _, j := range b.gh.Jobs() {
 		if j.Starts > 1 {
 			b.t.Errorf("job %d was started %d times", j.ID, j.Starts)
 		}
 	}
-	for _, r := range b.gh.State().Runners {
+	for _, r := range b.gh.Runners() {
 		if len(r.Jobs) > 1 {
 			b.t.Errorf("runner %s had %d jobs", r.Name, len(r.Jobs))
 		}
 	}
 	names := map[string]int{}
-	for _, v := range b.pve.State().VMs {
+	for _, v := range b.pve.VMs() {
 		if v.DigestNow != v.DigestStart {
 			b.t.Errorf("VM %d (decoy %q, template %v) was touched", v.VMID, v.Decoy, v.Template)
 		}
@@ -232,7 +232,7 @@ func (b *bench) mostAtOnce() int {
 		by int
 	}
 	var changes []change
-	for _, v := range b.pve.State().VMs {
+	for _, v := range b.pve.VMs() {
 		if v.Decoy != "" || v.Template {
 			continue
 		}

@@ -28,7 +28,7 @@ func refusesOldRunners(s *setup, old func(pve.Machine) bool) {
 // everMade counts the VMs that were ever cloned for runners.
 func (b *bench) everMade() int {
 	n := 0
-	for _, v := range b.pve.State().VMs {
+	for _, v := range b.pve.VMs() {
 		if v.Decoy == "" && !v.Template {
 			n++
 		}

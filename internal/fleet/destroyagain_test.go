@@ -23,7 +23,7 @@ func TestSecondTryToDestroyReadsTheConfigAnew(t *testing.T) {
 		oneJob(b)
 		b.fired()
 		read, tries := false, 0
-		for _, r := range b.pve.State().Requests {
+		for _, r := range b.pve.Requests() {
 			switch {
 			case r.Method == http.MethodDelete && r.VMID == 201:
 				if tries++; !read {

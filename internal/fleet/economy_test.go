@@ -44,7 +44,7 @@ func TestRunnerIsCheap(t *testing.T) {
 		b.served(2 * time.Hour)
 
 		most, lags := 0, []time.Duration{}
-		for _, v := range b.pve.State().VMs {
+		for _, v := range b.pve.VMs() {
 			if v.CreatedBy != b.pve.Info().TokenID {
 				continue
 			}
@@ -114,7 +114,7 @@ func upAt(t *testing.T, log string, v pve.VMState) time.Time {
 
 // noticed is how long after its guest was up the controller knew.
 func (b *bench) noticed(v pve.VMState, up time.Time) time.Duration {
-	for _, r := range b.pve.State().Requests {
+	for _, r := range b.pve.Requests() {
 		if r.VMID == v.VMID && r.Method == http.MethodPost && strings.HasSuffix(r.Path, "/agent/exec") && r.Status == http.StatusOK {
 			return r.At.Add(r.Took).Sub(up)
 		}

@@ -15,10 +15,10 @@ func TestLockedRunnerCostsNoMoreReadsThanAnyOther(t *testing.T) {
 		b.queue(1, 40*time.Minute)
 		v := b.busy()
 		reads := func() int {
-			from := len(b.pve.State().Requests)
+			from := len(b.pve.Requests())
 			time.Sleep(10 * time.Minute)
 			n := 0
-			for _, r := range b.pve.State().Requests[from:] {
+			for _, r := range b.pve.Requests()[from:] {
 				if r.VMID == v.VMID && r.Method == http.MethodGet && strings.HasSuffix(r.Path, "/config") {
 					n++
 				}

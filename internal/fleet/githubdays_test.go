@@ -46,7 +46,7 @@ func TestShortRunnerListsHarmNoJob(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b := newBench(t, func(s *setup) { s.gh.AssignDelay = 8 * time.Minute })
 				b.queue(2, time.Minute)
-				b.until(5*time.Minute, "idle runners", func() bool { return len(b.gh.State().Runners) == 2 && b.online() })
+				b.until(5*time.Minute, "idle runners", func() bool { return len(b.gh.Runners()) == 2 && b.online() })
 				time.Sleep(20 * time.Second)
 				heal := b.armGitHub(short)
 				time.Sleep(6 * time.Minute)
@@ -100,7 +100,7 @@ func TestBusyRegistrationOfADeadVMHoldsUpNobody(t *testing.T) {
 		}))
 		b.queue(2, 2*time.Minute)
 		b.until(15*time.Minute, "the other job done", func() bool { return count(b, "completed") == 1 })
-		dead := b.gh.State().Runners[0]
+		dead := b.gh.Runners()[0]
 		if !dead.Busy || !dead.RemovedAt.IsZero() {
 			t.Fatalf("GitHub has let go of the dead runner already: %+v", dead)
 		}
@@ -113,7 +113,7 @@ func TestBusyRegistrationOfADeadVMHoldsUpNobody(t *testing.T) {
 		if n := b.asked(http.MethodDelete, "/repos/*/*/actions/runners/*"); n > 40 {
 			t.Errorf("GitHub was asked %d times to remove one runner", n)
 		}
-		if j := b.gh.State().Jobs; j[0].Conclusion != "failure" || j[1].Conclusion != "success" {
+		if j := b.gh.Jobs(); j[0].Conclusion != "failure" || j[1].Conclusion != "success" {
 			t.Errorf("jobs %+v", j)
 		}
 	})
@@ -165,7 +165,7 @@ func TestNameConflictAfterALostIdentityCostsItsVM(t *testing.T) {
 		}
 		b.made(2, 2)
 		b.succeeded()
-		if lost := b.gh.State().Runners[0]; len(lost.Jobs) != 0 || lost.RemovedWhy != "removed by mayfly-dispatcher" {
+		if lost := b.gh.Runners()[0]; len(lost.Jobs) != 0 || lost.RemovedWhy != "removed by mayfly-dispatcher" {
 			t.Errorf("the registration that nobody has the identity of: %+v", lost)
 		}
 	})
@@ -244,7 +244,7 @@ func TestAnHourOfServerErrorsLosesNothing(t *testing.T) {
 		b.logged("github unreachable")
 		b.served(time.Hour)
 		b.succeeded()
-		for _, r := range b.gh.State().Runners {
+		for _, r := range b.gh.Runners() {
 			if len(r.Jobs) != 1 {
 				t.Errorf("registration without a job: %+v", r)
 			}
@@ -301,14 +301,14 @@ func TestJobThatReadsQueuedThoughItRunsIsServedOnce(t *testing.T) {
 				b.toGitHub.next = cache
 				b.start("")
 				b.queue(1, 3*time.Minute)
-				b.until(5*time.Minute, "an identity was minted", func() bool { return len(b.gh.State().Runners) == 1 })
+				b.until(5*time.Minute, "an identity was minted", func() bool { return len(b.gh.Runners()) == 1 })
 				cache.frozen.Store(true)
 				time.Sleep(lag)
 				cache.frozen.Store(false)
 				b.served(time.Hour)
 				b.succeeded()
 				n := 0
-				for _, v := range b.pve.State().VMs {
+				for _, v := range b.pve.VMs() {
 					if v.Decoy == "" && !v.Template {
 						n++
 					}
@@ -330,7 +330,7 @@ func TestRegistrationThatVanishesWhileIdleIsReplaced(t *testing.T) {
 		b.queue(1, time.Minute)
 		b.until(5*time.Minute, "an idle runner", b.online)
 		time.Sleep(3 * time.Minute)
-		b.dropRegistration(b.gh.State().Runners[0].ID)
+		b.dropRegistration(b.gh.Runners()[0].ID)
 		b.served(time.Hour)
 		b.made(2, 2)
 		b.succeeded()
@@ -344,7 +344,7 @@ func TestGhostIsDestroyedAfterItsConfirmation(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, firstIs(world.Ghost, func(s *setup) { s.spec.MaxRunners = 1 }))
 		first := b.queue(1, time.Minute)
-		b.until(5*time.Minute, "the job is assigned", func() bool { return b.gh.State().Jobs[0].RunnerID != 0 })
+		b.until(5*time.Minute, "the job is assigned", func() bool { return b.gh.Jobs()[0].RunnerID != 0 })
 		time.Sleep(20 * time.Second) // the controller has seen it online
 		b.gh.CancelJob(first[0])     // GitHub drops the registration and doesn't tell the listener
 		b.queue(1, time.Minute)
@@ -368,7 +368,7 @@ func TestGhostThatNeverStartsItsJobKeepsNoJobForEver(t *testing.T) {
 		b.queue(1, time.Minute)
 		b.served(time.Hour)
 		b.succeeded()
-		if n := len(b.gh.State().Runners); n != 2 {
+		if n := len(b.gh.Runners()); n != 2 {
 			t.Errorf("%d registrations, want 2", n)
 		}
 	})
@@ -376,5 +376,5 @@ func TestGhostThatNeverStartsItsJobKeepsNoJobForEver(t *testing.T) {
 
 // online reports whether a registration of ours is online.
 func (b *bench) online() bool {
-	return slices.ContainsFunc(b.gh.State().Runners, func(r gh.RunnerState) bool { return r.Online && r.Name != foreign })
+	return slices.ContainsFunc(b.gh.Runners(), func(r gh.RunnerState) bool { return r.Online && r.Name != foreign })
 }

@@ -60,7 +60,7 @@ func (a admin) build(i runner.Image, node string, tags ...string) {
 func (b *bench) clonedFrom() map[int]int {
 	b.t.Helper()
 	n := map[int]int{}
-	for _, v := range b.pve.State().VMs {
+	for _, v := range b.pve.VMs() {
 		if v.Decoy == "" && !v.Template {
 			m, err := runner.ParseMarker(v.Config["description"])
 			if err != nil {

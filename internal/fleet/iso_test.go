@@ -89,7 +89,7 @@ func (b *bench) media() (full, empty int) {
 // mounted counts our VMs that have a medium of ours in a drive.
 func (b *bench) mounted() int {
 	n := 0
-	for _, v := range b.pve.State().VMs {
+	for _, v := range b.pve.VMs() {
 		for _, value := range v.Config {
 			if v.Status != "destroyed" && strings.Contains(value, ":iso/mayfly-bench_") {
 				n++
@@ -108,7 +108,7 @@ func TestMediumIsEjectedAndDeletedWhileTheJobRuns(t *testing.T) {
 		if n := count(b, "in_progress"); n != 3 {
 			t.Errorf("%d jobs run", n)
 		}
-		for _, v := range b.pve.State().VMs {
+		for _, v := range b.pve.VMs() {
 			if v.Decoy == "" && !v.Template && v.Config["ide2"] != "none,media=cdrom" {
 				t.Errorf("VM %d has ide2=%s", v.VMID, v.Config["ide2"])
 			}

@@ -21,7 +21,7 @@ type stage struct {
 }
 
 // job is the state of the first job.
-func (b *bench) job() gh.JobState { return b.gh.State().Jobs[0] }
+func (b *bench) job() gh.JobState { return b.gh.Jobs()[0] }
 
 // stages are all that a job that hasn't started can be at, and running.
 func stages() []stage {
@@ -82,7 +82,7 @@ func TestJobCancelledAtAnyStageLeavesNothing(t *testing.T) {
 				time.Sleep(20 * time.Second) // GitHub is read again
 				leave()
 				b.until(30*time.Minute, "nothing left", b.empty)
-				if n := len(b.gh.State().Runners); n != s.registrations {
+				if n := len(b.gh.Runners()); n != s.registrations {
 					t.Errorf("%d registrations for the cancelled job, want %d", n, s.registrations)
 				}
 				if s.name == "queued" && b.asked("POST", clones.path) != 0 {
@@ -93,7 +93,7 @@ func TestJobCancelledAtAnyStageLeavesNothing(t *testing.T) {
 				if j := b.job(); j.Conclusion != "cancelled" || (j.Starts == 1) != (s.name == "running") {
 					t.Errorf("the cancelled job: %+v", j)
 				}
-				if j := b.gh.State().Jobs[1]; j.Conclusion != "success" || j.Starts != 1 {
+				if j := b.gh.Jobs()[1]; j.Conclusion != "success" || j.Starts != 1 {
 					t.Errorf("the next job: %+v", j)
 				}
 			})
@@ -124,7 +124,7 @@ func TestJobStolenAtAnyStageIsDoneOnce(t *testing.T) {
 					b.queue(1, time.Minute) // so that the other has one, too
 				}
 				b.until(30*time.Minute, "the other runner takes it", func() bool {
-					jobs := b.gh.State().Jobs
+					jobs := b.gh.Jobs()
 					return jobs[len(jobs)-1].RunnerName == foreign && jobs[len(jobs)-1].Status != "queued"
 				})
 				leave()
@@ -133,7 +133,7 @@ func TestJobStolenAtAnyStageIsDoneOnce(t *testing.T) {
 				b.queue(1, time.Minute)
 				b.served(time.Hour)
 				b.succeeded()
-				for _, r := range b.gh.State().Runners {
+				for _, r := range b.gh.Runners() {
 					if r.Name == foreign && (r.RemovedWhy != "job completed" || len(r.Jobs) != 1) {
 						t.Errorf("the other's runner: %+v", r)
 					}

@@ -25,12 +25,12 @@ func TestQueuedJobGetsItsOwnVMAndBothAreGoneAfterwards(t *testing.T) {
 		b := newBench(t, nil)
 		b.queue(1, time.Minute)
 		b.served(10 * time.Minute)
-		jobs := b.gh.State().Jobs
+		jobs := b.gh.Jobs()
 		if jobs[0].Conclusion != "success" || jobs[0].Starts != 1 {
 			t.Errorf("job %+v", jobs[0])
 		}
 		vms := 0
-		for _, v := range b.pve.State().VMs {
+		for _, v := range b.pve.VMs() {
 			if v.Decoy == "" && !v.Template {
 				vms++
 				if v.Name != jobs[0].RunnerName {
@@ -52,7 +52,7 @@ func TestManyJobsKeepTheLimitAndGetAVMEach(t *testing.T) {
 		if most := b.mostAtOnce(); most > 5 || most < 4 {
 			t.Errorf("%d VMs at once, want up to 5", most)
 		}
-		for _, j := range b.gh.State().Jobs {
+		for _, j := range b.gh.Jobs() {
 			if j.Conclusion != "success" {
 				t.Errorf("job %+v", j)
 			}
@@ -86,7 +86,7 @@ func TestRestartsLoseNoRunnerAndNoJob(t *testing.T) {
 					b.start("")
 				}
 				b.served(2 * time.Hour)
-				for _, j := range b.gh.State().Jobs {
+				for _, j := range b.gh.Jobs() {
 					if j.Conclusion != "success" {
 						t.Errorf("job %d ended as %s: %s", j.ID, j.Conclusion, j.Reason)
 					}
@@ -140,7 +140,7 @@ func TestJobsWaitOutAnOutageWithTheirReason(t *testing.T) {
 
 func count(b *bench, status string) int {
 	n := 0
-	for _, j := range b.gh.State().Jobs {
+	for _, j := range b.gh.Jobs() {
 		if j.Status == status {
 			n++
 		}
@@ -296,7 +296,7 @@ func TestDrainLetsJobsFinishAndEndsEmpty(t *testing.T) {
 		if !b.empty() {
 			t.Error("something is left after the drain")
 		}
-		for _, j := range b.gh.State().Jobs {
+		for _, j := range b.gh.Jobs() {
 			if ran := j.Conclusion == "success"; ran != (j.ID == running[0] || j.ID == running[1]) && j.Status != "queued" {
 				t.Errorf("job %d is %s (%s)", j.ID, j.Status, j.Conclusion)
 			}

@@ -49,7 +49,7 @@ func oneJob(b *bench) {
 func jobAfterIdleRunner(b *bench) {
 	first := b.queue(1, time.Minute)
 	b.until(10*time.Minute, "an idle runner", func() bool {
-		list := b.gh.State().Runners
+		list := b.gh.Runners()
 		return len(list) == 1 && list[0].Online
 	})
 	b.gh.CancelJob(first[0])
@@ -76,7 +76,7 @@ func (b *bench) asked(method, pattern string) int {
 			n++
 		}
 	}
-	for _, r := range b.pve.State().Requests {
+	for _, r := range b.pve.Requests() {
 		// Whose a request is that was answered for Proxmox isn't known; the administrator's aren't harmed here.
 		count(r.Token == b.spec.Token || r.Token == "" && r.Fault != "", r.Method, r.Path)
 	}
@@ -116,7 +116,7 @@ func (b *bench) fired() {
 func (b *bench) made(vms, registrations int) {
 	b.t.Helper()
 	n := 0
-	for _, v := range b.pve.State().VMs {
+	for _, v := range b.pve.VMs() {
 		if v.Decoy == "" && !v.Template && len(v.StartedAt) > 0 {
 			n++
 		}
@@ -124,7 +124,7 @@ func (b *bench) made(vms, registrations int) {
 	if n != vms {
 		b.t.Errorf("%d VMs were started, want %d", n, vms)
 	}
-	list := b.gh.State().Runners
+	list := b.gh.Runners()
 	if len(list) != registrations {
 		b.t.Errorf("%d registrations were made, want %d", len(list), registrations)
 	}
@@ -140,7 +140,7 @@ func (b *bench) made(vms, registrations int) {
 // jobsRan demands that each job was started exactly once and ended well, but for those that the test cancelled.
 func (b *bench) jobsRan() {
 	b.t.Helper()
-	for _, j := range b.gh.State().Jobs {
+	for _, j := range b.gh.Jobs() {
 		if cancelled := j.Reason == "cancelled"; !cancelled && (j.Starts != 1 || j.Conclusion != "success") || cancelled && j.Starts != 0 {
 			b.t.Errorf("job %+v", j)
 		}
@@ -219,7 +219,7 @@ func (c change) survives(t *testing.T, fault pve.FaultSpec, executed bool) {
 		b.arm(fault)
 		c.story(b)
 		b.fired()
-		jobs := len(b.gh.State().Jobs)
+		jobs := len(b.gh.Jobs())
 		b.made(jobs, jobs)
 		b.jobsRan()
 		want := c.usual
@@ -253,7 +253,7 @@ func TestLostIdentityCostsItsVMAndLeavesNoRegistration(t *testing.T) {
 				if n := b.asked(http.MethodPost, "/repos/*/*/actions/runners/generate-jitconfig"); n != 2 {
 					t.Errorf("%d identities were asked for, want 2", n)
 				}
-				if first := b.gh.State().Runners[0]; registrations == 2 && (len(first.Jobs) != 0 || first.RemovedWhy != "removed by mayfly-dispatcher") {
+				if first := b.gh.Runners()[0]; registrations == 2 && (len(first.Jobs) != 0 || first.RemovedWhy != "removed by mayfly-dispatcher") {
 					t.Errorf("the registration of the lost reply: %+v", first)
 				}
 			})
@@ -270,7 +270,7 @@ func TestLostIdentityIsNotMintedAgainAfterACrash(t *testing.T) {
 		allow := b.arm(pve.FaultSpec{Kind: "refuse", Match: pve.FaultMatch{Method: stops.method, Path: stops.path, Count: -1}})
 		b.queue(1, 10*time.Second)
 		b.until(10*time.Minute, "the registration of the lost reply removed", func() bool {
-			list := b.gh.State().Runners
+			list := b.gh.Runners()
 			return len(list) == 1 && !list[0].RemovedAt.IsZero()
 		})
 		b.fired()

@@ -130,7 +130,7 @@ func TestRestartsOnManyNodesLoseNothing(t *testing.T) {
 			b.start("")
 		}
 		b.served(2 * time.Hour)
-		for _, j := range b.gh.State().Jobs {
+		for _, j := range b.gh.Jobs() {
 			if j.Conclusion != "success" {
 				t.Errorf("job %d ended as %s: %s", j.ID, j.Conclusion, j.Reason)
 			}

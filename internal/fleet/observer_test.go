@@ -170,7 +170,7 @@ func TestUnusedRunnerIsNoFailure(t *testing.T) {
 		b := newBench(t, func(s *setup) { s.observer = l })
 		b.queue(1, time.Minute)
 		b.until(5*time.Minute, "a runner is on its way", func() bool { return len(b.runners()) > 0 })
-		b.gh.CancelJob(b.gh.State().Jobs[0].ID)
+		b.gh.CancelJob(b.gh.Jobs()[0].ID)
 		b.until(time.Hour, "it is gone", b.empty)
 		time.Sleep(time.Minute)
 		if len(l.failures) > 0 {

@@ -52,7 +52,7 @@ func TestForbiddenJobThatLandsOnARunnerEndsAndTheOtherGetsItsOwn(t *testing.T) {
 				forbidden := b.gh.AddJobs(spec)[0] // first in GitHub's queue
 				allowed := b.queue(1, time.Minute)[0]
 				b.served(2 * time.Hour)
-				for _, j := range b.gh.State().Jobs {
+				for _, j := range b.gh.Jobs() {
 					switch j.ID {
 					case forbidden:
 						if j.Conclusion != "failure" || !strings.Contains(j.Log, "refuses this job by jobs.forks") || strings.Contains(j.Log, "ran") {

@@ -36,7 +36,7 @@ func TestOnlyWhatMayNotBeSetUpIsLeftOut(t *testing.T) {
 				}
 				b.queue(1, time.Minute)
 				b.served(10 * time.Minute)
-				for _, v := range b.pve.State().VMs {
+				for _, v := range b.pve.VMs() {
 					if v.Decoy != "" || v.Template {
 						continue
 					}

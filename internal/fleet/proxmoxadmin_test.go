@@ -15,14 +15,14 @@ import (
 // untouched runs for a while and demands that nobody but the administrator touches the VM meanwhile.
 func (b *bench) untouched(vmid int, during func()) {
 	b.t.Helper()
-	before, from := b.vm(vmid), len(b.pve.State().Requests)
+	before, from := b.vm(vmid), len(b.pve.Requests())
 	during()
 	now := b.vm(vmid)
 	if before.VMID != vmid || fmt.Sprint(now.Config) != fmt.Sprint(before.Config) || now.Pool != before.Pool ||
 		len(now.StartedAt) != len(before.StartedAt) || now.CreatedAt != before.CreatedAt {
 		b.t.Errorf("VM %d was\n%+v\nis\n%+v", vmid, before, now)
 	}
-	for _, r := range b.pve.State().Requests[from:] {
+	for _, r := range b.pve.Requests()[from:] {
 		if r.VMID == vmid && r.Method != http.MethodGet && r.Token == b.pve.Info().TokenID {
 			b.t.Errorf("the controller asked %s %s", r.Method, r.Path)
 		}
@@ -123,7 +123,7 @@ func TestHaltedRunnerIsGivenUpWithItsJob(t *testing.T) {
 				b.until(time.Minute, "it is gone", func() bool { return b.vm(v.VMID).VMID == 0 })
 				b.queue(1, time.Minute)
 				b.served(time.Hour)
-				jobs := b.gh.State().Jobs
+				jobs := b.gh.Jobs()
 				if lost := jobs[0].Conclusion == "failure"; lost != (tc.when == "busy") || jobs[1].Conclusion != "success" {
 					t.Errorf("jobs %+v", jobs)
 				}
@@ -185,7 +185,7 @@ func TestMigratedRunnerIsFollowed(t *testing.T) {
 				b.until(time.Minute, "its power-off is seen, and nothing left on either node", b.empty)
 				b.check()
 				b.succeeded()
-				for _, r := range b.pve.State().Requests {
+				for _, r := range b.pve.Requests() {
 					if r.VMID == v.VMID && r.Node == "pve1" && r.At.Sub(moved) > time.Minute && r.Token == b.pve.Info().TokenID {
 						t.Errorf("still asks the old node: %s %s %s after the move", r.Method, r.Path, r.At.Sub(moved))
 					}
@@ -267,11 +267,11 @@ func TestProtectedRunnerIsNeverDestroyedByForce(t *testing.T) {
 			t.Errorf("not ready because of a protected VM: %q", s.Reasons)
 		}
 		tried := 0
-		for _, r := range b.pve.State().Requests {
+		for _, r := range b.pve.Requests() {
 			if r.VMID == v.VMID && r.Method == http.MethodDelete {
 				tried++
 			}
-			if r.VMID == v.VMID && r.Method == http.MethodPut && r.Token == b.pve.Info().TokenID && r.At.After(b.gh.State().Jobs[0].StartedAt) {
+			if r.VMID == v.VMID && r.Method == http.MethodPut && r.Token == b.pve.Info().TokenID && r.At.After(b.gh.Jobs()[0].StartedAt) {
 				t.Errorf("the controller reconfigured it: %s", r.Path)
 			}
 		}
@@ -309,14 +309,14 @@ func TestRunnerDestroyedByAnAdministratorIsForgotten(t *testing.T) {
 				b.until(30*time.Second, "it is forgotten", func() bool { return !strings.Contains(b.reasons(), v.Name) })
 				switch when {
 				case "idle": // GitHub could give it a job until then
-					b.until(time.Minute, "its registration is gone", func() bool { return !b.gh.State().Runners[0].RemovedAt.IsZero() })
+					b.until(time.Minute, "its registration is gone", func() bool { return !b.gh.Runners()[0].RemovedAt.IsZero() })
 				case "busy": // GitHub holds it until it has missed it for some minutes
-					b.until(20*time.Minute, "its registration is gone", func() bool { return !b.gh.State().Runners[0].RemovedAt.IsZero() })
+					b.until(20*time.Minute, "its registration is gone", func() bool { return !b.gh.Runners()[0].RemovedAt.IsZero() })
 					b.queue(1, time.Minute) // that job is lost; the next one is served
 				}
 				b.served(time.Hour)
 				b.logged("it was destroyed by somebody else")
-				jobs := b.gh.State().Jobs
+				jobs := b.gh.Jobs()
 				if last := jobs[len(jobs)-1]; last.Conclusion != map[string]string{"booting": "success", "idle": "cancelled", "busy": "success"}[when] {
 					t.Errorf("job %+v", last)
 				}

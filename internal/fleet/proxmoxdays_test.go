@@ -27,7 +27,7 @@ func TestTemplateLockedByABackupHoldsJobsUntilTheLockGoes(t *testing.T) {
 		if n := len(b.runners()); n != 0 {
 			t.Errorf("%d VMs from a locked template", n)
 		}
-		for _, task := range b.pve.State().Tasks {
+		for _, task := range b.pve.Tasks() {
 			t.Errorf("a task while the template was locked: %+v", task)
 		}
 		b.lock(9000, "")
@@ -85,7 +85,7 @@ func TestRunnerCrashedOnBeforeItsConfigIsFinishedByTheNextStart(t *testing.T) {
 		b.admin().set(9000, "protection", "")
 		b.check()
 		b.succeeded()
-		if vms := len(b.gh.State().Runners); vms != 1 {
+		if vms := len(b.gh.Runners()); vms != 1 {
 			t.Errorf("%d registrations for one job", vms)
 		}
 	})
@@ -165,7 +165,7 @@ func TestFullStorageIsToldAndSatOut(t *testing.T) {
 		b.unready(10*time.Minute, "the storage is full: free space there")
 		b.until(10*time.Minute, "the jobs' reason", func() bool { return b.reason() == fleet.WaitBackoff })
 		time.Sleep(30 * time.Minute)
-		if n := len(b.pve.State().Tasks); n > 40 {
+		if n := len(b.pve.Tasks()); n > 40 {
 			t.Errorf("%d clones tried in half an hour on a full storage", n)
 		}
 		if left := b.guests.Disks(); len(left) != 0 {
@@ -232,7 +232,7 @@ func TestAgentThatNeverAnswersCostsItsVMAndSaysSo(t *testing.T) {
 		b.succeeded()
 		b.logged("its guest was not ready after 5m0s: probe guest of VM")
 		b.logged("QEMU guest agent is not running")
-		if n := len(b.gh.State().Runners); n != 1 {
+		if n := len(b.gh.Runners()); n != 1 {
 			t.Errorf("%d registrations: the mute guest must get none", n)
 		}
 	})

@@ -15,7 +15,7 @@ func TestAgingRunnerReleaseIsToldOnceADay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, func(s *setup) {
 			followsImage(s)
-			s.spec.PollInterval, s.spec.Timing.SupplyIdle = 10*time.Minute, 10*time.Minute
+			s.spec.PollInterval, s.spec.Timing.SupplyIdle = time.Hour, time.Hour
 		})
 		i := someImage(9100, "20261124-1200")
 		i.RunnerReleased = time.Now().Add(-14 * 24 * time.Hour)
@@ -93,7 +93,7 @@ func TestTemplateWithoutMarkerIsKnownByItsFirstRunner(t *testing.T) {
 					t.Errorf("warnings %q, want %q", got, tc.words)
 				}
 				asked := 0
-				for _, r := range b.pve.State().Requests {
+				for _, r := range b.pve.Requests() {
 					if strings.Contains(r.Path, "/agent/file-read") && strings.Contains(r.Path, "mayfly.json") {
 						asked++
 					}

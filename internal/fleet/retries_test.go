@@ -18,7 +18,7 @@ func TestJobWhoseRunnersKeepFailingDoesNotCloneForEver(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				mended := time.Date(2026, 11, 25, 8, 0, 0, 0, time.UTC)
 				b := newBench(t, func(s *setup) {
-					s.spec.PollInterval = time.Minute
+					s.spec.PollInterval, s.spec.Timing.SupplyIdle, s.spec.Pools[0].BootTimeout = time.Minute, time.Minute, time.Minute
 					s.guests.Behave = func(pve.Machine) world.Behaviour {
 						if time.Now().Before(mended) {
 							return trouble

@@ -56,18 +56,18 @@ func (l *life) standsBy() bool { return l.c.Status().Standby != "" }
 // surplus is how many VMs were made beyond one for each job.
 func (b *bench) surplus() int {
 	vms := 0
-	for _, v := range b.pve.State().VMs {
+	for _, v := range b.pve.VMs() {
 		if v.Decoy == "" && !v.Template {
 			vms++
 		}
 	}
-	return vms - len(b.gh.State().Jobs)
+	return vms - len(b.gh.Jobs())
 }
 
 // allWell checks that every job was done once and well.
 func (b *bench) allWell() {
 	b.t.Helper()
-	for _, j := range b.gh.State().Jobs {
+	for _, j := range b.gh.Jobs() {
 		if j.Conclusion != "success" || j.Starts != 1 {
 			b.t.Errorf("job %d: %s after %d starts: %s", j.ID, j.Conclusion, j.Starts, j.Reason)
 		}

@@ -81,7 +81,7 @@ func TestOnlyOurOwnRegistrationsAreRemoved(t *testing.T) {
 		}
 		b.register("print-server", "self-hosted", "printer")
 		gone := func(id int64) string {
-			list := b.gh.State().Runners
+			list := b.gh.Runners()
 			i := slices.IndexFunc(list, func(r gh.RunnerState) bool { return r.ID == id })
 			return list[i].RemovedWhy
 		}

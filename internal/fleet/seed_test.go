@@ -67,7 +67,7 @@ func TestSnippetIsGoneWhenTheJobStarts(t *testing.T) {
 			t.Errorf("still there while jobs run: %v", left)
 		}
 		b.served(time.Hour)
-		for _, v := range b.pve.State().VMs {
+		for _, v := range b.pve.VMs() {
 			if v.Decoy == "" && !v.Template && !strings.HasPrefix(v.Config["cicustom"], "user=local:snippets/mayfly-bench_"+v.Name) {
 				t.Errorf("VM %d was started without its user-data: cicustom %q", v.VMID, v.Config["cicustom"])
 			}
@@ -126,7 +126,7 @@ func TestAutoChoosesByTheTemplatesAgentAndSaysWhy(t *testing.T) {
 				if log := b.log.String(); !strings.Contains(log, tc.way) || !strings.Contains(log, tc.why) {
 					t.Errorf("the log doesn't say %s, %s", tc.way, tc.why)
 				}
-				asked := slices.ContainsFunc(b.pve.State().Requests, func(r pve.RequestState) bool { return strings.Contains(r.Path, "/agent/") })
+				asked := slices.ContainsFunc(b.pve.Requests(), func(r pve.RequestState) bool { return strings.Contains(r.Path, "/agent/") })
 				if asked == tc.off {
 					t.Errorf("the guest agent was asked: %t", asked)
 				}

@@ -59,7 +59,7 @@ func TestADiskThatADestroyLeft(t *testing.T) {
 				}
 				b.served(time.Hour)
 				deleted := 0
-				for _, r := range b.pve.State().Requests {
+				for _, r := range b.pve.Requests() {
 					if r.Method == http.MethodDelete && strings.Contains(r.Path, "/content/") {
 						deleted++
 						if !strings.Contains(r.Path, "vm-201-disk-0") {

@@ -60,7 +60,7 @@ func TestWhatADeadDispatcherLeftIsCleanedUp(t *testing.T) {
 		if again := s.collect(gc.Request{}); len(of(again, gc.VM, gc.Removed)) != 1 || len(s.ours()) != 0 {
 			t.Errorf("its VM stays when the job is done: %+v", again)
 		}
-		for _, j := range s.gh.State().Jobs {
+		for _, j := range s.gh.Jobs() {
 			if j.Conclusion != "success" {
 				t.Errorf("job %+v", j)
 			}
@@ -100,7 +100,7 @@ func TestBesideADispatcherItTakesNothingAway(t *testing.T) {
 			}
 		}
 		s.wait(4*time.Hour, "all is done", func() bool {
-			return !slices.ContainsFunc(s.gh.State().Jobs, func(j gh.JobState) bool { return j.Conclusion != "success" }) && len(s.ours()) == 0
+			return !slices.ContainsFunc(s.gh.Jobs(), func(j gh.JobState) bool { return j.Conclusion != "success" }) && len(s.ours()) == 0
 		})
 		s.untouched()
 	})
@@ -122,7 +122,7 @@ func TestADiskThatADestroyLeftIsRemoved(t *testing.T) {
 				s.start()
 				s.disks.stuck.Store(true)
 				s.queue(1, time.Minute)
-				s.wait(10*time.Minute, "its VM is gone", func() bool { return s.working() == 0 && len(s.ours()) == 0 && len(s.pve.State().VMs) > 13 })
+				s.wait(10*time.Minute, "its VM is gone", func() bool { return s.working() == 0 && len(s.ours()) == 0 && len(s.pve.VMs()) > 13 })
 				s.disks.stuck.Store(false)
 				s.halt()
 				time.Sleep(20 * time.Minute)

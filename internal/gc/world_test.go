@@ -155,7 +155,7 @@ func (s *stage) register(name string, labels ...string) {
 
 // ours are the VMs that dispatchers made and that are there.
 func (s *stage) ours() []pve.VMState {
-	return slices.DeleteFunc(s.pve.State().VMs, func(v pve.VMState) bool {
+	return slices.DeleteFunc(s.pve.VMs(), func(v pve.VMState) bool {
 		return v.Decoy != "" || v.Template || v.DestroyedAt != nil
 	})
 }
@@ -163,7 +163,7 @@ func (s *stage) ours() []pve.VMState {
 // untouched checks that nothing of anybody else's was changed.
 func (s *stage) untouched() {
 	s.t.Helper()
-	for _, v := range s.pve.State().VMs {
+	for _, v := range s.pve.VMs() {
 		if v.DigestNow != v.DigestStart {
 			s.t.Errorf("VM %d (decoy %q, template %v) was touched", v.VMID, v.Decoy, v.Template)
 		}
@@ -173,7 +173,7 @@ func (s *stage) untouched() {
 // working is how many jobs run.
 func (s *stage) working() int {
 	n := 0
-	for _, j := range s.gh.State().Jobs {
+	for _, j := range s.gh.Jobs() {
 		if j.Status == "in_progress" {
 			n++
 		}

@@ -21,7 +21,7 @@ func (r *untouched) began(c *call) {
 	}
 	if r.foreign == nil {
 		r.foreign = map[int]bool{}
-		for _, v := range r.w.pve.State().VMs {
+		for _, v := range r.w.pve.VMs() {
 			if v.CreatedBy == "" || v.CreatedBy != r.w.spec.Token {
 				r.foreign[v.VMID] = true
 			}

@@ -165,7 +165,7 @@ func (b *bench) take(c *runnerproto.Client) *runnerproto.Message {
 // job is the state of a job.
 func (b *bench) job(id int64) JobState {
 	b.t.Helper()
-	for _, j := range b.s.State().Jobs {
+	for _, j := range b.s.Jobs() {
 		if j.ID == id {
 			return j
 		}
@@ -177,7 +177,7 @@ func (b *bench) job(id int64) JobState {
 // runner is the state of a registration.
 func (b *bench) runner(id int64) RunnerState {
 	b.t.Helper()
-	for _, r := range b.s.State().Runners {
+	for _, r := range b.s.Runners() {
 		if r.ID == id {
 			return r
 		}

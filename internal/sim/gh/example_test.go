@@ -27,7 +27,7 @@ func Example() {
 	}
 	defer func() { _ = resp.Body.Close() }()
 	fmt.Println(resp.Status, resp.Header.Get("X-RateLimit-Remaining"))
-	for _, job := range github.State().Jobs {
+	for _, job := range github.Jobs() {
 		fmt.Println(job.Name, job.Status)
 	}
 	// Output:

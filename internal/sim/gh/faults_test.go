@@ -37,7 +37,7 @@ func TestFaultsSpoilTheReplyBeforeOrAfterTheEffect(t *testing.T) {
 				if (want.status == 403 || want.status == 429) && (g.header.Get("Retry-After") != "9" || !strings.Contains(string(g.body), "secondary rate limit")) {
 					t.Errorf("%v %s", g.header, g.body)
 				}
-				if n := len(b.s.State().Runners); (n == 1) != want.effect {
+				if n := len(b.s.Runners()); (n == 1) != want.effect {
 					t.Errorf("%d registrations", n)
 				}
 				if r := b.s.State().Requests[0]; r.Fault != kind || r.Status != want.status {
@@ -65,7 +65,7 @@ func TestHeldRequestGoesOnWhenReleased(t *testing.T) {
 			done := make(chan got, 1)
 			go func() { done <- b.ask(http.MethodPost, jitPath, jitBody("a", "x")) }()
 			time.Sleep(time.Hour)
-			if n := len(b.s.State().Runners); n != effect {
+			if n := len(b.s.Runners()); n != effect {
 				t.Errorf("%s: %d registrations while it is held", kind, n)
 			}
 			if f := b.s.Faults()[0]; f.Fired != 1 || f.Released {

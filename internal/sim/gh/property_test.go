@@ -179,7 +179,7 @@ func (p *player) check() error {
 func (p *player) drain() error {
 	time.Sleep(11 * time.Minute) // leases and pick-ups run out
 	for range 2 * len(p.jobs) {
-		if !slices.ContainsFunc(p.s.State().Jobs, func(j JobState) bool { return j.Status == statusQueued }) {
+		if !slices.ContainsFunc(p.s.Jobs(), func(j JobState) bool { return j.Status == statusQueued }) {
 			break
 		}
 		if err := p.serve(fmt.Sprintf("drain-%d", len(p.ids))); err != nil {
@@ -187,7 +187,7 @@ func (p *player) drain() error {
 		}
 		time.Sleep(11 * time.Minute) // an old runner may have been given the next one, and sleep on it
 	}
-	for _, j := range p.s.State().Jobs {
+	for _, j := range p.s.Jobs() {
 		if j.Status != statusCompleted {
 			return fmt.Errorf("job %d is stuck: %+v", j.ID, j)
 		}
@@ -266,7 +266,7 @@ func crowd(t *testing.T, b *bench, lasting time.Duration) {
 	if !slices.Equal(done, ids) {
 		t.Errorf("served %v\nwant   %v", done, ids)
 	}
-	for _, j := range b.s.State().Jobs {
+	for _, j := range b.s.Jobs() {
 		if j.Starts != 1 || j.Conclusion != concluSuccess {
 			t.Errorf("%+v", j)
 		}

@@ -29,7 +29,7 @@ func TestRegistrationTokenMakesRunnersTheWayOfConfigSh(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if r := b.s.State().Runners[0]; !slices.Equal(r.Labels, []string{"self-hosted", "Linux", "X64", "gpu"}) || !r.Ephemeral || r.Scope != "NREL/EnergyPlus" {
+		if r := b.s.Runners()[0]; !slices.Equal(r.Labels, []string{"self-hosted", "Linux", "X64", "gpu"}) || !r.Ephemeral || r.Scope != "NREL/EnergyPlus" {
 			t.Errorf("%+v", r)
 		}
 		if _, err := runnerproto.Register(t.Context(), b.transport, token, want); !errors.Is(err, runnerproto.ErrExists) {
@@ -43,7 +43,7 @@ func TestRegistrationTokenMakesRunnersTheWayOfConfigSh(t *testing.T) {
 		if err := b.client(encoded).Open(t.Context(), "host", "2.336.0"); !errors.Is(err, runnerproto.ErrGone) {
 			t.Errorf("replaced runner: %v", err)
 		}
-		if r := b.s.State().Runners[1]; !slices.Equal(r.Labels, []string{"gpu", "linux"}) {
+		if r := b.s.Runners()[1]; !slices.Equal(r.Labels, []string{"gpu", "linux"}) {
 			t.Errorf("%+v", r)
 		}
 		c := b.client(again)
@@ -114,7 +114,7 @@ func TestRunnerOfManyJobsStaysAfterEach(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if r := b.s.State().Runners[0]; !slices.Equal(r.Jobs, ids) || !r.RemovedAt.IsZero() {
+		if r := b.s.Runners()[0]; !slices.Equal(r.Jobs, ids) || !r.RemovedAt.IsZero() {
 			t.Errorf("%+v", r)
 		}
 		b.must(http.StatusNoContent, http.MethodDelete, runners+"/101", nil, nil)

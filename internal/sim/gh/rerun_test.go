@@ -81,7 +81,7 @@ func TestRerunOfFailedJobsGivesThemNewIDsInANewAttempt(t *testing.T) {
 	}
 	b.must(http.StatusNoContent, http.MethodDelete, run, nil, nil)
 	b.must(http.StatusNotFound, http.MethodGet, fmt.Sprintf("/repos/NREL/EnergyPlus/actions/jobs/%d", m.JobID), nil, nil)
-	if n := len(b.s.State().Jobs); n != 6 {
+	if n := len(b.s.Jobs()); n != 6 {
 		t.Errorf("the state tells of %d jobs, want 6: it forgets none", n)
 	}
 }
@@ -119,7 +119,7 @@ func TestDispatchQueuesTheWorkflowsJobsAgain(t *testing.T) {
 		Total int `json:"total_count"`
 	}
 	b.must(http.StatusOK, http.MethodGet, runsPath+"?event=workflow_dispatch", nil, &list)
-	if list.Total != 1 || len(b.s.State().Jobs) != 6 {
-		t.Errorf("%d runs, %d jobs", list.Total, len(b.s.State().Jobs))
+	if list.Total != 1 || len(b.s.Jobs()) != 6 {
+		t.Errorf("%d runs, %d jobs", list.Total, len(b.s.Jobs()))
 	}
 }

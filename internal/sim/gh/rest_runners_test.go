@@ -80,7 +80,7 @@ func TestJITConfigIsRefusedAsGitHubRefusesIt(t *testing.T) {
 			t.Errorf("%s: %d %s, want %d with %q", name, g.status, g.body, tc.status, tc.says)
 		}
 	}
-	if n := len(b.s.State().Runners); n != 1 {
+	if n := len(b.s.Runners()); n != 1 {
 		t.Errorf("%d registrations after refusals", n)
 	}
 }

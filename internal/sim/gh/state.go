@@ -10,13 +10,37 @@ func (s *Server) State() State {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
+	return State{Now: now.UTC(), Jobs: s.jobStates(now), Runners: s.runnerStates(now), Requests: append([]RequestRecord{}, s.requests...)}
+}
+
+// Jobs is [State]'s part of that name, without the cost of the others.
+func (s *Server) Jobs() []JobState {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.jobStates(time.Now())
+}
+
+// Runners is [State]'s part of that name.
+func (s *Server) Runners() []RunnerState {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.runnerStates(time.Now())
+}
+
+func (s *Server) jobStates(now time.Time) []JobState {
 	s.world.advance(now)
-	out := State{Now: now.UTC(), Jobs: []JobState{}, Runners: []RunnerState{}, Requests: append([]RequestRecord{}, s.requests...)}
+	out := []JobState{}
 	for _, j := range s.world.sortedJobs() {
-		out.Jobs = append(out.Jobs, j.state())
+		out = append(out, j.state())
 	}
+	return out
+}
+
+func (s *Server) runnerStates(now time.Time) []RunnerState {
+	s.world.advance(now)
+	out := []RunnerState{}
 	for _, r := range s.world.sortedRunners() {
-		out.Runners = append(out.Runners, r.state(now))
+		out = append(out, r.state(now))
 	}
 	return out
 }

@@ -90,7 +90,7 @@ func checkLife(t *testing.T, s *Server) {
 	t.Helper()
 	decoys := map[string]int{}
 	seen := false
-	for _, v := range s.State().VMs {
+	for _, v := range s.VMs() {
 		if v.DigestStart != v.DigestNow {
 			t.Errorf("VM %d (%s) was touched", v.VMID, v.Decoy)
 		}
@@ -247,7 +247,7 @@ func TestSameSeedMakesTheSameCluster(t *testing.T) {
 	}
 	mac := func(s *Server) []string {
 		var out []string
-		for _, v := range s.State().VMs {
+		for _, v := range s.VMs() {
 			out = append(out, v.Config["net0"])
 		}
 		return out

@@ -74,11 +74,38 @@ func (v *vm) fingerprint() string {
 func (s *Server) State() State {
 	s.lock()
 	defer s.mu.Unlock()
-	out := State{VMs: []VMState{}, Containers: s.containerStates(), Tasks: []TaskState{}, Requests: slices.Clone(s.requests)}
-	if out.Requests == nil {
-		out.Requests = []RequestState{}
-	}
-	slices.SortStableFunc(out.Requests, func(a, b RequestState) int { return a.At.Compare(b.At) })
+	return State{VMs: s.vmStates(), Containers: s.containerStates(), Tasks: s.taskStates(), Requests: s.requestStates()}
+}
+
+// VMs is [State]'s part of that name, without the cost of the others.
+func (s *Server) VMs() []VMState {
+	s.lock()
+	defer s.mu.Unlock()
+	return s.vmStates()
+}
+
+// Tasks is [State]'s part of that name.
+func (s *Server) Tasks() []TaskState {
+	s.lock()
+	defer s.mu.Unlock()
+	return s.taskStates()
+}
+
+// Requests is [State]'s part of that name.
+func (s *Server) Requests() []RequestState {
+	s.lock()
+	defer s.mu.Unlock()
+	return s.requestStates()
+}
+
+func (s *Server) requestStates() []RequestState {
+	out := append([]RequestState{}, s.requests...)
+	slices.SortStableFunc(out, func(a, b RequestState) int { return a.At.Compare(b.At) })
+	return out
+}
+
+func (s *Server) vmStates() []VMState {
+	out := []VMState{}
 	for _, r := range s.history {
 		if r.vm != nil && r.vm.conf["lock"] != lockDestroyed {
 			r.keep(r.vm)
@@ -92,15 +119,20 @@ func (s *Server) State() State {
 				st.DigestNow = r.vm.fingerprint()
 			}
 		}
-		out.VMs = append(out.VMs, st)
+		out = append(out, st)
 	}
+	return out
+}
+
+func (s *Server) taskStates() []TaskState {
+	out := []TaskState{}
 	for _, t := range slices.Concat(s.rotated, s.tasks) {
 		st := TaskState{UPID: t.upid, Type: t.kind, Token: t.token.id, StartedAt: t.start, ExitStatus: t.exit}
 		if !t.running() {
 			end := t.end
 			st.EndedAt = &end
 		}
-		out.Tasks = append(out.Tasks, st)
+		out = append(out, st)
 	}
 	return out
 }

@@ -110,27 +110,6 @@ func (v *vm) agentEnabled() bool {
 	return fields["enabled"] == "1"
 }
 
-// propFields reads a stored property string; it was verified before it was stored.
-func propFields(opt, value string) map[string]string {
-	out := map[string]string{}
-	s := loadMethods().config[opt]
-	if s == nil || value == "" {
-		return out
-	}
-	f := s.fields
-	if f == nil {
-		f = namedPropFormat(s.format)
-	}
-	if f == nil {
-		return out
-	}
-	fields, _ := f.parse(opt, value)
-	for k, v := range fields {
-		out[k] = scalar(v)
-	}
-	return out
-}
-
 // mac is net0's address, upper case.
 func (v *vm) mac() string { return strings.ToUpper(propFields("net0", v.conf["net0"])["macaddr"]) }
 

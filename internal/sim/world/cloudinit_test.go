@@ -74,7 +74,7 @@ func TestShippedUserDataServesAJob(t *testing.T) {
 					}
 				}
 				r.powersOff(201, 3*time.Minute)
-				job := r.gh.State().Jobs[0]
+				job := r.gh.Jobs()[0]
 				if job.Conclusion != "success" || job.RunnerName != name || !strings.Contains(job.Log, name) {
 					t.Errorf("job: %s on %s; its log:\n%s", job.Conclusion, job.RunnerName, job.Log)
 				}

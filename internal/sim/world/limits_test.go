@@ -57,7 +57,7 @@ func TestAGuestGivesUpAtItsLimitsAndPowersOff(t *testing.T) {
 					t.Errorf("result %s, %v, want outcome %s", text, err, tc.outcome)
 				}
 				if tc.job {
-					if j := r.gh.State().Jobs[0]; j.Conclusion != tc.conclusion {
+					if j := r.gh.Jobs()[0]; j.Conclusion != tc.conclusion {
 						t.Errorf("job ended %q, want %q", j.Conclusion, tc.conclusion)
 					}
 				}

@@ -44,7 +44,7 @@ func TestAnUploadedSeedServesAJob(t *testing.T) {
 			t.Error("the identity is left in the guest")
 		}
 		r.powersOff(201, 3*time.Minute)
-		if job := r.gh.State().Jobs[0]; job.Conclusion != "success" || job.RunnerName != name {
+		if job := r.gh.Jobs()[0]; job.Conclusion != "success" || job.RunnerName != name {
 			t.Errorf("job: %s on %s", job.Conclusion, job.RunnerName)
 		}
 	})

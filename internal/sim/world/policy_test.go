@@ -34,7 +34,7 @@ func TestSeededGuestKeepsThePolicyWhereItsImageCan(t *testing.T) {
 					JITConfig: runner.NewSecret(r.mint(runnerName)),
 				}))
 				r.powersOff(201, 10*time.Minute)
-				j := r.gh.State().Jobs[0]
+				j := r.gh.Jobs()[0]
 				if j.Conclusion != tc.want || !strings.Contains(strings.ToLower(j.Log), tc.words) {
 					t.Errorf("%s with log %q, want %s with %q", j.Conclusion, j.Log, tc.want, tc.words)
 				}

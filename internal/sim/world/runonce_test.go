@@ -126,12 +126,12 @@ func TestIdentityIsTakenOnceRunsOneJobAndPowersOff(t *testing.T) {
 			t.Errorf("probe after the job: %v", p)
 		}
 		r.powersOff(201, time.Minute)
-		for _, j := range r.gh.State().Jobs {
+		for _, j := range r.gh.Jobs() {
 			if j.ID == ids[0] && (j.Conclusion != "success" || !strings.Contains(j.Log, "I am "+name)) {
 				t.Errorf("job %+v", j)
 			}
 		}
-		if left := r.gh.State().Runners[0]; left.RemovedAt.IsZero() {
+		if left := r.gh.Runners()[0]; left.RemovedAt.IsZero() {
 			t.Error("an ephemeral registration must go with its job")
 		}
 	})
@@ -178,7 +178,7 @@ func TestOutcomesAreThoseOfTheContract(t *testing.T) {
 					t.Error("no job to cancel")
 				}
 				if tc.remove {
-					r.remove(r.gh.State().Runners[0].ID)
+					r.remove(r.gh.Runners()[0].ID)
 				}
 				var result runner.Result
 				for range 300 {
@@ -220,7 +220,7 @@ func TestRegistrationTokenRegistersTheRunnerInTheGuest(t *testing.T) {
 			t.Fatalf("delivery: %+v", f)
 		}
 		r.powersOff(201, 5*time.Minute)
-		if j := r.gh.State().Jobs[0]; j.Conclusion != "success" || j.RunnerName != "ep-0123456789" {
+		if j := r.gh.Jobs()[0]; j.Conclusion != "success" || j.RunnerName != "ep-0123456789" {
 			t.Errorf("job %+v", j)
 		}
 	})
