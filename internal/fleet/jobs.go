@@ -14,71 +14,111 @@ import (
 
 // WaitingJob is a queued job and why it waits.
 type WaitingJob struct {
-	Job    runner.Job
+	Job    *runner.Job // of the last reading of GitHub, which nobody changes
 	Pool   string
 	Reason Reason
+}
+
+// line is the waiting jobs of one pool while they are served.
+type line struct {
+	covers []*entry // runners that answer for a job each
+	// held says why no runner can be made for the pool, once that is so: what is planned later only takes more.
+	held *Reason
 }
 
 // serveJobs gives every waiting job its reason, and plans a clone for each that needs one.
 func (p *planner) serveJobs() {
 	turn := p.inTurn()
-	covers := map[string][]*entry{}
+	p.d.waiting = make([]WaitingJob, 0, len(turn))
+	lines := make([]line, len(p.s.Pools))
 	for i := range p.s.Pools {
 		pool := p.s.Pools[i]
-		covers[pool.Name] = p.covers(pool)
-		p.open[pool.Name] = max(0, p.wanted[pool.Name]-len(covers[pool.Name]))
+		lines[i].covers = p.covers(pool)
+		p.open[pool.Name] = max(0, p.wanted[pool.Name]-len(lines[i].covers))
 	}
 	for _, m := range turn {
-		j := m.job
-		if m.pool == nil {
-			if name, r, forbidden := p.forbidden(j); forbidden {
-				p.wait(j, name, r)
+		if m.pool < 0 {
+			if name, r, forbidden := p.forbidden(*m.job); forbidden {
+				p.wait(m.job, name, r)
 			} else {
-				p.wait(j, "", Reason{WaitNoPool, p.whyNoPool(j)})
+				p.wait(m.job, "", Reason{WaitNoPool, p.whyNoPool(*m.job)})
 			}
 			continue
 		}
-		pool := *m.pool
-		if c := covers[pool.Name]; len(c) > 0 {
-			covers[pool.Name] = c[1:]
-			p.covered[pool.Name]++
-			p.wait(j, pool.Name, p.coverReason(c[0]))
-			continue
-		}
-		if r, held := p.held(j, pool); held {
-			if r.Code == WaitTotalMax {
-				p.cramped++
-			}
-			p.wait(j, pool.Name, r)
-			continue
-		}
-		if r, spent := p.outOfBudget(j.ID); spent {
-			p.wait(j, pool.Name, r)
-			continue
-		}
-		before := len(p.d.actions)
-		p.wait(j, pool.Name, p.clone(pool))
-		p.made(before, j.ID)
+		pool := &p.s.Pools[m.pool]
+		p.wait(m.job, pool.Name, p.serve(m.job, pool, &lines[m.pool]))
 	}
 }
 
-// poolFor returns the pool that serves the job: of those that fit and whose policy lets it run, the one with the fewest
-// labels, then the one with the highest priority, then by name.
-func (p *planner) poolFor(j runner.Job) (*runner.Pool, bool) {
-	var best *runner.Pool
-	for i := range p.s.Pools {
-		pool := &p.s.Pools[i]
-		if !p.fits(*pool, j) {
-			continue
-		}
-		if rule, _ := pool.Jobs.Forbids(j); rule != "" {
-			continue
-		}
-		if best == nil || cmp.Or(cmp.Compare(len(pool.Labels), len(best.Labels)), cmp.Compare(best.Priority, pool.Priority), cmp.Compare(pool.Name, best.Name)) < 0 {
-			best = pool
+// serve gives a job of the pool its reason.
+func (p *planner) serve(j *runner.Job, pool *runner.Pool, l *line) Reason {
+	if len(l.covers) > 0 {
+		first := l.covers[0]
+		l.covers = l.covers[1:]
+		p.covered[pool.Name]++
+		return p.coverReason(first)
+	}
+	if l.held == nil {
+		if r, held := p.held(*j, *pool); held {
+			l.held = &r
 		}
 	}
-	return best, best != nil
+	if l.held != nil {
+		if l.held.Code == WaitTotalMax {
+			p.cramped++
+		}
+		return *l.held
+	}
+	if r, spent := p.outOfBudget(j.ID); spent {
+		return r
+	}
+	before := len(p.d.actions)
+	r := p.clone(*pool)
+	if len(p.d.actions) == before {
+		l.held = &r
+	}
+	p.made(before, j.ID)
+	return r
+}
+
+// poolFor returns the place, among the spec's pools, of the one that serves the job: of those that fit and whose policy
+// lets it run, the first in order of preference. It is -1 where there is none.
+func (p *planner) poolFor(j *runner.Job) int {
+	for _, at := range p.poolsFor(j) {
+		jobs := &p.s.Pools[at].Jobs
+		if !jobs.Restricts() {
+			return at
+		}
+		if rule, _ := jobs.Forbids(*j); rule == "" {
+			return at
+		}
+	}
+	return -1
+}
+
+// poolsFor are the places of the pools that fit, the one with the fewest labels first, then the one with the highest
+// priority, then by name. A queue is long and its jobs differ in few labels, so the pools are looked through once for each
+// list of labels.
+func (p *planner) poolsFor(j *runner.Job) []int {
+	p.key = append(append(append(p.key[:0], j.Target.Owner...), '/'), j.Target.Repo...)
+	for _, l := range j.Labels {
+		p.key = append(append(p.key, 0), l...)
+	}
+	if list, known := p.fitting[string(p.key)]; known {
+		return list
+	}
+	list := []int{}
+	for i := range p.s.Pools {
+		if p.fits(p.s.Pools[i], *j) {
+			list = append(list, i)
+		}
+	}
+	slices.SortFunc(list, func(a, b int) int {
+		x, y := &p.s.Pools[a], &p.s.Pools[b]
+		return cmp.Or(cmp.Compare(len(x.Labels), len(y.Labels)), cmp.Compare(y.Priority, x.Priority), cmp.Compare(x.Name, y.Name))
+	})
+	p.fitting[string(p.key)] = list
+	return list
 }
 
 // fits reports whether a runner of the pool could take the job, and is meant to.
@@ -202,34 +242,30 @@ func (p *planner) noBase(pool runner.Pool) (Reason, bool) {
 
 // clone plans one more runner for the pool.
 func (p *planner) clone(pool runner.Pool) Reason {
-	vmid, ok, soonest := pickVMID(p.s, p.taken, p.o.ledger.lastUsed, p.now)
+	at, r, ok := p.findPlace(pool)
+	if !ok {
+		return r
+	}
+	vmid, ok := p.vmids.next()
 	if !ok {
 		text := fmt.Sprintf("no VMID of %d to %d is free", p.s.VMIDs.Start, p.s.VMIDs.End)
-		if !soonest.IsZero() {
+		if soonest := p.vmids.soonest; !soonest.IsZero() {
 			p.wakeAt(soonest)
 			text += fmt.Sprintf("; the next one in %s", soonest.Sub(p.now).Round(time.Second))
 		}
 		return Reason{WaitVMIDs, text}
 	}
-	at, r, ok := p.findPlace(pool)
-	if !ok {
-		return r
-	}
-	at.take(pool.Name)
+	p.take(pool, at)
 	p.taken[vmid] = true
 	p.total++
 	p.alive[pool.Name]++
 	p.open[pool.Name]--
 	p.tasks++
-	p.tried[at.from.id] = true
 	p.cloned[pool.Name] = true
 	p.d.actions = append(p.d.actions, action{step: StepClone, vmid: vmid, pool: pool, node: at.load.name, template: at.from, full: at.full, why: "a job waits"})
 	return Reason{WaitRunner, "a runner is being made for it"}
 }
 
-func (p *planner) wait(j runner.Job, pool string, r Reason) {
-	if p.d.waiting == nil { // a queue may be long
-		p.d.waiting = make([]WaitingJob, 0, len(p.o.queue.demand.Jobs))
-	}
+func (p *planner) wait(j *runner.Job, pool string, r Reason) {
 	p.d.waiting = append(p.d.waiting, WaitingJob{Job: j, Pool: pool, Reason: r})
 }

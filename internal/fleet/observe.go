@@ -70,20 +70,25 @@ type template struct {
 
 // ofVersion returns the template that has the VMID, be it an older version or one of another node; ok is false when neither has.
 func (t template) ofVersion(id int) (found template, ok bool) {
-	if t.id == id && id != 0 {
-		return t, true
-	}
-	for _, old := range t.older {
-		if old.id == id && id != 0 {
-			return old, true
-		}
-	}
-	for _, other := range t.copies {
-		if found, ok := other.ofVersion(id); ok {
-			return found, true
-		}
+	if at := t.find(id); at != nil && id != 0 {
+		return *at, true
 	}
 	return template{}, false
+}
+
+// find is ofVersion without copies of what it passes by, for a plan asks it of every runner.
+func (t *template) find(id int) *template {
+	if t.id == id {
+		return t
+	}
+	for _, list := range [][]template{t.older, t.copies} {
+		for i := range list {
+			if at := list[i].find(id); at != nil {
+				return at
+			}
+		}
+	}
+	return nil
 }
 
 // base is what the pool's next runner is cloned from.

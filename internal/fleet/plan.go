@@ -131,6 +131,9 @@ type planner struct {
 	tried   map[int]bool         // templates that a clone is planned of
 	cloned  map[string]bool      // pools that a clone is planned for
 	room    room
+	vmids   *vmids           // that the next clones get
+	fitting map[string][]int // what poolsFor has found, by a job's target and labels
+	key     []byte           // its working memory
 
 	covered map[string]int   // how many of a pool's runners answer for a waiting job each
 	cramped int              // jobs that wait for nothing but room
@@ -153,6 +156,7 @@ func (p *planner) count() {
 	p.waits = map[string]time.Time{}
 	p.probes, p.due = map[string]int{}, map[string][]*entry{}
 	p.taken, p.tried, p.cloned = map[int]bool{}, map[int]bool{}, map[string]bool{}
+	p.fitting = map[string][]int{}
 	p.open, p.cannot = map[string]int{}, map[string]bool{}
 	p.covered, p.levels, p.keeps, p.retire = map[string]int{}, map[string]level{}, map[int]bool{}, map[int]string{}
 	for id := range p.o.supply.taken {
@@ -172,6 +176,7 @@ func (p *planner) count() {
 		}
 	}
 	p.runners = p.o.ledger.sorted()
+	p.vmids = newVMIDs(p.s, p.taken, p.o.ledger.lastUsed, p.now)
 	for _, e := range p.runners {
 		p.taken[e.vmid] = true
 		p.total++

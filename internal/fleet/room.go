@@ -70,11 +70,14 @@ type room struct {
 	spaces map[string]*spaceLoad
 	// full are the pools for which no node fits: what is planned later only takes more.
 	full map[string]Reason
+	// lists are the candidates of each pool, next the best of them as long as nothing more was planned.
+	lists map[string][]candidate
+	next  map[string]candidate
 }
 
 // measure counts what our runners take of each node and storage.
 func (p *planner) measure() {
-	p.room = room{nodes: map[string]*nodeLoad{}, spaces: map[string]*spaceLoad{}, full: map[string]Reason{}}
+	p.room = room{nodes: map[string]*nodeLoad{}, spaces: map[string]*spaceLoad{}, full: map[string]Reason{}, lists: map[string][]candidate{}, next: map[string]candidate{}}
 	for name, n := range p.o.supply.nodes {
 		p.room.nodes[name] = &nodeLoad{node: n, ofPool: map[string]int{}}
 	}
@@ -160,6 +163,7 @@ func (p *planner) tasksFull(e *entry) bool {
 // addTask counts one more.
 func (p *planner) addTask(e *entry) {
 	p.tasks++
+	clear(p.room.next)
 	p.nodeLoad(e.node).tasks++
 	for _, s := range p.spacesOfEntry(e) {
 		s.tasks++
@@ -264,9 +268,17 @@ func (p *planner) findPlace(pool runner.Pool) (c candidate, r Reason, ok bool) {
 	if r, full := p.room.full[pool.Name]; full {
 		return candidate{}, r, false
 	}
-	list := p.candidates(pool)
+	if c, ok := p.room.next[pool.Name]; ok {
+		return c, Reason{}, true
+	}
+	list, ok := p.room.lists[pool.Name]
+	if !ok {
+		list = p.candidates(pool)
+		p.room.lists[pool.Name] = list
+	}
 	chosen, refused := p.s.Placement.place(list, pool.Name)
 	if chosen >= 0 {
+		p.room.next[pool.Name] = list[chosen]
 		return list[chosen], Reason{}, true
 	}
 	switch limited := slices.ContainsFunc(refused, func(r refusal) bool { return r.tasks }); {
@@ -282,4 +294,13 @@ func (p *planner) findPlace(pool runner.Pool) (c candidate, r Reason, ok bool) {
 	}
 	p.room.full[pool.Name] = r
 	return candidate{}, r, false
+}
+
+// take notes that the pool's next runner goes there, and that it tries a template at fault.
+func (p *planner) take(pool runner.Pool, at candidate) {
+	at.take(pool.Name)
+	clear(p.room.next)
+	if p.tried[at.from.id] = true; p.o.ledger.circuits[at.from.id].open() {
+		clear(p.room.lists) // it is barred from now on
+	}
 }

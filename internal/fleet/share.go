@@ -8,23 +8,27 @@ import (
 	"mayfly/internal/runner"
 )
 
-// match is a waiting job and the pool that serves it; pool is nil where none does.
+// match is a waiting job and the place of the pool that serves it among the spec's; -1 where none does.
 type match struct {
-	job  runner.Job
-	pool *runner.Pool
+	job      *runner.Job
+	pool     int
+	priority int
 }
 
 // inTurn gives the waiting jobs in the order in which they get runners: those of a pool with a higher priority first,
 // then the oldest. A job that no pool serves stands where one of priority 0 would.
 func (p *planner) inTurn() []match {
-	list := make([]match, 0, len(p.o.queue.demand.Jobs))
-	for _, j := range p.o.queue.demand.Jobs {
+	jobs := p.o.queue.demand.Jobs
+	list := make([]match, 0, len(jobs))
+	for i := range jobs {
+		j := &jobs[i]
 		if !j.Waiting() {
 			continue
 		}
-		m := match{job: j}
-		if pool, ok := p.poolFor(j); ok {
-			m.pool = pool
+		m := match{job: j, pool: p.poolFor(j)}
+		if m.pool >= 0 {
+			pool := &p.s.Pools[m.pool]
+			m.priority = pool.Priority
 			p.wanted[pool.Name]++
 			if since, known := p.waits[pool.Name]; !known || j.CreatedAt.Before(since) {
 				p.waits[pool.Name] = j.CreatedAt
@@ -32,17 +36,10 @@ func (p *planner) inTurn() []match {
 		}
 		list = append(list, m)
 	}
-	slices.SortStableFunc(list, func(a, b match) int {
-		return cmp.Or(cmp.Compare(b.priority(), a.priority()), a.job.CreatedAt.Compare(b.job.CreatedAt), cmp.Compare(a.job.ID, b.job.ID))
+	slices.SortFunc(list, func(a, b match) int { // no two jobs have one ID
+		return cmp.Or(cmp.Compare(b.priority, a.priority), a.job.CreatedAt.Compare(b.job.CreatedAt), cmp.Compare(a.job.ID, b.job.ID))
 	})
 	return list
-}
-
-func (m match) priority() int {
-	if m.pool == nil {
-		return 0
-	}
-	return m.pool.Priority
 }
 
 // guaranteed is how many VMs of the fleet a pool may always have while its jobs wait: its share of them, rounded down.

@@ -12,15 +12,17 @@ func TestVMIDsAreUsedLeastRecentlyUsedFirst(t *testing.T) {
 	s.VMIDs = Range{200, 203}
 	s.MaxRunners = 1
 	used := map[int]time.Time{200: noon.Add(-time.Hour), 202: noon.Add(-2 * time.Hour), 203: noon.Add(-3 * time.Hour)}
-	taken := map[int]bool{}
 	var order []int
+	free := newVMIDs(s, nil, used, noon)
 	for range 4 {
-		id, ok, _ := pickVMID(s, taken, used, noon)
+		id, ok := free.next()
 		if !ok {
 			t.Fatal("none free")
 		}
-		taken[id] = true
 		order = append(order, id)
+	}
+	if id, ok := free.next(); ok {
+		t.Fatalf("%d is free, too", id)
 	}
 	want := []int{201, 203, 202, 200}
 	for i := range want {
@@ -43,12 +45,13 @@ func TestVMIDRestsBeforeItIsUsedAgain(t *testing.T) {
 		for id := s.VMIDs.Start; id <= s.VMIDs.End; id++ {
 			used[id] = noon.Add(-time.Duration(rapid.Int64Range(0, int64(10*time.Minute)).Draw(t, "ago")))
 		}
-		id, ok, soonest := pickVMID(s, nil, used, noon)
+		free := newVMIDs(s, nil, used, noon)
+		id, ok := free.next()
 		if ok && noon.Sub(used[id]) < rest {
 			t.Fatalf("VMID %d used again after %s, rest is %s", id, noon.Sub(used[id]), rest)
 		}
-		if !ok && !soonest.After(noon) {
-			t.Fatalf("none free, and the next one at %s isn't later", soonest)
+		if !ok && !free.soonest.After(noon) {
+			t.Fatalf("none free, and the next one at %s isn't later", free.soonest)
 		}
 	})
 }
