@@ -8,6 +8,8 @@
 // The dispatcher's own container is booted, too: the archive that `mayfly bootstrap` uploads, in an unprivileged LXC container with systemd, after all
 // that Proxmox does to it.
 //
+// Tests with machines run beside one another: one emulated processor leaves others idle. Those with containers, which share a bridge, don't.
+//
 // It ends with a table of how long each stage of a runner's life took; nothing is asserted about those times. The
 // invariant it checks: one job, one machine, and nothing of either is left.
 package e2e

@@ -166,6 +166,7 @@ func (m *machines) wantExit(vmid int) {
 }
 
 func TestEngineBootsGuestsWithARealAgent(t *testing.T) {
+	t.Parallel()
 	gitHub := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = w.Write([]byte("hello from " + r.Host + r.URL.Path))
 	}))
@@ -217,6 +218,7 @@ func TestEngineBootsGuestsWithARealAgent(t *testing.T) {
 }
 
 func TestEngineKeepsDisksApart(t *testing.T) {
+	t.Parallel()
 	m := newMachines(t, image(t, "tiny"), "")
 	const file = "/opt/actions-runner/_work/left"
 	m.boot(201, nil)
@@ -260,6 +262,7 @@ func TestEngineKeepsDisksApart(t *testing.T) {
 }
 
 func TestEngineNoticesPowerOffAndLeavesNothing(t *testing.T) {
+	t.Parallel()
 	dir := shortDir(t)
 	e, err := qemu.New(t.Context(), qemu.Options{Image: image(t, "tiny"), Accel: accel(), Dir: dir})
 	if err != nil {
@@ -294,6 +297,7 @@ func TestEngineNoticesPowerOffAndLeavesNothing(t *testing.T) {
 
 // TestSystemdGuestObeysThePowerButton is the way of a VM without agent option: ACPI, logind, an orderly end.
 func TestSystemdGuestObeysThePowerButton(t *testing.T) {
+	t.Parallel()
 	m := newMachines(t, image(t, "systemd"), "")
 	m.boot(201, nil)
 	m.ask(201, "guest-ping", nil) // comes before the boot is over

@@ -11,6 +11,7 @@ import (
 
 // TestExhaustedMachinePowersOffAfterItsOneJob takes from a whole machine what a container would take from this host.
 func TestExhaustedMachinePowersOffAfterItsOneJob(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name, job  string
 		during     string // as root, once the job has started

@@ -20,6 +20,7 @@ import (
 // job comes; a job is cancelled when its runner is there; a VM is stopped from outside while its job runs. Nothing of it is left
 // in the end.
 func TestFleetOfTwoPoolsOnTwoNodes(t *testing.T) {
+	t.Parallel()
 	program := buildMayfly(t)
 	// GitHub gives a job up ten minutes after the last sign of its runner; here sooner.
 	c := newClusterBeside(t, image(t, "tiny"), pve.Options{Nodes: []string{"pve1", "pve2"}}, gh.Options{Lease: time.Minute})

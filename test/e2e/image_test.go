@@ -9,6 +9,7 @@ import (
 
 // TestRunnerImageIsWhatItSays looks into two machines of one image that the provisioning scripts made.
 func TestRunnerImageIsWhatItSays(t *testing.T) {
+	t.Parallel()
 	_, address := newGitHub(t)
 	m := newMachines(t, image(t, "runner"), address)
 	ids := map[string]string{}

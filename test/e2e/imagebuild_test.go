@@ -37,6 +37,7 @@ var buildToken = pve.Token{
 // TestAnImageIsBuiltByTheCommandAndServesJobs is the first user's first hour: mayfly image build makes a template on two
 // nodes of a vendor's cloud image, and mayfly run serves a job on each of them.
 func TestAnImageIsBuiltByTheCommandAndServesJobs(t *testing.T) {
+	t.Parallel()
 	program := buildMayfly(t)
 	im := image(t, "vendor")
 	c := newClusterThat(t, im, pve.Options{Nodes: []string{"pve1", "pve2"}, Tokens: []pve.Token{buildToken}, Dir: t.TempDir()})

@@ -125,6 +125,7 @@ runcmd:
 // TestImageIsMadeByTheAPIAlone takes the way of a build, with the client's plain calls: the node downloads a cloud image, a
 // VM made of it runs cloud-init from a seed, powers off and becomes a template, and a linked clone of that boots.
 func TestImageIsMadeByTheAPIAlone(t *testing.T) {
+	t.Parallel()
 	im := image(t, "cloudinit")
 	disk := filepath.Join(im.Dir, im.Disk)
 	web := httptest.NewServer(http.FileServer(http.Dir(im.Dir)))

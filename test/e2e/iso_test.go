@@ -19,6 +19,7 @@ import (
 // TestISOServesAJobAndIsGoneWhileItRuns is the hand-off that needs neither a guest agent nor a folder: a CD-ROM image is
 // uploaded, the guest's own cloud-init reads it in place of Proxmox's cloud-init drive, and it is ejected and deleted.
 func TestISOServesAJobAndIsGoneWhileItRuns(t *testing.T) {
+	t.Parallel()
 	c := newClusterThat(t, image(t, "runner"), pve.Options{CloudInitDrive: true, TemplateAgentOff: true, MayUpload: true})
 	steps := append(slices.Clone(jobSteps), gh.StepSpec{Name: "cloud-init", Run: `cat /run/cloud-init/result.json
 echo "host $(hostname)"

@@ -60,6 +60,7 @@ var (
 )
 
 func TestEveryJobHasAMachineOfItsOwn(t *testing.T) {
+	t.Parallel()
 	program := buildMayfly(t)
 	table := newStageTable()
 	for _, k := range classes {

@@ -13,6 +13,7 @@ import (
 // TestIdentityReachesNoDisk is why run-once.sh puts an overlay over the runner's folder: the runner unpacks its identity
 // there, and a VM's disk outlives it in backups and on storages that don't overwrite.
 func TestIdentityReachesNoDisk(t *testing.T) {
+	t.Parallel()
 	server, address := newGitHub(t)
 	m := newMachines(t, image(t, "runner"), address)
 	m.boot(201, map[string]string{"agent": "1"})

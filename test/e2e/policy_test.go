@@ -13,6 +13,7 @@ import (
 // dispatcher makes a machine for the second only; GitHub gives it the first, and the hook ends that before any step. The
 // guest with cloud-init is the one that has python3, as runner images do.
 func TestAForksJobIsRefusedInTheGuest(t *testing.T) {
+	t.Parallel()
 	c := newCluster(t, image(t, "cloudinit"))
 	labels := []string{"self-hosted", "linux", "energyplus"}
 	steps := []gh.StepSpec{{Run: "echo a step ran"}, {Run: "echo a step ran all the same", If: "always()"}}

@@ -17,6 +17,7 @@ const runOnce = "/opt/actions-runner/run-once.sh"
 
 // TestRestartedAgentEndsNoJob is why run-once.sh hands the listener over: what the agent starts dies with it.
 func TestRestartedAgentEndsNoJob(t *testing.T) {
+	t.Parallel()
 	restart := map[string]string{"tiny": "sleep 1; kill -9 $(pidof qemu-ga)", "systemd": "sleep 1; systemctl restart qemu-guest-agent"}
 	for name, command := range restart {
 		t.Run(name, func(t *testing.T) {
@@ -73,6 +74,7 @@ func (m *machines) wantResult(vmid int, want string) {
 
 // TestGuestsWithoutAJobPowerOffAndSayWhy is what becomes of a VM whose dispatcher can't help it.
 func TestGuestsWithoutAJobPowerOffAndSayWhy(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		options gh.Options
 		removed bool
@@ -100,6 +102,7 @@ func TestGuestsWithoutAJobPowerOffAndSayWhy(t *testing.T) {
 
 // TestRegistrationTokenServesAJob is the way without a JIT configuration: config.sh in the guest.
 func TestRegistrationTokenServesAJob(t *testing.T) {
+	t.Parallel()
 	server, address := newGitHub(t)
 	m := newMachines(t, image(t, "tiny"), address)
 	m.boot(201, map[string]string{"agent": "1"})
@@ -123,6 +126,7 @@ func TestRegistrationTokenServesAJob(t *testing.T) {
 // TestOlderCallServesAJob is how dispatchers before Mayfly called the script: as the runner's user, in the foreground.
 // That user may not power this guest off, so the script leaves it to the dispatcher.
 func TestOlderCallServesAJob(t *testing.T) {
+	t.Parallel()
 	server, address := newGitHub(t)
 	m := newMachines(t, image(t, "tiny"), address)
 	m.boot(201, map[string]string{"agent": "1"})

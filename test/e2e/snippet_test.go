@@ -21,6 +21,7 @@ import (
 // TestSnippetServesAJobAndIsGoneWhenItStarts is the hand-off for templates without a guest agent: user-data in the folder
 // of a snippet storage, which Proxmox copies into the VM's cloud-init drive and the guest's own cloud-init reads there.
 func TestSnippetServesAJobAndIsGoneWhenItStarts(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "snippets")
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
