@@ -43,6 +43,17 @@ type cachedConfig struct {
 	read time.Time
 	// foreign says that it proves nobody's VM ours, so that an edit may.
 	foreign bool
+	// judged is what the config says; nil until somebody asked.
+	judged *judgement
+}
+
+// judgement is what a config says of its VM, given the resource pool that it is in.
+type judgement struct {
+	inPool     string
+	size       size
+	configured bool
+	marker     runner.Marker
+	unclaimed  error // nil where the VM is provably ours
 }
 
 // keep takes up configs that steps have read or written since the last look.
@@ -166,17 +177,27 @@ func (g *gatherer) vm(ctx context.Context, r proxmox.Resource, status map[int]pr
 		return v
 	}
 	v.name, v.readAt = cfg.Name, read
-	v.size = sizeOf(cfg)
-	v.configured = cfg.Values["reboot"] == "0" // no template says so: it is for VMs of one boot
-	v.marker, err = Claim(g.spec, r.VMID, cfg, r.Pool)
-	g.configs[r.VMID] = cachedConfig{cfg: cfg, read: read, foreign: err != nil}
-	if err != nil {
-		v.unclaimed = err.Error()
+	j := g.judge(r.VMID, cfg, read, r.Pool)
+	v.size, v.configured, v.marker = j.size, j.configured, j.marker
+	if j.unclaimed != nil {
+		v.unclaimed = j.unclaimed.Error()
 		if r.Lock != "" {
 			v.unclaimed += " (lock: " + r.Lock + ")" // a killed removal leaves nothing else
 		}
 	}
 	return v
+}
+
+// judge reads what a config says. It does so once for each reading: a pass has a thousand of them that haven't changed.
+func (g *gatherer) judge(vmid int, cfg proxmox.VMConfig, read time.Time, inPool string) *judgement {
+	if j := g.configs[vmid].judged; j != nil && j.inPool == inPool {
+		return j
+	}
+	j := &judgement{inPool: inPool, size: sizeOf(cfg)}
+	j.configured = cfg.Values["reboot"] == "0" // no template says so: it is for VMs of one boot
+	j.marker, j.unclaimed = Claim(g.spec, vmid, cfg, inPool)
+	g.configs[vmid] = cachedConfig{cfg: cfg, read: read, foreign: j.unclaimed != nil, judged: j}
+	return j
 }
 
 // lastConfig gives a VM's config, and of one on a node that can't be asked what was last read.

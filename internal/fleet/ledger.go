@@ -42,7 +42,7 @@ type ledger struct {
 	// attempts are the runners that were made in vain for a job that waits, by the job's id.
 	attempts map[int64]attempts
 	// waiting is what was last said of each waiting job.
-	waiting map[int64]WaitingJob
+	waiting map[int64]Code
 	// process is this one's own, and rivals are the others that work on our installation, by their id.
 	process runner.Process
 	rivals  map[string]*rival
@@ -165,7 +165,7 @@ func newLedger() *ledger {
 		bootTimes:   map[string]time.Duration{},
 		answers:     map[string]int{},
 		attempts:    map[int64]attempts{},
-		waiting:     map[int64]WaitingJob{},
+		waiting:     map[int64]Code{},
 		rivals:      map[string]*rival{},
 	}
 }

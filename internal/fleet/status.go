@@ -203,19 +203,28 @@ func (c *Controller) publish(d decision, now time.Time) {
 
 // explain logs every new reason and returns all for the status.
 func (c *Controller) explain(waiting []WaitingJob, now time.Time) []WaitingStatus {
-	list := []WaitingStatus{}
-	still := map[int64]bool{}
+	list := make([]WaitingStatus, 0, len(waiting))
+	names := map[runner.Target]string{}
 	for _, w := range waiting {
-		still[w.Job.ID] = true
-		if last, known := c.ledger.waiting[w.Job.ID]; !known || last.Reason.Code != w.Reason.Code {
+		if last, known := c.ledger.waiting[w.Job.ID]; !known || last != w.Reason.Code {
+			c.ledger.waiting[w.Job.ID] = w.Reason.Code
 			c.log.Info("job waits", "job", w.Job.ID, "pool", w.Pool, "code", w.Reason.Code, "reason", w.Reason.Text)
 			c.events(Event{At: now, Kind: "job", Job: w.Job.ID, Pool: w.Pool, Reason: w.Reason.Text})
 		}
-		c.ledger.waiting[w.Job.ID] = w
+		if names[w.Job.Target] == "" {
+			names[w.Job.Target] = w.Job.Target.String()
+		}
 		list = append(list, WaitingStatus{
-			Job: w.Job.ID, Run: w.Job.RunID, Name: w.Job.Name, Target: w.Job.Target.String(), Labels: w.Job.Labels, Pool: w.Pool,
+			Job: w.Job.ID, Run: w.Job.RunID, Name: w.Job.Name, Target: names[w.Job.Target], Labels: w.Job.Labels, Pool: w.Pool,
 			Since: w.Job.CreatedAt, Reason: w.Reason,
 		})
+	}
+	if len(c.ledger.waiting) == len(list) {
+		return list // a job waits once, so none of them has gone
+	}
+	still := map[int64]bool{}
+	for _, w := range list {
+		still[w.Job] = true
 	}
 	for id := range c.ledger.waiting {
 		if !still[id] {

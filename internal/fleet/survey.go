@@ -2,7 +2,6 @@ package fleet
 
 import (
 	"cmp"
-	"slices"
 	"time"
 
 	"mayfly/internal/runner"
@@ -43,16 +42,17 @@ func (c *Controller) survey(s *Status, now time.Time) {
 			Name: p.Name, Target: p.Target.String(), Labels: p.RegistrationLabels(), Template: cmp.Or(p.Image, p.Template), Max: p.Max,
 		})
 	}
+	index := map[string]*PoolStatus{}
+	for i := range s.Pools {
+		index[s.Pools[i].Name] = &s.Pools[i]
+	}
 	byName := func(name string) *PoolStatus {
-		if i := slices.IndexFunc(s.Pools, func(p PoolStatus) bool { return p.Name == name }); i >= 0 {
-			return &s.Pools[i]
+		if p := index[name]; p != nil {
+			return p
 		}
 		return &PoolStatus{} // one that isn't configured any more: nobody reads what is counted for it
 	}
-	runs := map[int64]int64{}
-	for _, j := range c.queue.demand.Jobs {
-		runs[j.ID] = j.RunID
-	}
+	runs := c.runsOf(s.Runners)
 	for i, r := range s.Runners {
 		s.Runners[i].Run = runs[r.Job]
 		p := byName(r.Pool)
@@ -70,6 +70,26 @@ func (c *Controller) survey(s *Status, now time.Time) {
 	s.Capacity = CapacityStatus{
 		MaxRunners: c.spec.MaxRunners, Runners: len(s.Runners), VMIDs: c.spec.VMIDs.Size(), VMIDsFree: c.spec.VMIDs.Size() - c.notFree(now),
 	}
+}
+
+// runsOf finds the runs of the jobs that runners have; most of the queue has none.
+func (c *Controller) runsOf(runners []RunnerStatus) map[int64]int64 {
+	runs := map[int64]int64{}
+	for _, r := range runners {
+		if r.Job != 0 {
+			runs[r.Job] = 0
+		}
+	}
+	if len(runs) == 0 {
+		return runs
+	}
+	for i := range c.queue.demand.Jobs {
+		j := &c.queue.demand.Jobs[i]
+		if _, has := runs[j.ID]; has {
+			runs[j.ID] = j.RunID
+		}
+	}
+	return runs
 }
 
 // notFree counts the VMIDs of the range that can't be had now: something has them, or they are set aside, or rest.

@@ -50,14 +50,15 @@ func (c *Client) do(ctx context.Context, r call, out any) error {
 	if err != nil {
 		return err
 	}
-	var envelope struct {
-		Data  json.RawMessage `json:"data"`
-		Total integer         `json:"total"`
+	var dropped json.RawMessage
+	envelope := struct {
+		Data  any     `json:"data"` // a pointer, so that it is read in one go; null leaves what it points at
+		Total integer `json:"total"`
+	}{Data: out}
+	if out == nil {
+		envelope.Data = &dropped
 	}
 	err = json.Unmarshal(body, &envelope)
-	if err == nil && out != nil && len(envelope.Data) > 0 {
-		err = json.Unmarshal(envelope.Data, out)
-	}
 	if r.total != nil {
 		*r.total = envelope.Total
 	}

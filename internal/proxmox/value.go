@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"mayfly/internal/runner"
 )
@@ -102,6 +103,9 @@ func scalar(b []byte) string {
 		return ""
 	}
 	if b[0] == '"' {
+		if plain := b[1 : len(b)-1]; !bytes.ContainsRune(plain, '\\') && utf8.Valid(plain) {
+			return string(plain) // as it stands; a list of a thousand VMs has ten thousand of them
+		}
 		var s string
 		if json.Unmarshal(b, &s) != nil {
 			return ""
