@@ -42,6 +42,7 @@ type guide struct {
 // TestFromNothingToTheFirstJob is mayfly up from no configuration to the first job, with one interruption in the middle of the
 // image's build. Machines are real, and so are the dispatcher in the container and each call of mayfly up, as processes.
 func TestFromNothingToTheFirstJob(t *testing.T) {
+	t.Parallel()
 	g := newGuide(t)
 	proxmox, github := g.pve.Info(), g.gh.Info()
 	g.call([]string{
