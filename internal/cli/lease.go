@@ -49,7 +49,7 @@ func (a *app) takeTurns(ctx context.Context, c *config.Config, keeper *lease.Kee
 	if err != nil {
 		return err
 	}
-	s := &stage{keeper: keeper}
+	s := &stage{keeper: keeper, standing: inForce(c, c, how.files)}
 	figures := newFigures()
 	figures.Watch(metrics.Sources{Status: s.Status})
 	a.logger.Info("mayfly starts", "version", currentVersion().Version, "installation", c.Installation, "node", c.Proxmox.Node,
@@ -106,8 +106,10 @@ func (a *app) serveTerm(ctx context.Context, c *config.Config, t *lease.Term, s 
 			made(controller)
 		}
 	}
+	how.following = func(r *reloader) { s.reloader.Store(r) }
 	defer func() {
 		s.controller.Store(nil)
+		s.reloader.Store(nil)
 		figures.Watch(metrics.Sources{Status: s.Status})
 	}()
 	return a.serveFleet(ctx, c, both, nil, figures, how)
@@ -118,11 +120,24 @@ func (a *app) serveTerm(ctx context.Context, c *config.Config, t *lease.Term, s 
 type stage struct {
 	keeper     *lease.Keeper
 	controller atomic.Pointer[fleet.Controller]
+	reloader   atomic.Pointer[reloader]
+	standing   *configInForce // what each term begins with
+}
+
+// Configuration implements [web.Configured].
+func (s *stage) Configuration() any {
+	if r := s.reloader.Load(); r != nil {
+		return r.Configuration()
+	}
+	return s.standing
 }
 
 // Status implements [web.Fleet].
 func (s *stage) Status() fleet.Status {
 	l := s.keeper.Status()
+	if r := s.reloader.Load(); r != nil && l.Held {
+		return r.Status()
+	}
 	if controller := s.controller.Load(); controller != nil && l.Held {
 		return controller.Status()
 	}

@@ -29,11 +29,35 @@ type reloader struct {
 	began    *config.Config // what keys that need a restart are held against
 	inForce  *config.Config
 	warnings atomic.Pointer[[]string]
+	values   atomic.Pointer[configInForce]
 }
 
 func newReloader(c *config.Config, controller *fleet.Controller, files configFiles, log *slog.Logger) *reloader {
-	return &reloader{controller: controller, files: files, log: log, began: c, inForce: c}
+	r := &reloader{controller: controller, files: files, log: log, began: c, inForce: c}
+	r.values.Store(inForce(c, c, files))
+	return r
 }
+
+// configInForce is the page /config.
+type configInForce struct {
+	Values config.Values `json:"values"`
+	// Flags name the flag that each key comes from which no file can change.
+	Flags map[string]string `json:"flags"`
+}
+
+// inForce is what a process follows that began with one configuration and has read another since.
+func inForce(began, read *config.Config, files configFiles) *configInForce {
+	page := &configInForce{Values: config.InForce(began, read), Flags: map[string]string{}}
+	if files != nil {
+		for _, o := range files().Overrides {
+			page.Flags[o.Path] = o.Flag
+		}
+	}
+	return page
+}
+
+// Configuration implements [web.Configured].
+func (r *reloader) Configuration() any { return r.values.Load() }
 
 // Status is the fleet's, with what is wrong with the files among the warnings.
 func (r *reloader) Status() fleet.Status {
@@ -84,7 +108,7 @@ func (r *reloader) take(ctx context.Context) {
 		return
 	}
 	if err != nil {
-		reason := strings.ReplaceAll(err.Error(), "\n", "; ")
+		reason := oneLineOf(err)
 		r.log.Error("configuration refused", "reason", reason, "next", "the one before stays in force; mend it, it is read again when it changes")
 		r.warnings.Store(&[]string{"the new configuration is refused, the one before stays in force: " + reason})
 		return
@@ -99,9 +123,13 @@ func (r *reloader) take(ctx context.Context) {
 		}
 	}
 	r.inForce = next
+	r.values.Store(inForce(r.began, next, r.files))
 	r.warnings.Store(&warnings)
 	r.log.Info("configuration read again", "pools", len(next.Pools), "max_runners", next.MaxRunners, "needs_restart", len(warnings))
 }
+
+// oneLineOf is everything that is wrong, in one line.
+func oneLineOf(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
 
 // configFiles says which files a configuration comes from, now.
 type configFiles func() config.LoadOptions

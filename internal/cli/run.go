@@ -58,7 +58,7 @@ Under systemd (Type=notify) it tells when it is ready, what it does and, with Wa
 			return a.serve(cmd.Context(), c, serving{drain: drain, files: func() config.LoadOptions { return a.loadOptions(overrides...) }})
 		},
 	}
-	cmd.Flags().StringVar(&listen, "listen", "", "`HOST:PORT` of /healthz, /readyz, /status and /metrics, port 0 for any free one (default: web.listen, 127.0.0.1:9180)")
+	cmd.Flags().StringVar(&listen, "listen", "", "`HOST:PORT` of /healthz, /readyz, /status, /config and /metrics, port 0 for any free one (default: web.listen, 127.0.0.1:9180)")
 	cmd.Flags().BoolVar(&drain, "drain", false, "at the first signal take no more jobs, and end when the last runner is gone")
 	return cmd
 }
@@ -71,8 +71,9 @@ type serving struct {
 	term *lease.Term
 	// files are read again when they change; nil keeps the configuration of the start.
 	files configFiles
-	// made hears of the controller before that runs; nil for nobody.
-	made func(*fleet.Controller)
+	// made hears of the controller before that runs, following of what follows the files then; nil for nobody.
+	made      func(*fleet.Controller)
+	following func(*reloader)
 }
 
 // serve keeps the fleet until ctx ends. Everything that it starts has ended when it returns.
@@ -147,6 +148,9 @@ func (a *app) serveFleet(ctx context.Context, c *config.Config, both clients, te
 	if how.files != nil {
 		r := newReloader(c, controller, how.files, a.logger)
 		state = r
+		if how.following != nil {
+			how.following(r)
+		}
 		group.Go(func() error {
 			r.run(ctx)
 			return nil

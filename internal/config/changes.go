@@ -2,12 +2,8 @@ package config
 
 import (
 	"cmp"
-	"fmt"
-	"reflect"
 	"slices"
 	"strings"
-
-	"mayfly/internal/runner"
 )
 
 // When tells from when on a changed value counts in a dispatcher that runs.
@@ -21,10 +17,15 @@ const (
 	NextRunner When = "next runner"
 	// NextStart: after a restart of the dispatcher.
 	NextStart When = "restart"
+	// NextBootstrap: the dispatcher itself doesn't use it, mayfly bootstrap does.
+	NextBootstrap When = "next bootstrap"
 )
 
 // WhenOf tells when a change of the key counts: "max_runners", "pools[0].labels".
 func WhenOf(path string) When {
+	if strings.HasPrefix(path, "bootstrap.") {
+		return NextBootstrap
+	}
 	if !strings.HasPrefix(path, "pools[") {
 		if path == "max_runners" || path == "poll_interval" {
 			return AtOnce
@@ -33,7 +34,8 @@ func WhenOf(path string) When {
 	}
 	_, inPool, _ := strings.Cut(path, "]")
 	switch strings.TrimPrefix(inPool, ".") {
-	case "", "target", "labels", "accept_unlabeled", "jobs.repositories", "jobs.events", "jobs.forks", "max", "priority", "share":
+	case "", "name", "target", "labels", "accept_unlabeled", "runner_group_id", "jobs.repositories", "jobs.events", "jobs.forks",
+		"max", "priority", "share", "min_idle", "min_idle_schedule", "booted_spares", "booted_spares_schedule", "spare_max_age", "time_zone":
 		return AtOnce
 	}
 	return NextRunner
@@ -50,52 +52,24 @@ type Change struct {
 }
 
 // Changes lists what differs between two configurations, in the order of the keys.
-func Changes(old, next *Config) []Change {
-	a, b := flatten(fileOf(old)), flatten(fileOf(next))
+func Changes(old, next *Config) []Change { return ValuesOf(old).Changes(ValuesOf(next)) }
+
+// Changes lists what differs between two lists of values, in the order of the keys.
+func (old Values) Changes(next Values) []Change {
 	var changes []Change
-	for _, v := range a {
-		i := slices.IndexFunc(b, func(w flatValue) bool { return w.path == v.path })
-		switch {
-		case i < 0:
-			changes = append(changes, Change{v.path, v.text, "", WhenOf(v.path)})
-		case !reflect.DeepEqual(b[i].value, v.value):
-			changes = append(changes, Change{v.path, v.text, b[i].text, WhenOf(v.path)})
+	for _, v := range old {
+		switch w, ok := next.find(v.Key); {
+		case !ok:
+			changes = append(changes, Change{v.Key, v.Text, "", WhenOf(v.Key)})
+		case !v.same(w):
+			changes = append(changes, Change{v.Key, v.Text, w.Text, WhenOf(v.Key)})
 		}
 	}
-	for _, w := range b {
-		if !slices.ContainsFunc(a, func(v flatValue) bool { return v.path == w.path }) {
-			changes = append(changes, Change{w.path, "", w.text, WhenOf(w.path)})
+	for _, w := range next {
+		if _, ok := old.find(w.Key); !ok {
+			changes = append(changes, Change{w.Key, "", w.Text, WhenOf(w.Key)})
 		}
 	}
 	slices.SortStableFunc(changes, func(x, y Change) int { return cmp.Compare(x.Path, y.Path) })
 	return changes
-}
-
-// flatValue is a leaf that has a value.
-type flatValue struct {
-	path  string
-	text  string
-	value any
-}
-
-func flatten(f *File) []flatValue {
-	var list []flatValue
-	for _, k := range f.keys() {
-		if k.value.IsZero() || k.value.Kind() == reflect.Slice && k.value.Len() == 0 {
-			continue
-		}
-		path := k.path
-		for i := range f.Pools {
-			if rest, ok := strings.CutPrefix(path, index("pools", i)); ok {
-				path = fmt.Sprintf("pools[%s]%s", f.Pools[i].Name, rest)
-				break
-			}
-		}
-		value := k.value.Interface()
-		if s, ok := value.(runner.Secret); ok {
-			value = s.Reveal()
-		}
-		list = append(list, flatValue{path, scalarText(k.value), value})
-	}
-	return list
 }

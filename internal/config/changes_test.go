@@ -1,6 +1,8 @@
 package config_test
 
 import (
+	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -41,5 +43,54 @@ func TestChangesNameWhatDiffersAndWhenItCounts(t *testing.T) {
 	}
 	if n := len(config.Changes(next, next)); n != 0 {
 		t.Errorf("%d changes between one and the same", n)
+	}
+}
+
+func TestValuesOfAnotherProcessHoldNoSecretAndCompareByTheOnesInPlace(t *testing.T) {
+	load := func(token string) *config.Config {
+		o := input{map[string][]byte{"mayfly.yaml": []byte("pools: [{name: a, target: NREL/EnergyPlus, labels: [a]}]\n")}}.options()
+		o.Env = append(environ(required()), "GITHUB_TOKEN="+token)
+		c, _, err := config.Load(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	one, two := load("the-first"), load("the-second")
+	text, err := json.Marshal(config.ValuesOf(one))
+	if err != nil || strings.Contains(string(text), "the-first") {
+		t.Fatalf("%s, %v", text, err)
+	}
+	if text := fmt.Sprintf("%v %+v %#v %q", config.ValuesOf(one), config.ValuesOf(one), config.ValuesOf(one), config.ValuesOf(one)); strings.Contains(text, "the-first") {
+		t.Fatal(text)
+	}
+	var remote config.Values
+	if err := json.Unmarshal(text, &remote); err != nil {
+		t.Fatal(err)
+	}
+	if c := remote.Changes(config.ValuesOf(two)); len(c) != 0 {
+		t.Errorf("without secrets: %v", c)
+	}
+	want := []config.Change{{Path: "github.token", Old: `"***"`, New: `"***"`, When: config.NextStart}}
+	if diff := cmp.Diff(want, remote.WithSecretsOf(config.ValuesOf(one)).Changes(config.ValuesOf(two))); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestInForceIsTheNewButForWhatNeedsARestart(t *testing.T) {
+	load := func(rest string) *config.Config {
+		o := input{map[string][]byte{"mayfly.yaml": []byte(rest + "\npools: [{name: a, target: NREL/EnergyPlus, labels: [a]}]\n")}}.options()
+		o.Env = environ(required())
+		c, _, err := config.Load(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	began, read := load("max_runners: 2\nlog: {level: info}"), load("max_runners: 3\nlog: {level: debug}")
+	got := config.InForce(began, read).Changes(config.ValuesOf(read))
+	want := []config.Change{{Path: "log.level", Old: "info", New: "debug", When: config.NextStart}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
 	}
 }

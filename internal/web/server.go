@@ -26,6 +26,12 @@ type Fleet interface {
 	Status() fleet.Status
 }
 
+// Configured is a [Fleet] that tells its configuration, too.
+type Configured interface {
+	// Configuration is what is in force, to be written as JSON, without secrets.
+	Configuration() any
+}
+
 // Handler serves the pages.
 //
 //	GET /healthz  200 while the process lives and its loop runs; 503 with the reason when the loop has not come
@@ -33,6 +39,7 @@ type Fleet interface {
 //	GET /readyz   200 when new jobs can be served, else 503; the whole status either way, with the reasons and why
 //	              each waiting job waits
 //	GET /status   200 with the same
+//	GET /config   200 with the configuration in force, without secrets, where f is Configured
 //	GET /metrics  figures for Prometheus, where metrics isn't nil
 func Handler(f Fleet, metrics http.Handler, now func() time.Time) http.Handler {
 	mux := http.NewServeMux()
@@ -53,6 +60,9 @@ func Handler(f Fleet, metrics http.Handler, now func() time.Time) http.Handler {
 		reply(w, code, s)
 	})
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) { reply(w, http.StatusOK, f.Status()) })
+	if c, ok := f.(Configured); ok {
+		mux.HandleFunc("GET /config", func(w http.ResponseWriter, _ *http.Request) { reply(w, http.StatusOK, c.Configuration()) })
+	}
 	if metrics != nil {
 		mux.Handle("GET /metrics", metrics)
 	}

@@ -77,3 +77,34 @@ func TestServeEndsWithItsContext(t *testing.T) {
 		t.Errorf("Serve: %v", err)
 	}
 }
+
+// configured has a configuration to show.
+type configured struct{ fixed }
+
+func (configured) Configuration() any { return map[string]string{"token": "***"} }
+
+func TestConfigIsShownByAFleetThatHasOne(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		fleet web.Fleet
+		code  int
+	}{{"with", configured{}, http.StatusOK}, {"without", fixed{}, http.StatusNotFound}} {
+		t.Run(tc.name, func(t *testing.T) {
+			w := httptest.NewRecorder()
+			web.Handler(tc.fleet, nil, time.Now).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/config", nil))
+			if w.Code != tc.code {
+				t.Fatalf("GET /config: %d, want %d", w.Code, tc.code)
+			}
+			if tc.code != http.StatusOK {
+				return
+			}
+			var body map[string]string
+			if err := json.Unmarshal(w.Body.Bytes(), &body); err != nil || body["token"] != "***" {
+				t.Errorf("GET /config: %s: %v", w.Body, err)
+			}
+			if got := w.Header().Get("Content-Type"); got != "application/json" {
+				t.Errorf("GET /config: content type %q", got)
+			}
+		})
+	}
+}

@@ -3,7 +3,7 @@
 // knows each secret that there is; jobs are served, and on the way replies get lost, servers fail and repeat what they were
 // sent, guests print what they were given. Then everything that the life left is searched: logs, errors, process arguments
 // and environments, configurations and what was asked of Proxmox about them (which is what its cluster log keeps; the
-// stand-in has none), task logs, files, /healthz, /readyz, /status and /metrics, addresses of requests, goroutine dumps.
+// stand-in has none), task logs, files, /healthz, /readyz, /status, /config and /metrics, addresses of requests, goroutine dumps.
 //
 // A secret is searched for as it is, in base64 at any alignment, URL-encoded, in hex, as quoted by a log, and by parts; a
 // JIT configuration also by everything that is in it.

@@ -72,7 +72,7 @@ func (e *evidence) processes(except int) {
 
 // health reads every page of the dispatcher.
 func (e *evidence) health(web *http.Client, base string) {
-	for _, page := range []string{"/healthz", "/readyz", "/status", "/metrics"} {
+	for _, page := range []string{"/healthz", "/readyz", "/status", "/config", "/metrics"} {
 		resp, err := web.Get(base + page)
 		if err != nil {
 			continue // not yet there, or no longer
