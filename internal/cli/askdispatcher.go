@@ -58,16 +58,22 @@ func (a *app) dispatcherURL(address string) (base *url.URL, from string, err err
 
 // askStatus asks the running dispatcher how its fleet is.
 func (a *app) askStatus(ctx context.Context, address string) (s fleet.Status, raw []byte, err error) {
-	base, from, err := a.dispatcherURL(address)
+	raw, _, err = a.ask(ctx, address, "/status", &s)
+	return s, raw, err
+}
+
+// ask reads a page of the running dispatcher into v. from is the dispatcher's address.
+func (a *app) ask(ctx context.Context, address, path string, v any) (raw []byte, from string, err error) {
+	base, named, err := a.dispatcherURL(address)
 	if err != nil {
-		return s, nil, err
+		return nil, "", err
 	}
-	page := base.String() + "/status"
+	page := base.String() + path
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, page, nil)
 	if err != nil {
-		return s, nil, err
+		return nil, "", err
 	}
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}} // no proxy: it is near
 	res, err := client.Do(req)
@@ -76,20 +82,20 @@ func (a *app) askStatus(ctx context.Context, address string) (s fleet.Status, ra
 		if errors.As(err, &u) {
 			err = u.Err
 		}
-		return s, nil, fmt.Errorf("no dispatcher answers at %s (%s): %w; see that `mayfly run` is up (systemctl status mayfly), or name its web.listen with --address HOST:PORT", page, from, err)
+		return nil, "", fmt.Errorf("no dispatcher answers at %s (%s): %w; see that `mayfly run` is up (systemctl status mayfly), or name its web.listen with --address HOST:PORT", page, named, err)
 	}
 	defer func() { _ = res.Body.Close() }()
 	raw, err = io.ReadAll(io.LimitReader(res.Body, maxStatus))
 	switch {
 	case err != nil:
-		return s, nil, fmt.Errorf("read %s: %w", page, err)
+		return nil, "", fmt.Errorf("read %s: %w", page, err)
 	case res.StatusCode == http.StatusNotFound:
-		return s, nil, fmt.Errorf("%s: not found; what answers there is no dispatcher, or an older one: upgrade it, or give --address", page)
+		return nil, "", fmt.Errorf("%s: not found; what answers there is no dispatcher, or an older one: upgrade it, or give --address", page)
 	case res.StatusCode != http.StatusOK:
-		return s, nil, fmt.Errorf("%s: %s; look at the dispatcher's log", page, res.Status)
+		return nil, "", fmt.Errorf("%s: %s; look at the dispatcher's log", page, res.Status)
 	}
-	if err := json.Unmarshal(raw, &s); err != nil {
-		return s, nil, fmt.Errorf("%s: the reply is no status of a dispatcher (%w); give --address", page, err)
+	if err := json.Unmarshal(raw, v); err != nil {
+		return nil, "", fmt.Errorf("%s: the reply is no %s of a dispatcher (%w); give --address", page, strings.TrimPrefix(path, "/"), err)
 	}
-	return s, raw, nil
+	return raw, base.String(), nil
 }

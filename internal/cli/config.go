@@ -16,7 +16,7 @@ func newConfigCommand(a *app) *cobra.Command {
 		Args:  noSuchCommand,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newConfigCheckCommand(a), newConfigShowCommand(a), newConfigSchemaCommand(a), newConfigUserDataCommand(a))
+	cmd.AddCommand(newConfigCheckCommand(a), newConfigPlanCommand(a), newConfigShowCommand(a), newConfigSchemaCommand(a), newConfigUserDataCommand(a))
 	return cmd
 }
 
@@ -47,14 +47,7 @@ func (a *app) printSummary(options config.LoadOptions, c *config.Config) {
 	for _, w := range c.Warnings {
 		fmt.Fprintf(a.stdout, "warning: %s\n", w)
 	}
-	from := []string{"environment"}
-	if options.EnvFile != "" {
-		from = append([]string{options.EnvFile}, from...)
-	}
-	if options.File != "" {
-		from = append([]string{options.File}, from...)
-	}
-	fmt.Fprintf(a.stdout, "ok: %s\n", strings.Join(from, ", "))
+	fmt.Fprintf(a.stdout, "ok: %s\n", strings.Join(placesOf(options), ", "))
 	fmt.Fprintf(a.stdout, "installation %s: node %s of %s; at most %d at once, VMIDs %d to %d; GitHub at %s every %s\n",
 		c.Installation, c.Proxmox.Node, strings.Join(c.Proxmox.Endpoints, ", "), c.MaxRunners, c.VMIDs.Start, c.VMIDs.End, c.GitHub.APIURL, config.Duration(c.PollInterval))
 	for _, p := range c.Pools {
@@ -65,6 +58,18 @@ func (a *app) printSummary(options config.LoadOptions, c *config.Config) {
 		fmt.Fprintf(a.stdout, "pool %s: %s, at most %d from %s, labels %s\n",
 			p.Name, p.Target, p.Max, from, strings.Join(p.RegistrationLabels(), ", "))
 	}
+}
+
+// placesOf names where a configuration comes from.
+func placesOf(options config.LoadOptions) []string {
+	from := []string{"environment"}
+	if options.EnvFile != "" {
+		from = append([]string{options.EnvFile}, from...)
+	}
+	if options.File != "" {
+		from = append([]string{options.File}, from...)
+	}
+	return from
 }
 
 func newConfigShowCommand(a *app) *cobra.Command {
