@@ -36,7 +36,8 @@ func TestReferenceIsWhatTheCodeSays(t *testing.T) {
 func reference(t *testing.T) string {
 	t.Helper()
 	w := &referenceWriter{t: t, texts: comments()}
-	w.out.WriteString("## Keys of mayfly.yaml\n\nDurations are `90s`, `5m`, `1h30m` or a whole number of seconds.\n")
+	w.out.WriteString("## Keys of mayfly.yaml\n\nDurations are `90s`, `5m`, `1h30m` or a whole number of seconds. *Takes effect* is when a change counts in a dispatcher that runs:\n" +
+		"[Change the configuration](operations.md#change-the-configuration).\n")
 	w.group("", reflect.TypeFor[File]())
 	w.out.WriteString("\n## Variables\n\nExactly these are read, with or without a `mayfly.yaml`; those that describe a pool only where it has no `pools`.\n\n" +
 		"| variable | key | default |\n|---|---|---|\n")
@@ -70,14 +71,18 @@ func (w *referenceWriter) group(path string, t reflect.Type) {
 	if intro != "" {
 		fmt.Fprintf(&w.out, "%s\n\n", strings.Replace(intro, "File is", "This is", 1))
 	}
-	w.out.WriteString("| key | default | accepted | meaning |\n|---|---|---|---|\n")
+	w.out.WriteString("| key | default | accepted | takes effect | meaning |\n|---|---|---|---|---|\n")
 	for i := range t.NumField() {
 		f := t.Field(i)
 		text := w.texts[t.Name()+"."+f.Name]
 		if text == "" {
 			w.t.Errorf("%s.%s has no comment", t.Name(), f.Name)
 		}
-		fmt.Fprintf(&w.out, "| `%s` | %s | %s | %s |\n", f.Tag.Get("yaml"), byDefault(f), w.accepted(f), strings.ReplaceAll(text, "|", `\|`))
+		when := ""
+		if !isGroup(f.Type) && !isGroupList(f.Type) {
+			when = string(WhenOf(strings.Replace(dot(path, f.Tag.Get("yaml")), "[]", "[0]", 1)))
+		}
+		fmt.Fprintf(&w.out, "| `%s` | %s | %s | %s | %s |\n", f.Tag.Get("yaml"), byDefault(f), w.accepted(f), when, strings.ReplaceAll(text, "|", `\|`))
 	}
 	for i := range t.NumField() {
 		f := t.Field(i)
