@@ -31,8 +31,12 @@ func shown() fleet.Status {
 			Reason: fleet.Reason{Code: fleet.WaitPoolMax, Text: "pool ep is at its max of 8"},
 		}},
 		Quarantine: []fleet.Quarantine{{VMID: 230, Node: "pve1", Why: "its clone was killed midway", Command: "qm unlock 230", Since: now.Add(-time.Minute)}},
-		Unclaimed:  []fleet.UnclaimedStatus{{VMID: 240, Node: "pve1", Name: "mine", Why: "no Mayfly marker"}},
-		Rogues:     []fleet.RogueStatus{{ID: 77, Name: "laptop", Target: "NREL/EnergyPlus", Labels: []string{"linux"}, Since: now.Add(-time.Hour), Why: "not ours"}},
+		Cordons: []fleet.CordonStatus{
+			{Kind: fleet.ThingNode, Node: "pve2", Failures: 3, Since: now, Until: now.Add(30 * time.Second), Reason: "clones fail"},
+			{Kind: fleet.ThingStorage, Name: "ceph", Failures: 4, Since: now.Add(-2 * time.Minute), Until: now.Add(-time.Minute), Reason: "no space left"},
+		},
+		Unclaimed: []fleet.UnclaimedStatus{{VMID: 240, Node: "pve1", Name: "mine", Why: "no Mayfly marker"}},
+		Rogues:    []fleet.RogueStatus{{ID: 77, Name: "laptop", Target: "NREL/EnergyPlus", Labels: []string{"linux"}, Since: now.Add(-time.Hour), Why: "not ours"}},
 	}
 }
 
@@ -72,6 +76,8 @@ func TestStatusShowsTheFleet(t *testing.T) {
 		"ep-2 ep 202 pve1 failed 1d01h 13 its guest hangs",
 		"12 ep 2h00m pool_at_max pool ep is at its max of 8",
 		"230 pve1 1m00s its clone was killed midway qm unlock 230",
+		"node pve2 3 in 30s clones fail",
+		"storage ceph all 4 by the next runner no space left",
 		"240 pve1 mine no Mayfly marker",
 		"laptop 77 NREL/EnergyPlus linux 1h00m not ours",
 	} {

@@ -45,6 +45,14 @@ func showStatus(w io.Writer, s fleet.Status, now time.Time) {
 		q := s.Quarantine[i]
 		return []string{strconv.Itoa(q.VMID), q.Node, span(now.Sub(q.Since)), q.Why, q.Command}
 	})
+	table(w, "CORDONED\tNODE\tFAILURES\tTRIED AGAIN\tWHY", len(s.Cordons), func(i int) []string {
+		c := s.Cordons[i]
+		again := "by the next runner"
+		if wait := c.Until.Sub(now); wait > 0 {
+			again = "in " + span(wait)
+		}
+		return []string{strings.TrimSpace(c.Kind + " " + c.Name), cmp.Or(c.Node, "all"), strconv.Itoa(c.Failures), again, c.Reason}
+	})
 	table(w, "UNCLAIMED VM\tNODE\tNAME\tWHY", len(s.Unclaimed), func(i int) []string {
 		u := s.Unclaimed[i]
 		return []string{strconv.Itoa(u.VMID), u.Node, cmp.Or(u.Name, "-"), u.Why}

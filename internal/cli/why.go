@@ -170,6 +170,7 @@ var nextSteps = map[fleet.Code]string{
 	fleet.WaitGitHub:           "mayfly check says what is wrong with GitHub; it goes on by itself when that answers",
 	fleet.WaitGitHubLimit:      "nothing: it goes on when GitHub's limit ends; a longer poll_interval uses less of it",
 	fleet.WaitBackoff:          "look at why the last runner failed; the next attempt comes by itself",
+	fleet.WaitCordoned:         "mend what the reason names (docs/operations.md, What fails again and again); one runner tries it again by itself",
 	fleet.WaitStandby:          "ask the other dispatcher, or end one of the two (docs/operations.md, Two dispatchers by mistake)",
 	fleet.WaitStopping:         "nothing: the next start of the dispatcher serves it",
 }

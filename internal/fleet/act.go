@@ -28,7 +28,7 @@ func (c *Controller) do(ctx context.Context, a action, now time.Time) {
 		return
 	case StepClone:
 		a.name = c.sequence.NewName(a.pool.NamePrefix)
-		c.ledger.runners[a.vmid] = &entry{vmid: a.vmid, name: a.name, pool: a.pool.Name, node: a.node, template: a.template.id, created: now, way: a.template.way, wantedBy: a.job}
+		c.ledger.runners[a.vmid] = &entry{vmid: a.vmid, name: a.name, pool: a.pool.Name, node: a.node, template: a.template.id, source: a.source(), created: now, way: a.template.way, wantedBy: a.job}
 		c.ledger.tries(a.template.id, now)
 		c.sayTemplate(a)
 		c.start(ctx, a, c.spec.Timing.Clone, now, c.clone)
@@ -60,6 +60,7 @@ func (c *Controller) do(ctx context.Context, a action, now time.Time) {
 	case StepInspect:
 		c.start(ctx, a, probeTimeout, now, c.inspect)
 	case StepDestroy:
+		c.strikeLate(c.ledger.runners[a.vmid], a.pool, now)
 		c.progress.late(c.ledger.runners[a.vmid], a.pool, c.spec.Timing, now)
 		if a.sweeps {
 			c.noteSweep(c.ledger.runners[a.vmid], now)
@@ -144,15 +145,19 @@ func (c *Controller) later(err error, at time.Time) outcome {
 	}
 }
 
-// giveUp is the outcome of a step that failed for good: the runner goes, and its pool waits before the next one.
+// giveUp is the outcome of a step that failed for good: the runner goes, and what is at fault, or else its pool, waits before
+// the next one.
 func (c *Controller) giveUp(err error) outcome {
 	return func(e *entry, now time.Time) {
 		c.progress.lost(e, causeOf(err))
+		struck := c.strike(e, err, now)
 		e.failed = err.Error()
 		e.lastWord = e.failed
 		e.tries, e.notUntil = 0, time.Time{}
 		c.log.Error("runner failed", "runner", e.name, "vmid", e.vmid, "node", e.node, "pool", e.pool, "reason", err)
-		c.hold(e, e.failed, now)
+		if !struck {
+			c.hold(e, e.failed, now)
+		}
 		if errors.Is(err, handoff.ErrImage) {
 			c.blame(e, faultUnfit, "its guests can't become runners ("+e.failed+")", now)
 		}

@@ -36,6 +36,7 @@ func TestPoolIsClonedFromTheNewestVersionThatServes(t *testing.T) {
 		name     string
 		newest   func(*template)
 		circuits map[int]circuit
+		cordons  []int // templates that can't be cloned
 		from     []int // the templates of the planned clones, of three jobs
 		code     Code  // of the last job
 		words    string
@@ -45,12 +46,8 @@ func TestPoolIsClonedFromTheNewestVersionThatServes(t *testing.T) {
 		{name: "newest failed once", circuits: map[int]circuit{9101: {fault: faultUnfit, failures: 1, next: hour}}, from: []int{9101, 9101, 9101}, code: WaitRunner},
 		{name: "newest unfit", circuits: map[int]circuit{9101: {fault: faultUnfit, failures: 2, next: hour}}, from: []int{9100, 9100, 9100}, code: WaitRunner},
 		{name: "newest unfit, its trial due", circuits: map[int]circuit{9101: {fault: faultUnfit, failures: 2, next: noon}}, from: []int{9101}, code: WaitUnfit, words: "nothing is cloned from image debian-12 version 20261124-1300 (VM 9101)"},
-		{name: "newest can't be cloned", circuits: map[int]circuit{9101: {fault: faultUncloneable, failures: 2, next: hour}}, from: []int{9100, 9100, 9100}, code: WaitRunner},
-		{
-			name: "none can be cloned", circuits: map[int]circuit{
-				9100: {fault: faultUncloneable, failures: 2, next: hour}, 9101: {fault: faultUncloneable, failures: 2, next: hour},
-			}, from: []int{9101, 9101, 9101}, code: WaitRunner,
-		},
+		{name: "newest can't be cloned", cordons: []int{9101}, from: []int{9100, 9100, 9100}, code: WaitRunner},
+		{name: "none can be cloned", cordons: []int{9100, 9101}, code: WaitCordoned, words: "template 9101 is cordoned until 13:00:00 after 3 failed clones: base gone"},
 		{
 			name: "both unfit", circuits: map[int]circuit{
 				9100: {fault: faultUnfit, failures: 2, next: hour}, 9101: {fault: faultUnfit, failures: 2, next: hour, why: "no listener"},
@@ -79,6 +76,9 @@ func TestPoolIsClonedFromTheNewestVersionThatServes(t *testing.T) {
 			o.supply.templates["image debian-12"] = newest
 			for id, c := range tc.circuits {
 				o.ledger.circuits[id] = c
+			}
+			for _, id := range tc.cordons {
+				o.ledger.cordons[templateThing("pve1", template{id: id})] = cordon{failures: 3, stage: StageClone, since: noon.Add(-time.Minute), until: hour, why: "base gone"}
 			}
 			d := plan(s, o, noon)
 			var from []int
@@ -166,7 +166,7 @@ func TestTemplateAtFaultCostsOneCloneAtMost(t *testing.T) {
 		for _, id := range []int{9100, 9101} {
 			if rapid.Bool().Draw(t, "known") {
 				o.ledger.circuits[id] = circuit{
-					fault:    rapid.SampledFrom([]fault{faultDeprecated, faultUnfit, faultUncloneable}).Draw(t, "fault"),
+					fault:    rapid.SampledFrom([]fault{faultDeprecated, faultUnfit}).Draw(t, "fault"),
 					failures: rapid.IntRange(1, 3).Draw(t, "failures"),
 					next:     noon.Add(time.Duration(rapid.IntRange(-60, 60).Draw(t, "due")) * time.Minute),
 				}

@@ -17,8 +17,6 @@ const (
 	faultDeprecated fault = "deprecated"
 	// faultUnfit: its guests answer but can't become runners.
 	faultUnfit fault = "unfit"
-	// faultUncloneable: Proxmox can't clone it, though it lists it.
-	faultUncloneable fault = "uncloneable"
 )
 
 const (
@@ -49,10 +47,9 @@ func (c circuit) shuns(now time.Time) bool {
 	return c.open() && c.fault != faultDeprecated && now.Before(c.next)
 }
 
-// bars returns why nothing is cloned from the template; ok is false when it may be. What Proxmox can't clone costs
-// nothing to try again, so the pool's back-off is enough for that.
+// bars returns why nothing is cloned from the template; ok is false when it may be.
 func (c circuit) bars(t template) (r Reason, barred bool) {
-	if !c.open() || c.fault == faultUncloneable {
+	if !c.open() {
 		return Reason{}, false
 	}
 	code := WaitUnfit
@@ -79,11 +76,11 @@ func (t template) remedy() string {
 }
 
 // choose returns what the pool's next runner is cloned from: the newest promoted version, unless it can't be used and
-// an older one can.
+// an older one can. The plan's own choice, newestUsable, knows besides what other clones it plans.
 func choose(pool runner.Pool, o supply, l *ledger, now time.Time) (template, bool) {
 	newest, ok := o.base(pool)
 	for _, t := range append([]template{newest}, newest.older...) {
-		if t.problem == "" && !l.circuits[t.id].shuns(now) {
+		if t.problem == "" && !l.circuits[t.id].shuns(now) && !now.Before(l.cordons[templateThing(t.node, t)].until) {
 			return t, ok
 		}
 	}
@@ -163,13 +160,6 @@ func (c *Controller) clear(e *entry) {
 		level = slog.LevelInfo
 	}
 	c.log.Log(context.Background(), level, "template serves again", "template", e.template, "runner", e.name, "pool", e.pool)
-}
-
-// clearClone forgets that a template could not be cloned: it just was.
-func (c *Controller) clearClone(e *entry) {
-	if c.ledger.circuits[e.template].fault == faultUncloneable {
-		delete(c.ledger.circuits, e.template)
-	}
 }
 
 func (c *Controller) digestOf(id int) string {

@@ -91,7 +91,6 @@ func (c *Controller) cloned(ctx context.Context, a action, upid proxmox.UPID) ou
 			if !e.adopted {
 				c.ledger.lastMade = now
 			}
-			c.clearClone(e)
 		})
 	case errors.Is(err, proxmox.Exists):
 		return c.taken(err)
@@ -143,9 +142,8 @@ func (c *Controller) notCloned(a action, err error) outcome {
 	return func(e *entry, now time.Time) {
 		c.progress.lost(e, causeOf(err))
 		c.log.Error("clone failed", "runner", e.name, "vmid", e.vmid, "node", e.node, "pool", e.pool, "reason", err)
-		c.hold(e, err.Error(), now)
-		if !passing(err) && len(a.template.older) > 0 {
-			c.blame(e, faultUncloneable, err.Error(), now)
+		if !c.strike(e, err, now) {
+			c.hold(e, err.Error(), now)
 		}
 		if errors.Is(err, proxmox.MaybeHappened) || errors.Is(err, context.DeadlineExceeded) {
 			// It may still come: a daemon that hung runs the request when it wakes. Look for its task.

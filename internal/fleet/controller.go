@@ -219,6 +219,7 @@ func (c *Controller) pass(ctx context.Context) time.Time {
 	}
 	c.sweep(ctx, now)
 	c.sweepDisks(ctx, now)
+	c.judgeThings()
 	c.sayRivals(now)
 	c.saySweep(d)
 	c.notice(now)
@@ -297,6 +298,7 @@ func (c *Controller) tookSupply(o supply, now time.Time) {
 	c.ledger.absorbSupply(c.spec, o)
 	c.sayWay(o)
 	c.absorbTemplates(o)
+	c.absorbCordons(o)
 	c.quarantineLocked(o, now)
 	c.disownEdited(o, now)
 	c.watchHalted(o, now)

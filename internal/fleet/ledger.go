@@ -10,7 +10,8 @@ import (
 // ledger is all that is kept between passes. Only the goroutine of Controller.Run touches it.
 //
 // Losing it (a restart) costs: an identity minted but not delivered is thrown away with its VM; a VMID's rest and a
-// pool's back-off start anew; a template that was found at fault is cloned a few times more; a job's reason is logged again. Runners and jobs are found again by observing.
+// pool's back-off start anew; a node, storage or template that was cordoned or found at fault is tried a few times more; a
+// job's reason is logged again. Runners and jobs are found again by observing.
 type ledger struct {
 	runners map[int]*entry // by VMID: every VM of ours, from the moment its clone is asked for until it is gone
 	// lastUsed is when a VM last had a VMID.
@@ -25,6 +26,10 @@ type ledger struct {
 	backoff map[string]backoff
 	// circuits is what is known against templates, by VMID.
 	circuits map[int]circuit
+	// cordons is what is known against nodes, storages and templates' copies.
+	cordons map[thing]cordon
+	// booted is when a guest last came up, where runners live on several nodes.
+	booted map[bootedOn]time.Time
 	// abouts is what guests tell of the templates that they came from, by VMID, where no marker does.
 	abouts map[int]handoff.About
 	// orphans is since when a registration of ours is seen without a VM.
@@ -58,6 +63,7 @@ type entry struct {
 	node string
 	// template is the VMID that it was cloned from; 0 when nobody knows (found after a restart, from before markers told).
 	template int
+	source   string         // the node that cloned it, where this process asked for that; else it counts as its own
 	process  runner.Process // that made it, as its marker tells; zero where this one has
 	// made is its pool as it was when a reload changed that; nil while its pool is as it was.
 	made     *runner.Pool
@@ -158,6 +164,8 @@ func newLedger() *ledger {
 		turn:        map[string]time.Time{},
 		backoff:     map[string]backoff{},
 		circuits:    map[int]circuit{},
+		cordons:     map[thing]cordon{},
+		booted:      map[bootedOn]time.Time{},
 		abouts:      map[int]handoff.About{},
 		orphans:     map[int64]orphan{},
 		rogues:      map[int64]rogue{},

@@ -94,6 +94,8 @@ type candidate struct {
 	spaces []*spaceLoad
 	full   bool         // a full clone
 	needs  runner.Bytes // room on each of spaces
+	// things are what may be cordoned of it.
+	things []thing
 	// barred says why it may not be taken, whatever its room; "" when it may.
 	barred string
 	code   Code // of that, where the template is at fault
@@ -105,17 +107,22 @@ type refusal struct {
 	why  string
 	// tasks says that it is only for the clones and destroys that run, which end soon.
 	tasks bool
-	code  Code
+	code  Code // where that isn't WaitNode
 }
 
 // place chooses the node for a VM of that size and pool: of the candidates that fit, those with the newest template, then
-// as the strategy says; ties go by name. It is pure: the same in any order of the candidates. chosen is -1 when none
-// fits; refused has the reason of each that doesn't.
-func (pl Placement) place(list []candidate, pool string) (chosen int, refused []refusal) {
+// as the strategy says; ties go by name. shut says why nothing may go to what a candidate needs, "" when it may. place is
+// pure: the same in any order of the candidates. chosen is -1 when none fits; refused has the reason of each that doesn't.
+func (pl Placement) place(list []candidate, pool string, shut func([]thing) string) (chosen int, refused []refusal) {
 	chosen = -1
 	for i, c := range list {
-		if why, tasks := pl.refuses(c); why != "" {
-			refused = append(refused, refusal{c.load.name, why, tasks, c.code})
+		why, tasks := pl.refuses(c)
+		code := c.code
+		if cordoned := shut(c.things); cordoned != "" && (why == "" || tasks) {
+			why, tasks, code = cordoned, false, WaitCordoned
+		}
+		if why != "" {
+			refused = append(refused, refusal{c.load.name, why, tasks, code})
 			continue
 		}
 		if chosen < 0 || pl.compare(c, list[chosen], pool) < 0 {

@@ -95,6 +95,7 @@ func plan(s Spec, o observed, now time.Time) decision {
 	p := planner{s: s, o: o, now: now}
 	p.count()
 	p.measure()
+	p.cordonOff()
 	p.serveJobs()
 	if o.ending == stopping {
 		return p.d
@@ -134,6 +135,7 @@ type planner struct {
 	vmids   *vmids           // that the next clones get
 	fitting map[string][]int // what poolsFor has found, by a job's target and labels
 	key     []byte           // its working memory
+	shunned map[thing]string // what nothing may go to, and why
 
 	covered map[string]int   // how many of a pool's runners answer for a waiting job each
 	cramped int              // jobs that wait for nothing but room

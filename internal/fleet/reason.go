@@ -46,6 +46,9 @@ const (
 	WaitCloneLimit Code = "clone_limit"
 	// WaitNode: no node has room, a template and no fault; the text says for each why not.
 	WaitNode Code = "no_node_fits"
+	// WaitCordoned: VMs kept failing on every node that could have it, or on its storage or template there, so that is left
+	// alone for a while and then tried by one VM.
+	WaitCordoned Code = "cordoned"
 	// WaitStandby: another dispatcher that began earlier works on the installation, so this one makes no runner.
 	WaitStandby Code = "standby"
 	// WaitStopping: the controller is ending.

@@ -183,8 +183,7 @@ func (p *planner) spacesOfEntry(e *entry) []*spaceLoad {
 func (p *planner) candidates(pool runner.Pool) []candidate {
 	lead, _ := p.o.supply.base(pool)
 	if len(p.o.supply.nodes) == 0 || p.s.lone() {
-		t, _ := choose(pool, p.o.supply, p.o.ledger, p.now)
-		return []candidate{p.candidate(pool, p.s.Node, t)}
+		return []candidate{p.candidate(pool, p.s.Node, p.newestUsable(lead))}
 	}
 	own, shared := map[string]template{}, []template{}
 	for _, t := range append([]template{lead}, lead.copies...) {
@@ -212,18 +211,26 @@ func (p *planner) candidates(pool runner.Pool) []candidate {
 
 // newestUsable is the newest version on the template's node that may be cloned.
 func (p *planner) newestUsable(t template) template {
+	return p.newest(t, func(v template) bool { return p.shunned[templateThing(cmp.Or(v.node, p.s.Node), v)] == "" })
+}
+
+// newest is the newest version without a fault that is such a one.
+func (p *planner) newest(t template, such func(template) bool) template {
 	for _, v := range append([]template{t}, t.older...) {
-		if v.problem == "" && !p.o.ledger.circuits[v.id].shuns(p.now) {
+		if v.problem == "" && !p.o.ledger.circuits[v.id].shuns(p.now) && such(v) {
 			return v
 		}
 	}
 	return t
 }
 
-// current reports whether the pool's next runner may come from that template: it is the newest usable one of some node.
+// current reports whether the pool's next runner may come from that template: it is the newest usable one of some node, or
+// would be if it weren't cordoned.
 func (p *planner) current(pool runner.Pool, id int) bool {
 	lead, _ := p.o.supply.base(pool)
-	return slices.ContainsFunc(append([]template{lead}, lead.copies...), func(t template) bool { return p.newestUsable(t).id == id })
+	return slices.ContainsFunc(append([]template{lead}, lead.copies...), func(t template) bool {
+		return p.newestUsable(t).id == id || p.newest(t, func(template) bool { return true }).id == id
+	})
 }
 
 // reaches reports whether a template of another node can be cloned to this one: all that it has is on storages that
@@ -241,11 +248,9 @@ func (p *planner) reaches(name string, t template) bool {
 
 func (p *planner) candidate(pool runner.Pool, name string, t template) candidate {
 	c := candidate{load: p.nodeLoad(name), from: t, want: wants(pool, t), full: pool.FullClone}
-	storages := c.want.storages
-	if c.full && pool.Storage != "" {
-		storages = []string{pool.Storage}
-	}
+	storages := c.want.storagesFor(pool)
 	c.spaces = p.spacesOf(name, storages)
+	c.things = p.o.supply.things(name, t, storages)
 	c.full = c.full || slices.ContainsFunc(c.spaces, func(s *spaceLoad) bool { return !s.links() })
 	c.needs = p.s.Placement.LinkedGrowth
 	if c.full {
@@ -276,7 +281,7 @@ func (p *planner) findPlace(pool runner.Pool) (c candidate, r Reason, ok bool) {
 		list = p.candidates(pool)
 		p.room.lists[pool.Name] = list
 	}
-	chosen, refused := p.s.Placement.place(list, pool.Name)
+	chosen, refused := p.s.Placement.place(list, pool.Name, p.shut)
 	if chosen >= 0 {
 		p.room.next[pool.Name] = list[chosen]
 		return list[chosen], Reason{}, true
@@ -296,11 +301,12 @@ func (p *planner) findPlace(pool runner.Pool) (c candidate, r Reason, ok bool) {
 	return candidate{}, r, false
 }
 
-// take notes that the pool's next runner goes there, and that it tries a template at fault.
+// take notes that the pool's next runner goes there, and that it tries a template at fault, or what is cordoned.
 func (p *planner) take(pool runner.Pool, at candidate) {
 	at.take(pool.Name)
 	clear(p.room.next)
-	if p.tried[at.from.id] = true; p.o.ledger.circuits[at.from.id].open() {
+	p.tried[at.from.id] = true
+	if tries := p.tryAgain(at.things); tries || p.o.ledger.circuits[at.from.id].open() {
 		clear(p.room.lists) // it is barred from now on
 	}
 }

@@ -85,6 +85,8 @@ type Status struct {
 	Waiting    []WaitingStatus   `json:"waiting"`
 	Unclaimed  []UnclaimedStatus `json:"unclaimed"`
 	Quarantine []Quarantine      `json:"quarantine"`
+	// Cordons are nodes, storages and templates' copies that are left alone because VMs kept failing there.
+	Cordons []CordonStatus `json:"cordons"`
 	// LeftDisks are disks that destroys of ours left on their storage, as of the last look an hour ago at most.
 	LeftDisks []LeftDisk `json:"left_disks"`
 	// Rogues are registrations in our targets that take our jobs or our names and that nobody here made.
@@ -186,6 +188,7 @@ func (c *Controller) publish(d decision, now time.Time) {
 	for _, id := range sortedKeys(c.ledger.quarantined) {
 		s.Quarantine = append(s.Quarantine, c.ledger.quarantined[id])
 	}
+	s.Cordons = c.cordonStatus()
 	s.Warm = c.warmStatus(now)
 	s.Waiting = c.explain(d.waiting, now)
 	c.progress.waiting(d.waiting, c.queue.at)
@@ -259,6 +262,11 @@ func (c *Controller) unready(s *Status) []string {
 		}
 		if b := c.ledger.backoff[pool.Name]; b.failures > 0 && b.until.After(s.At) {
 			reasons = append(reasons, fmt.Sprintf("pool %s: %s", pool.Name, b.why))
+		}
+	}
+	for _, w := range s.Waiting {
+		if w.Reason.Code == WaitCordoned {
+			reasons = append(reasons, "pool "+w.Pool+": "+w.Reason.Text)
 		}
 	}
 	slices.Sort(reasons)

@@ -50,6 +50,7 @@ var (
 	vmids       = Metric{"mayfly_vmids", Gauge, nil, "VMIDs of the installation's range."}
 	vmidsFree   = Metric{"mayfly_vmids_free", Gauge, nil, "VMIDs that the next runner could have."}
 	quarantined = Metric{"mayfly_quarantined_vms", Gauge, nil, "VMIDs set aside until an administrator has typed the command that /status tells."}
+	cordoned    = Metric{"mayfly_cordoned", Gauge, []string{"kind", "node"}, "What is left alone for a while because VMs kept failing there. kind is node, storage or template; node is empty for a storage that nodes share. A combination that there is none of is missing."}
 	unclaimed   = Metric{"mayfly_unclaimed_vms", Gauge, nil, "VMs in the range that aren't provably ours; they are never touched."}
 
 	rogues = Metric{"mayfly_rogue_runners", Gauge, nil, "Registrations that take the pools' jobs or have our kind of name and that this installation didn't make; they are never touched."}
@@ -79,7 +80,7 @@ func All() []Metric {
 		[]Metric{buildInfo, ready, lastPass, standby, rivals, warnings},
 		[]Metric{stageDuration, failures},
 		[]Metric{runners, poolMax, demandJobs, waitingJobs, oldestJob},
-		[]Metric{maxRunners, vmids, vmidsFree, quarantined, unclaimed, rogues},
+		[]Metric{maxRunners, vmids, vmidsFree, quarantined, cordoned, unclaimed, rogues},
 		[]Metric{sourceUp, lastPoll, polls, pollFailures},
 		[]Metric{apiRequests, apiDuration, apiInFlight, rateLimit, rateLeft, rateReset, githubPaused},
 	)

@@ -38,6 +38,7 @@ func full() *metrics.Recorder {
 					{Job: 900000000047114, Since: now.Add(-time.Minute), Reason: fleet.Reason{Code: fleet.WaitNoPool}},
 				},
 				Quarantine: make([]fleet.Quarantine, 1), Unclaimed: make([]fleet.UnclaimedStatus, 2), Rogues: make([]fleet.RogueStatus, 3),
+				Cordons: []fleet.CordonStatus{{Kind: fleet.ThingNode, Node: "pve2"}, {Kind: fleet.ThingTemplate, Node: "pve2", Name: "9000"}, {Kind: fleet.ThingTemplate, Node: "pve2", Name: "9001"}},
 			}
 		},
 		Budget: func() github.Budget { return github.Budget{Limit: 5000, Remaining: 4200, Reset: now.Add(time.Hour)} },
@@ -89,6 +90,8 @@ func TestPageTellsTheFleet(t *testing.T) {
 		`mayfly_waiting_jobs{code="no_pool_matches",pool=""} 1`,
 		"mayfly_vmids_free 90",
 		"mayfly_quarantined_vms 1",
+		`mayfly_cordoned{kind="node",node="pve2"} 1`,
+		`mayfly_cordoned{kind="template",node="pve2"} 2`,
 		"mayfly_rogue_runners 3",
 		`mayfly_source_up{source="github"} 0`,
 		`mayfly_poll_failures_total{source="github",target="NREL/EnergyPlus"} 1`,

@@ -53,8 +53,20 @@ func (to sink) fleet(s fleet.Status, now time.Time) {
 	to.put(vmids, float64(s.Capacity.VMIDs))
 	to.put(vmidsFree, float64(s.Capacity.VMIDsFree))
 	to.put(quarantined, float64(len(s.Quarantine)))
+	to.cordons(s)
 	to.put(unclaimed, float64(len(s.Unclaimed)))
 	to.put(rogues, float64(len(s.Rogues)))
+}
+
+func (to sink) cordons(s fleet.Status) {
+	type place struct{ kind, node string }
+	counts := map[place]int{}
+	for _, c := range s.Cordons {
+		counts[place{c.Kind, c.Node}]++
+	}
+	for p, n := range counts {
+		to.put(cordoned, float64(n), p.kind, p.node)
+	}
 }
 
 func (to sink) supply(s fleet.Status) {
