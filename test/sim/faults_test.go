@@ -24,8 +24,6 @@ const (
 	kind503     kind = "503"
 	kind595     kind = "595"
 	kind596     kind = "596"
-	// kindNoQuorum refuses changes only. It comes to a whole side at once.
-	kindNoQuorum kind = "500 without quorum"
 
 	kindLost     kind = "reply lost"
 	kindLate     kind = "reply late"

@@ -37,7 +37,8 @@ func (r *untouched) began(c *call) {
 
 func (r *untouched) finished(p pve.State, _ gh.State) {
 	for _, v := range p.VMs {
-		if v.DigestStart != v.DigestNow {
+		lostPower := r.w.model.died[v.Node] && len(v.StartedAt) > 0
+		if v.DigestStart != v.DigestNow && !lostPower {
 			r.w.violated("untouched", "VM %d (decoy %q, template %v) isn't what it was", v.VMID, v.Decoy, v.Template)
 		}
 	}

@@ -94,10 +94,6 @@ func (l *link) carry(c *call, req *http.Request) (*http.Response, error) {
 		if !wait(ctx, slowFor) {
 			return nil, ctx.Err()
 		}
-	case kindNoQuorum:
-		res := answer(req, http.StatusInternalServerError)
-		res.Status = "500 cluster not ready - no quorum?"
-		return res, nil
 	case kind500, kind502, kind503, kind595, kind596:
 		return answer(req, c.fault.status()), nil
 	}

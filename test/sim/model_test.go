@@ -17,11 +17,14 @@ type model struct {
 	gone      map[int]death
 	badGuests map[string]bool
 	cancelled map[int64]bool
+	// died are the nodes that were without power once.
+	died map[string]bool
 }
 
 // machine is one VM of the fleet.
 type machine struct {
 	vmid    int
+	node    string
 	name    string
 	pool    string
 	gen     int // the process that made it
@@ -30,6 +33,9 @@ type machine struct {
 	off     bool // it powered itself off, or an administrator did it
 	taken   bool // somebody has made it his own
 	stopped bool // a process of ours asked to stop it
+	// lockedAt is since when it has been seen locked; abandoned says that only the administrator can remove it.
+	lockedAt  time.Time
+	abandoned bool
 	// read and answered are when its config was last read, and GitHub last answered about its registration, by which
 	// process, since it set out to destroy the VM.
 	read, answered map[int]time.Time
@@ -42,7 +48,7 @@ type death struct {
 }
 
 func newModel(w *world) *model {
-	return &model{w: w, vms: map[int]*machine{}, asked: map[int]*machine{}, gone: map[int]death{}, badGuests: map[string]bool{}, cancelled: map[int64]bool{}}
+	return &model{w: w, vms: map[int]*machine{}, asked: map[int]*machine{}, gone: map[int]death{}, badGuests: map[string]bool{}, cancelled: map[int64]bool{}, died: map[string]bool{}}
 }
 
 func (m *model) bad(name string) {
@@ -100,7 +106,7 @@ func (m *model) changed(c pve.Change) {
 			return
 		}
 		delete(m.asked, c.VMID)
-		v.created = c.At
+		v.created, v.node = c.At, c.Node
 		m.vms[c.VMID] = v
 		m.made++
 	case pve.ChangeDestroyed:

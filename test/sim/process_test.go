@@ -106,13 +106,22 @@ func (w *world) newProcess() *process {
 
 func (w *world) proxmoxClient(p *process) *proxmox.Client {
 	c, err := proxmox.New(proxmox.Options{
-		Endpoints: []string{"https://pve1:8006"}, TokenID: w.spec.Token, TokenSecret: runner.NewSecret(w.pve.Info().TokenSecret),
+		Endpoints: addresses(w.nodes[:w.ends]), TokenID: w.spec.Token, TokenSecret: runner.NewSecret(w.pve.Info().TokenSecret),
 		Transport: &link{w: w, side: toProxmox, proc: p, next: w.way(w.pve)},
 	})
 	if err != nil {
 		panic(err)
 	}
 	return c
+}
+
+// addresses are where nodes answer.
+func addresses(nodes []string) []string {
+	var out []string
+	for _, name := range nodes {
+		out = append(out, "https://"+name+":8006")
+	}
+	return out
 }
 
 // kill ends the process at whatever it is doing.

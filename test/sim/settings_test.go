@@ -11,6 +11,10 @@ import (
 
 // settings are what a world is like; all of it follows from its seed.
 type settings struct {
+	nodes    []string      // of the cluster, the home node first
+	ours     []string      // those that runners may live on; none is the home node alone
+	ends     int           // how many of the nodes the dispatcher knows addresses of
+	place    fleet.Placement
 	runners  int           // at once
 	pools    int           // of runners, each with a label of its own
 	troubled time.Duration // for how long jobs come and things go wrong; then all must come right
@@ -32,6 +36,21 @@ func settingsOf(seed uint64, troubled time.Duration) settings {
 		assign: time.Duration(pick("assign", 0, 1, 3, 10)) * time.Second, lasting: time.Duration(pick("lasting", 15, 60, 180, 400)) * time.Second,
 		supply: time.Duration(pick("supply", 2, 2, 5)) * time.Second,
 	}
+	for i := range pick("nodes", 1, 1, 2, 3, 4, 5) {
+		s.nodes = append(s.nodes, fmt.Sprintf("pve%d", i+1))
+	}
+	switch many := len(s.nodes); {
+	case many == 1:
+	case chance(seed, "all nodes") < 0.4:
+		s.ours = []string{fleet.AllNodes}
+	case chance(seed, "some nodes") < 0.8:
+		s.ours = s.nodes[between(0, 1, seed, "first node"):between(2, many, seed, "last node")]
+	}
+	s.ends = between(1, min(len(s.nodes), 3), seed, "addresses")
+	s.place = fleet.Placement{AntiAffinity: chance(seed, "apart") < 0.3}
+	if chance(seed, "pack") < 0.3 {
+		s.place.Strategy = fleet.Pack
+	}
 	s.pools = min(pick("pools", 1, 1, 2, 3), s.runners)
 	// A runner's life beside its job: clone, boot, two polls, lingering, destruction.
 	life := s.lasting + s.boot + 90*time.Second
@@ -40,7 +59,7 @@ func settingsOf(seed uint64, troubled time.Duration) settings {
 }
 
 func (s settings) String() string {
-	return fmt.Sprintf("%d runners in %d pools, %.0f jobs an hour of %s, %g‰ faults, %d%% bad guests", s.runners, s.pools, s.perHour, s.lasting, s.faults, s.guests)
+	return fmt.Sprintf("%d nodes (ours %v), %d runners in %d pools, %.0f jobs an hour of %s, %g‰ faults, %d%% bad guests", len(s.nodes), s.ours, s.runners, s.pools, s.perHour, s.lasting, s.faults, s.guests)
 }
 
 func poolName(i int) string { return fmt.Sprintf("pool%d", i+1) }
@@ -50,7 +69,7 @@ const maxJob = 2 * time.Hour
 
 func (s settings) spec() fleet.Spec {
 	spec := fleet.Spec{
-		Installation: "simulated", Node: "pve1", ResourcePool: "ci", VMIDs: fleet.Range{Start: 200, End: 299 + 6*s.runners}, MaxRunners: s.runners,
+		Installation: "simulated", Node: s.nodes[0], Nodes: s.ours, Placement: s.place, ResourcePool: "ci", VMIDs: fleet.Range{Start: 200, End: 299 + 6*s.runners}, MaxRunners: s.runners,
 		PollInterval: 15 * time.Second, Timing: fleet.Timing{Supply: s.supply},
 	}
 	for i := range s.pools {

@@ -34,6 +34,9 @@ func (w *world) story() {
 	for at := born.Add(sampleEvery); at.Before(w.plan.until); at = at.Add(sampleEvery) {
 		events = append(events, event{at, "sample", w.sample})
 	}
+	for at := born.Add(repairEvery); at.Before(w.plan.until); at = at.Add(repairEvery) {
+		events = append(events, event{at, "repairs", w.adminRepairs})
+	}
 	slices.SortStableFunc(events, func(a, b event) int {
 		return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.what, b.what))
 	})
@@ -60,6 +63,7 @@ func (w *world) story() {
 	for !w.quiet() && time.Now().Before(limit) {
 		w.sleepUntil(time.Now().Add(sampleEvery))
 		w.supervise()
+		w.adminRepairs()
 		w.sample()
 	}
 	w.sleepUntil(time.Now().Add(time.Minute))

@@ -11,8 +11,8 @@ type trouble func(w *world, at time.Time, object string) []event
 
 // troubles are all there are.
 var troubles = []trouble{
-	crash, crash, freeze, cancel, crashLoop, outageOfProxmox, outageOfGitHub, adminStops, adminDestroys, adminTakesOver, nodeDies,
-	noQuorum, workerFault, workerFault, shortLists, secondaryLimit,
+	crash, crash, freeze, cancel, crashLoop, outageOfProxmox, outageOfGitHub, adminStops, adminDestroys, adminTakesOver,
+	workerFault, workerFault, shortLists, secondaryLimit,
 }
 
 // troubleEvents are what goes wrong with this world.
@@ -23,7 +23,7 @@ func (w *world) troubleEvents(born time.Time) []event {
 	var list []event
 	at := born.Add(time.Duration(between(60, 900, w.seed, "first trouble")) * time.Second)
 	for i := 0; at.Before(w.plan.until.Add(-5 * time.Minute)); i++ {
-		all := slices.Concat(troubles, moreTroubles)
+		all := slices.Concat(troubles, nodeTroubles, moreTroubles)
 		t := all[between(0, len(all)-1, w.seed, "trouble", i)]
 		list = append(list, t(w, at, strconv.Itoa(i))...)
 		at = at.Add(time.Duration(between(120, 1800, w.seed, "next trouble", i)) * time.Second)
@@ -78,7 +78,7 @@ func crashLoop(w *world, at time.Time, object string) []event {
 	}
 	return append(list, event{at.Add(loopFor), "end of a crash loop", func() {
 		// A ghost keeps its place, and its job, longer than the loop lasts.
-		if on && len(waiting) > 0 && sameKeys(waiting, w.unassigned()) && w.goodPlaces() > 0 {
+		if on && w.hindered.Before(at) && len(waiting) > 0 && sameKeys(waiting, w.unassigned()) && w.goodPlaces() > 0 {
 			w.violated("progress", "of %d jobs that waited none has got a runner in %s of crashes every %s", len(waiting), loopFor-loopSettles, loopEvery)
 		}
 	}})
@@ -142,9 +142,6 @@ func outageOfGitHub(w *world, at time.Time, object string) []event {
 
 func outage(w *world, side string, how kind, at time.Time, seconds int, object string) []event {
 	name := "outage of " + side
-	if how == kindNoQuorum {
-		name = "no quorum"
-	}
 	return []event{{at, name, func() {
 		if w.plan.trouble(name, object) {
 			w.outage(side, how, time.Duration(seconds)*time.Second)
@@ -165,6 +162,14 @@ func (w *world) outage(side string, how kind, lasting time.Duration) {
 	defer w.mu.Unlock()
 	w.trace.add("%s is out for %s", side, lasting)
 	w.out[side] = outageState{how, time.Now(), time.Now().Add(min(lasting, time.Until(w.plan.until)))}
+	w.hinders(lasting)
+}
+
+// hinders notes that a trouble may keep every new runner from being made for so long, so that none is missed in a crash loop.
+func (w *world) hinders(lasting time.Duration) {
+	if till := time.Now().Add(lasting); till.After(w.hindered) {
+		w.hindered = till
+	}
 }
 
 // outLater and loopLater give a world an outage or a crash loop at a set time.

@@ -11,30 +11,24 @@ import (
 // the fifth on they are unknown.
 func pvestatdHangs(w *world, at time.Time, object string) []event {
 	return w.simply(at, object, "pvestatd hangs", func() {
-		w.must(w.pve.FreezeBroadcast("pve1", w.seconds("hangs", object, 120, 360)))
+		w.must(w.pve.FreezeBroadcast(w.someNode(object), w.seconds("hangs", object, 120, 360)))
 	})
 }
 
 // workersTaken leaves the fleet one daemon worker of the node's three, or none.
 func workersTaken(w *world, at time.Time, object string) []event {
 	return w.simply(at, object, "daemon workers are taken", func() {
-		w.must(w.pve.OccupyWorkers("pve1", between(2, 3, w.seed, "workers", object), w.seconds("taken", object, 10, 60)))
+		w.must(w.pve.OccupyWorkers(w.someNode(object), between(2, 3, w.seed, "workers", object), w.seconds("taken", object, 10, 60)))
 	})
 }
 
 // tasksRotate makes the node forget its finished tasks, five times in a minute.
 func tasksRotate(w *world, at time.Time, object string) []event {
-	list := w.simply(at, object, "tasks rotate", func() { w.pve.RotateTasks("pve1") })
+	list := w.simply(at, object, "tasks rotate", func() { w.pve.RotateTasks(w.someNode(object)) })
 	for i := range 4 {
-		list = append(list, event{at.Add(time.Duration(i+1) * 13 * time.Second), "tasks rotate again", func() { w.pve.RotateTasks("pve1") }})
+		list = append(list, event{at.Add(time.Duration(i+1) * 13 * time.Second), "tasks rotate again", func() { w.pve.RotateTasks(w.someNode(object)) }})
 	}
 	return list
-}
-
-// storageFills leaves no room for clones for some minutes.
-func storageFills(w *world, at time.Time, object string) []event {
-	return append(w.simply(at, object, "storage is full", func() { w.must(w.pve.FillStorage("pve1", "local-lvm", true)) }),
-		event{at.Add(w.seconds("full", object, 60, 900)), "storage has room", func() { w.must(w.pve.FillStorage("pve1", "local-lvm", false)) }})
 }
 
 // execTwice repeats a program that the guest agent starts.
@@ -131,5 +125,5 @@ func (w *world) seconds(what, object string, least, most int) time.Duration {
 
 // moreTroubles are those of this file.
 var moreTroubles = []trouble{
-	pvestatdHangs, workersTaken, tasksRotate, storageFills, execTwice, removalLeaks, assignmentWithdrawn, listsLag, oddLists, primaryLimit, nameTaken, stolen,
+	pvestatdHangs, workersTaken, tasksRotate, execTwice, removalLeaks, assignmentWithdrawn, listsLag, oddLists, primaryLimit, nameTaken, stolen,
 }

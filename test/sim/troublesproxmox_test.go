@@ -15,7 +15,7 @@ import (
 func (w *world) admin() *proxmox.Client {
 	i := w.pve.Info()
 	c, err := proxmox.New(proxmox.Options{
-		Endpoints: []string{"https://pve1:8006"}, TokenID: i.AdminTokenID, TokenSecret: runner.NewSecret(i.AdminTokenSecret),
+		Endpoints: addresses(w.nodes), TokenID: i.AdminTokenID, TokenSecret: runner.NewSecret(i.AdminTokenSecret),
 		Transport: w.pve.RoundTripper(),
 	})
 	if err != nil {
@@ -74,14 +74,14 @@ func (w *world) adminEnds(v *machine, destroys bool) {
 	ctx, cancel := context.WithTimeout(w.ctx, time.Minute)
 	defer cancel()
 	c := w.admin()
-	upid, err := c.Stop(ctx, "pve1", v.vmid)
+	upid, err := c.Stop(ctx, v.node, v.vmid)
 	if err == nil {
 		_ = c.WaitTask(ctx, upid)
 	}
 	if !destroys {
 		return
 	}
-	if upid, err = c.Delete(ctx, "pve1", v.vmid); err == nil {
+	if upid, err = c.Delete(ctx, v.node, v.vmid); err == nil {
 		_ = c.WaitTask(ctx, upid)
 	}
 }
@@ -98,7 +98,7 @@ func adminTakesOver(w *world, at time.Time, object string) []event {
 			}
 			w.spoil(v)
 			w.trace.add("admin takes over %d", v.vmid)
-			if err := w.admin().SetConfig(w.ctx, "pve1", v.vmid, map[string]string{"description": "mine now"}, nil, ""); err != nil {
+			if err := w.admin().SetConfig(w.ctx, v.node, v.vmid, map[string]string{"description": "mine now"}, nil, ""); err != nil {
 				v = nil
 				return
 			}
@@ -116,33 +116,6 @@ func (w *world) adminGivesUp(v *machine) {
 		return
 	}
 	w.adminEnds(v, true)
-}
-
-// nodeDies takes every VM of the node with it; the node is back after some minutes.
-func nodeDies(w *world, at time.Time, object string) []event {
-	return []event{{at, "node dies", func() {
-		if !w.plan.trouble("node death", object) {
-			return
-		}
-		w.trace.add("the node dies")
-		w.outage(toProxmox, kindRefused, time.Duration(between(120, 600, w.seed, "dead", object))*time.Second)
-		w.mu.Lock()
-		var all []*machine
-		for _, v := range w.model.vms {
-			all = append(all, v)
-			w.model.badGuests[v.name] = true
-		}
-		w.mu.Unlock()
-		slices.SortFunc(all, func(a, b *machine) int { return a.vmid - b.vmid })
-		for _, v := range all {
-			w.adminEnds(v, false)
-		}
-	}}}
-}
-
-// noQuorum lets everything be read and nothing be changed.
-func noQuorum(w *world, at time.Time, object string) []event {
-	return outage(w, toProxmox, kindNoQuorum, at, between(20, 600, w.seed, "quorum", object), object)
 }
 
 // workerFault makes workers of one type go wrong: the lock of their storage or VM, an error, a slow disk.

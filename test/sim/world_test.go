@@ -3,9 +3,7 @@ package sim
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -33,11 +31,14 @@ type world struct {
 	rules     []rule
 	broken    breakage
 	out       outages
+	dead      map[string]bool // the nodes without power
 	awaited   string
 	more      []event // of a breakage
 	gen       int
 	proc      *process
 	jobs      int
+	// hindered is until when runners can't be made somewhere, as far as a trouble knows.
+	hindered time.Time
 
 	mu         sync.Mutex
 	violations []violation
@@ -90,14 +91,14 @@ func live(t *testing.T, r run) result {
 	born := time.Now()
 	w := &world{
 		seed: r.seed, settings: s, spec: s.spec(), ctx: ctx, conductor: newConductor(), broken: r.broken, awaited: r.awaited,
-		plan: newFaultPlan(r.seed, s.faults, born.Add(s.troubled), r.only), trace: newTrace(r.keep), log: &journal{}, out: outages{},
+		plan: newFaultPlan(r.seed, s.faults, born.Add(s.troubled), r.only), trace: newTrace(r.keep), log: &journal{}, out: outages{}, dead: map[string]bool{},
 	}
 	w.model, w.rules = newModel(w), allRules(w)
 	w.gh = gh.New(gh.Options{Seed: r.seed, AssignDelay: s.assign})
 	w.guests = standin.NewGuests(standin.GuestOptions{
 		Seed: r.seed, Boot: s.boot, Shutdown: 2 * time.Second, Transport: &link{w: w, side: fromGuest, next: w.gh.RoundTripper()}, Behave: w.behave,
 	})
-	w.pve = pve.New(pve.Options{Seed: r.seed, Engine: w.guests, Watch: w.changed})
+	w.pve = pve.New(pve.Options{Seed: r.seed, Nodes: s.nodes, Engine: w.guests, Watch: w.changed})
 	w.spec.Token = w.pve.Info().TokenID
 	w.story()
 	w.proc.kill()
@@ -198,7 +199,7 @@ func (w *world) goesWrong(c *call) kind {
 	w.mu.Lock()
 	o := w.out[c.side]
 	w.mu.Unlock()
-	if time.Now().Before(o.till) && (o.how != kindNoQuorum || c.method != http.MethodGet && !strings.Contains(c.path, "/agent/")) {
+	if time.Now().Before(o.till) {
 		return o.how
 	}
 	return w.plan.decide(c)

@@ -28,6 +28,31 @@ func (s *Server) SetLock(vmid int, lock string) error {
 	return nil
 }
 
+// Rename gives a VM or template another name, as an editor on the node does.
+func (s *Server) Rename(vmid int, name string) error {
+	s.lock()
+	defer s.mu.Unlock()
+	v := s.vms[vmid]
+	if v == nil {
+		return fmt.Errorf("rename VM %d: no such VM", vmid)
+	}
+	v.conf["name"] = name
+	return nil
+}
+
+// Locks are the VMs that have a config lock, and which. One that no task holds any more only root can remove.
+func (s *Server) Locks() map[int]string {
+	s.lock()
+	defer s.mu.Unlock()
+	out := map[int]string{}
+	for id, v := range s.vms {
+		if lock := v.conf["lock"]; lock != "" {
+			out[id] = lock
+		}
+	}
+	return out
+}
+
 // Halt makes QEMU stop a running VM's processors for good: status "io-error" when its storage is full, "paused" by
 // hand, "internal-error". The process stays, so the node's list goes on saying "running"; QEMU's own word is in
 // status/current, in lists with full=1, and from the next broadcast on in /cluster/resources (pve-manager

@@ -239,7 +239,7 @@ func (s *Server) chooseFault(r *http.Request) wire.Fault {
 	if isDoor(r) {
 		return wire.Fault{}
 	}
-	if s.apiNodeDown() {
+	if s.apiNodeDown(r.Host) {
 		return wire.Fault{Kind: wire.Refuse}
 	}
 	s.mu.Lock()

@@ -24,7 +24,8 @@ type call struct {
 	method *method
 	token  *token
 	params params
-	node   *node // where it runs
+	via    string // the node that it was sent to
+	node   *node  // where it runs
 	upload *uploadedFile
 	total  int // set by handlers whose reply tells it; 0 leaves it out
 }
@@ -71,7 +72,7 @@ func (s *Server) serve(r *http.Request) (any, int, error) {
 	if err != nil {
 		return nil, 0, err
 	}
-	q := &call{token: auth, params: params{}}
+	q := &call{token: auth, params: params{}, via: s.apiNode(r.Host)}
 	defer q.note(r.Context())
 	if err := s.readBody(r, path, q); err != nil {
 		return nil, 0, err
@@ -211,11 +212,11 @@ func (s *Server) readBody(r *http.Request, path string, q *call) error {
 
 // resolveNode finds the node that a call runs on.
 func (s *Server) resolveNode(q *call) *apiError {
-	name := s.opts.Node
+	name := q.via
 	if q.method.ProxyTo == "node" || strings.HasPrefix(q.method.Path, "/nodes/{node}") {
 		name = q.params.str("node")
 		if name == "localhost" {
-			name = s.opts.Node
+			name = q.via
 		}
 	}
 	s.mu.Lock()

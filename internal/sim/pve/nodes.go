@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -24,11 +25,12 @@ type ailing struct {
 	kill     context.CancelCauseFunc
 	died     time.Time // zero while it lives
 	readOnly bool      // its /etc/pve
+	resting  bool      // in maintenance
 	quiet    time.Time // its pvestatd says nothing until then
 }
 
 // KillNode takes the power of a node. Its machines are off, its tasks and calls end without a word, and the other nodes
-// show its VMs as they last were for five minutes. Without the node that answers there is nobody to connect to.
+// show its VMs as they last were for five minutes. Nobody can connect to it: clients need another node's address.
 func (s *Server) KillNode(ctx context.Context, name string) error {
 	s.lock()
 	n := s.nodes[name]
@@ -66,6 +68,19 @@ func (s *Server) ReviveNode(name string) error {
 	now := time.Now()
 	n.died, n.boot, n.quiet = time.Time{}, now, now.Add(firstWords)
 	n.ctx, n.kill = context.WithCancelCause(s.ctx)
+	return nil
+}
+
+// SetMaintenance puts a node into maintenance, as `ha-manager crm-command node-maintenance enable` does, or ends it. Its VMs
+// stay: the HA manager moves only those that it manages, of which there are none here.
+func (s *Server) SetMaintenance(name string, on bool) error {
+	s.lock()
+	defer s.mu.Unlock()
+	n := s.nodes[name]
+	if n == nil {
+		return fmt.Errorf("set maintenance of %s: no such node", name)
+	}
+	n.resting = on
 	return nil
 }
 
@@ -133,10 +148,19 @@ func (s *Server) down(n *node) bool {
 	return !n.died.IsZero()
 }
 
-func (s *Server) apiNodeDown() bool {
+// apiNode is the node that a request was sent to: the one that its host names, and Options.Node for any other name.
+func (s *Server) apiNode(host string) string {
+	name, _, _ := strings.Cut(host, ":")
+	if slices.Contains(s.opts.Nodes, name) {
+		return name
+	}
+	return s.opts.Node
+}
+
+func (s *Server) apiNodeDown(host string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return !s.nodes[s.opts.Node].died.IsZero()
+	return !s.nodes[s.apiNode(host)].died.IsZero()
 }
 
 // seenDead reports whether the other nodes know by now that the node is dead.

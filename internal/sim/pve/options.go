@@ -14,7 +14,7 @@ import (
 type Options struct {
 	// Seed makes tokens, process ids, MAC addresses and UUIDs: the same seed, the same values.
 	Seed uint64
-	// Node is the node that answers; "" is the first of Nodes.
+	// Node is the node that answers requests to hosts that are no node of the cluster; "" is the first of Nodes.
 	Node string
 	// Nodes are the members of the cluster; none is just Node.
 	Nodes []string

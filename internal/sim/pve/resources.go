@@ -70,6 +70,9 @@ func (s *Server) listResources(q *call) (any, error) {
 		for _, name := range slices.Sorted(maps.Keys(s.nodes)) {
 			e := s.nodeFigures(q.token, s.nodes[name], now)
 			e["cgroup-mode"] = 2
+			if s.nodes[name].resting {
+				e["hastate"] = "maintenance"
+			}
 			out = append(out, e)
 		}
 	}

@@ -103,11 +103,12 @@ func (s *Server) Listen() (string, error) {
 	return "https://" + l.Addr().String(), nil
 }
 
-// RoundTripper reaches the server in process, without a network or TLS; any host name will do. Faults, locks and delays
+// RoundTripper reaches the server in process, without a network or TLS. The host names the node that answers; any other name reaches
+// Options.Node. Faults, locks and delays
 // are the same.
 func (s *Server) RoundTripper() http.RoundTripper { return s.wire.RoundTripper() }
 
-// Connections reaches the server by HTTP over connections in memory, a new one for each request; any host name will do.
+// Connections reaches the server by HTTP over connections in memory, a new one for each request, to hosts as RoundTripper does.
 // The server answers there until it closes. Without a network it works in virtual time.
 func (s *Server) Connections() http.RoundTripper {
 	l := wire.NewMemory()

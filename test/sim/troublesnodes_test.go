@@ -1,0 +1,168 @@
+package sim
+
+import (
+	"slices"
+	"time"
+)
+
+// nodeTroubles are those of single nodes, and of the cluster that they make together.
+var nodeTroubles = []trouble{
+	nodeDies, nodeRests, nodeCutOff, noQuorum, storageFills, templateMissing, adminMigrates,
+}
+
+// someNode is one of the cluster's nodes.
+func (w *world) someNode(object string) string { return pick(w.seed, "node "+object, w.nodes...) }
+
+// spell is a trouble that begins and ends, whatever happens to the dispatcher meanwhile.
+type spell struct {
+	name       string
+	begin, end func() error
+	idle       func() bool // whether it may begin: it isn't there already
+}
+
+// cast has a spell begin and end.
+func (w *world) cast(s spell, at time.Time, lasting time.Duration, object string) []event {
+	on := false
+	return []event{
+		{at, s.name, func() {
+			if s.idle != nil && !s.idle() || !w.plan.trouble(s.name, object) {
+				return
+			}
+			on = true
+			w.trace.add("%s", s.name)
+			w.hinders(lasting)
+			w.must(s.begin())
+		}},
+		{at.Add(lasting), "end of " + s.name, func() {
+			if on {
+				w.trace.add("end of %s", s.name)
+				w.must(s.end())
+			}
+		}},
+	}
+}
+
+// nodeDies takes every VM of a node with it; the node is back after some minutes.
+func nodeDies(w *world, at time.Time, object string) []event {
+	node := w.someNode(object)
+	return w.cast(spell{
+		"node death", func() error { w.losePower(node); return w.pve.KillNode(w.ctx, node) },
+		func() error { delete(w.dead, node); return w.pve.ReviveNode(node) }, func() bool { return !w.dead[node] },
+	}, at, w.seconds("dead", object, 120, 600), object)
+}
+
+// losePower notes that a node dies.
+func (w *world) losePower(node string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.dead[node], w.model.died[node] = true, true
+	for _, v := range w.model.vms {
+		if v.node == node {
+			w.model.badGuests[v.name] = true
+		}
+	}
+}
+
+// nodeRests puts a node into maintenance.
+func nodeRests(w *world, at time.Time, object string) []event {
+	set := func(on bool) func() error {
+		return func() error { return w.pve.SetMaintenance(w.someNode(object), on) }
+	}
+	return w.cast(spell{"node in maintenance", set(true), set(false), nil}, at, w.seconds("rests", object, 60, 2400), object)
+}
+
+// nodeCutOff has a node lose the others: it can't write to /etc/pve.
+func nodeCutOff(w *world, at time.Time, object string) []event {
+	set := func(readOnly bool) func() error {
+		return func() error { return w.pve.SetReadOnly(w.someNode(object), readOnly) }
+	}
+	return w.cast(spell{"node cut off", set(true), set(false), nil}, at, w.seconds("cut off", object, 20, 600), object)
+}
+
+// noQuorum lets everything be read on all nodes and nearly nothing be changed.
+func noQuorum(w *world, at time.Time, object string) []event {
+	set := func(quorate bool) func() error {
+		return func() error { w.pve.SetQuorum(quorate); return nil }
+	}
+	return w.cast(spell{"no quorum", set(false), set(true), nil}, at, w.seconds("quorum", object, 20, 600), object)
+}
+
+// storageFills leaves no room for clones on one node for some minutes.
+func storageFills(w *world, at time.Time, object string) []event {
+	set := func(full bool) func() error {
+		return func() error { return w.pve.FillStorage(w.someNode(object), "local-lvm", full) }
+	}
+	return w.cast(spell{"storage is full", set(true), set(false), nil}, at, w.seconds("full", object, 60, 900), object)
+}
+
+// templateMissing gives the template of one node another name for some minutes, as somebody does who replaces it.
+func templateMissing(w *world, at time.Time, object string) []event {
+	id := firstTemplate + slices.Index(w.nodes, w.someNode(object))
+	name := func(name string) func() error { return func() error { return w.pve.Rename(id, name) } }
+	return w.cast(spell{"template is missing on a node", name("ubuntu-2204-old"), name(w.spec.Pools[0].Template), nil},
+		at, w.seconds("missing", object, 60, 900), object)
+}
+
+// firstTemplate is the VMID of the first node's template; the others' follow.
+const firstTemplate = 9000
+
+// adminMigrates moves one of our VMs to another node.
+func adminMigrates(w *world, at time.Time, object string) []event {
+	return []event{{at, "admin migrates a VM", func() {
+		v := w.pick(object, func(v *machine) bool { return v.running && !v.stopped })
+		to := w.someNode(object)
+		if v == nil || v.node == to || !w.plan.trouble("admin migrates a VM", object) {
+			return
+		}
+		w.trace.add("VM %d moves to %s", v.vmid, to)
+		w.must(w.pve.Migrate(v.vmid, to))
+		w.mu.Lock()
+		v.node = to
+		w.mu.Unlock()
+	}}}
+}
+
+const (
+	// repairEvery is how often the administrator looks for VMs that are locked and that nobody works on.
+	repairEvery = 3 * time.Minute
+	// longestTask is longer than any task runs.
+	longestTask = 5 * time.Minute
+)
+
+// adminRepairs removes VMs of ours whose lock nobody but root can take away: their node died, or lost the others, while it
+// made or removed them.
+func (w *world) adminRepairs() {
+	for _, v := range w.abandoned() {
+		w.trace.add("admin unlocks and removes %d", v.vmid)
+		w.must(w.pve.SetLock(v.vmid, ""))
+		w.spoil(v)
+		w.adminEnds(v, true)
+	}
+}
+
+// abandoned are the VMs of ours with a lock that must be a dead task's.
+func (w *world) abandoned() []*machine {
+	locks := w.pve.Locks()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var out []*machine
+	for id, v := range w.model.vms {
+		switch lock := locks[id]; {
+		case v.abandoned:
+		case lock == "" || lock == "backup":
+			v.lockedAt = time.Time{}
+			continue
+		case v.lockedAt.IsZero():
+			v.lockedAt = time.Now()
+			continue
+		case time.Since(v.lockedAt) < longestTask:
+			continue
+		}
+		v.abandoned = true
+		if !w.dead[v.node] {
+			out = append(out, v)
+		}
+	}
+	slices.SortFunc(out, func(a, b *machine) int { return a.vmid - b.vmid })
+	return out
+}
