@@ -261,7 +261,7 @@ func overlooks(_ *world, _ *process, o *fleet.Options) {
 func leaksIntoNotes(w *world, _ *process, o *fleet.Options) {
 	inner := o.Proxmox
 	o.Proxmox = brokenProxmox{Proxmox: inner, clone: func(ctx context.Context, node string, template int, c proxmox.CloneOptions) (proxmox.UPID, error) {
-		c.Description += "\n" + w.gh.Info().Token
+		c.Description += "\n" + w.secrets.github
 		return inner.Clone(ctx, node, template, c)
 	}}
 }

@@ -3,8 +3,6 @@ package sim
 import (
 	"net/http"
 	"net/url"
-	"regexp"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -38,32 +36,29 @@ const (
 	fromGuest = "guest"
 )
 
-var (
-	upidPart   = regexp.MustCompile(`UPID[^/]*`)
-	numberPart = regexp.MustCompile(`/[0-9]+`)
-	nodePart   = regexp.MustCompile(`^/nodes/([^/]+)`)
-	vmPart     = regexp.MustCompile(`^/nodes/[^/]+/qemu/([0-9]+)`)
-	repoPart   = regexp.MustCompile(`^/repos/[^/]+/[^/]+`)
-)
-
 func newCall(side string, gen int, req *http.Request, body []byte) *call {
 	path := strings.TrimPrefix(strings.TrimPrefix(req.URL.Path, "/api2/json"), "/api/v3")
 	c := &call{at: time.Now(), side: side, gen: gen, method: req.Method, path: path, body: body, query: req.URL.Query()}
-	if m := nodePart.FindStringSubmatch(path); m != nil {
-		c.node = m[1]
-	}
-	if m := vmPart.FindStringSubmatch(path); m != nil {
-		c.vmid, _ = strconv.Atoi(m[1])
+	parts := strings.Split(path, "/")
+	if len(parts) > 2 && parts[1] == "nodes" {
+		c.node = parts[2]
+		if len(parts) > 4 && parts[3] == "qemu" {
+			c.vmid = atoi(parts[4])
+		}
 	}
 	if side == toProxmox && req.Method != http.MethodGet {
 		c.form, _ = url.ParseQuery(string(body))
 	}
-	route := upidPart.ReplaceAllString(path, "*")
-	route = nodePart.ReplaceAllString(route, "/nodes/*")
-	route = repoPart.ReplaceAllString(route, "/repos/*/*")
-	c.route = req.Method + " " + numberPart.ReplaceAllString(route, "/*")
+	for i, part := range parts {
+		if i == 2 && parts[1] == "nodes" || (i == 2 || i == 3) && parts[1] == "repos" || isNumber(part) || strings.HasPrefix(part, "UPID") {
+			parts[i] = "*"
+		}
+	}
+	c.route = req.Method + " " + strings.Join(parts, "/")
 	return c
 }
+
+func isNumber(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
 
 // is reports whether the call is of that route.
 func (c *call) is(route string) bool { return c.route == route }

@@ -22,10 +22,10 @@ func (r *secrets) began(c *call) {
 	has := func(secret string) bool {
 		return bytes.Contains(c.body, []byte(secret)) || strings.Contains(c.path, secret)
 	}
-	if has(r.w.gh.Info().Token) {
+	if has(r.w.secrets.github) {
 		r.w.violated("secrets", "%s %s holds GitHub's token", c.method, c.path)
 	}
-	if has(r.w.pve.Info().TokenSecret) {
+	if has(r.w.secrets.proxmox) {
 		r.w.violated("secrets", "%s %s holds Proxmox's token", c.method, c.path)
 	}
 	if has(identityMark) && !c.is(routeExec) && !c.is(routeWrite) {

@@ -77,7 +77,7 @@ func (w *world) newProcess() *process {
 	p := &process{w: w, gen: w.gen, started: time.Now(), cut: make(chan struct{}), cancel: cancel, ended: make(chan error, 1)}
 	pveClient := w.proxmoxClient(p)
 	ghClient, err := github.New(github.Options{
-		BaseURL: "https://github.example/api/v3", Token: runner.NewSecret(w.gh.Info().Token),
+		BaseURL: "https://github.example/api/v3", Token: runner.NewSecret(w.secrets.github),
 		Transport: &link{w: w, side: toGitHub, proc: p, next: w.way(w.gh)},
 	})
 	if err != nil {
@@ -106,7 +106,7 @@ func (w *world) newProcess() *process {
 
 func (w *world) proxmoxClient(p *process) *proxmox.Client {
 	c, err := proxmox.New(proxmox.Options{
-		Endpoints: addresses(w.nodes[:w.ends]), TokenID: w.spec.Token, TokenSecret: runner.NewSecret(w.pve.Info().TokenSecret),
+		Endpoints: addresses(w.nodes[:w.ends]), TokenID: w.spec.Token, TokenSecret: runner.NewSecret(w.secrets.proxmox),
 		Transport: &link{w: w, side: toProxmox, proc: p, next: w.way(w.pve)},
 	})
 	if err != nil {

@@ -11,9 +11,9 @@ import (
 
 // settings are what a world is like; all of it follows from its seed.
 type settings struct {
-	nodes    []string      // of the cluster, the home node first
-	ours     []string      // those that runners may live on; none is the home node alone
-	ends     int           // how many of the nodes the dispatcher knows addresses of
+	nodes    []string // of the cluster, the home node first
+	ours     []string // those that runners may live on; none is the home node alone
+	ends     int      // how many of the nodes the dispatcher knows addresses of
 	place    fleet.Placement
 	runners  int           // at once
 	pools    int           // of runners, each with a label of its own

@@ -28,7 +28,7 @@ const servedWithin = 75 * time.Minute
 func (w *world) story() {
 	born := time.Now()
 	w.sleepUntil(born)
-	w.log.secrets = []string{w.gh.Info().Token, w.pve.Info().TokenSecret, identityMark}
+	w.log.secrets = []string{w.secrets.github, w.secrets.proxmox, identityMark}
 	w.proc = w.newProcess()
 	events := slices.Concat(w.jobEvents(born), w.troubleEvents(born), w.more)
 	for at := born.Add(sampleEvery); at.Before(w.plan.until); at = at.Add(sampleEvery) {

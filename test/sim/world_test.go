@@ -32,6 +32,7 @@ type world struct {
 	broken    breakage
 	out       outages
 	dead      map[string]bool // the nodes without power
+	secrets   tokens
 	awaited   string
 	more      []event // of a breakage
 	gen       int
@@ -43,6 +44,9 @@ type world struct {
 	mu         sync.Mutex
 	violations []violation
 }
+
+// tokens are what the dispatcher proves itself with.
+type tokens struct{ github, proxmox string }
 
 // violation is a rule that didn't hold.
 type violation struct {
@@ -99,7 +103,7 @@ func live(t *testing.T, r run) result {
 		Seed: r.seed, Boot: s.boot, Shutdown: 2 * time.Second, Transport: &link{w: w, side: fromGuest, next: w.gh.RoundTripper()}, Behave: w.behave,
 	})
 	w.pve = pve.New(pve.Options{Seed: r.seed, Nodes: s.nodes, Engine: w.guests, Watch: w.changed})
-	w.spec.Token = w.pve.Info().TokenID
+	w.spec.Token, w.secrets = w.pve.Info().TokenID, tokens{w.gh.Info().Token, w.pve.Info().TokenSecret}
 	w.story()
 	w.proc.kill()
 	cancel()

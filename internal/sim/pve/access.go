@@ -3,7 +3,6 @@ package pve
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -68,42 +67,65 @@ func (a *access) rolesAt(who, path string) []string {
 	return roles
 }
 
-// privileges are what a user or token has on path by its own, with those that come from VMs' resource pools.
-func (a *access) privileges(who, path string, poolOf func(vmid string) string) map[string]bool {
-	roles := slices.Clone(a.rolesAt(who, path))
+// each calls yield for the privileges that a user or token has on path by its own, and for those that come from VMs' resource
+// pools, until it returns false.
+func (a *access) each(who, path string, poolOf func(vmid string) string, yield func(priv string) bool) {
+	held := func(path string) bool {
+		for _, r := range a.rolesAt(who, path) {
+			for _, p := range a.roles[r] {
+				if !yield(p) {
+					return false
+				}
+			}
+		}
+		return true
+	}
+	if !held(path) {
+		return
+	}
 	if vmid, ok := strings.CutPrefix(path, "/vms/"); ok {
 		if p := poolOf(vmid); p != "" {
-			roles = append(roles, a.rolesAt(who, "/pool/"+p)...)
+			held("/pool/" + p)
 		}
 	}
-	privs := map[string]bool{}
-	for _, r := range roles {
-		for _, p := range a.roles[r] {
-			privs[p] = true
-		}
-	}
-	return privs
+}
+
+// has reports whether a user or token has the privilege on path. Lists ask it of every entry.
+func (c *cluster) has(who, path, priv string) bool {
+	found := false
+	c.each(who, path, c.poolOf, func(p string) bool {
+		found = p == priv
+		return !found
+	})
+	return found
+}
+
+// holds reports whether a token and its user have the privilege on path.
+func (c *cluster) holds(t *token, path, priv string) bool {
+	return c.has(t.id, path, priv) && c.has(t.user(), path, priv)
 }
 
 // permissions are what a token may on path: the intersection with its user's.
 func (c *cluster) permissions(t *token, path string) map[string]bool {
-	mine := c.privileges(t.id, path, c.poolOf)
-	theirs := c.privileges(t.user(), path, c.poolOf)
-	maps.DeleteFunc(mine, func(p string, _ bool) bool { return !theirs[p] })
-	return mine
+	all := map[string]bool{}
+	c.each(t.id, path, c.poolOf, func(p string) bool {
+		if c.has(t.user(), path, p) {
+			all[p] = true
+		}
+		return true
+	})
+	return all
 }
 
 // may reports whether a token has one of the privileges on path.
 func (c *cluster) may(t *token, path string, privs ...string) bool {
-	have := c.permissions(t, path)
-	return slices.ContainsFunc(privs, func(p string) bool { return have[p] })
+	return slices.ContainsFunc(privs, func(p string) bool { return c.holds(t, path, p) })
 }
 
 // require demands all of the privileges.
 func (c *cluster) require(t *token, path string, privs ...string) *apiError {
-	have := c.permissions(t, path)
 	for _, p := range privs {
-		if !have[p] {
+		if !c.holds(t, path, p) {
 			return forbidden("%s, %s", path, p)
 		}
 	}

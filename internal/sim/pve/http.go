@@ -3,12 +3,10 @@ package pve
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"mime"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
@@ -343,15 +341,4 @@ func latin1(s string) (string, bool) {
 		out = append(out, byte(r))
 	}
 	return string(out), true
-}
-
-// encodeJSON writes JSON as Proxmox does: no line break at the end, no escapes for HTML.
-func encodeJSON(v any) []byte {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
-		return []byte(`{"data":null,"message":` + strconv.Quote(err.Error()) + `}`)
-	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }
