@@ -14,6 +14,7 @@ type settings struct {
 	nodes    []string // of the cluster, the home node first
 	ours     []string // those that runners may live on; none is the home node alone
 	ends     int      // how many of the nodes the dispatcher knows addresses of
+	shared   bool     // one template on a storage that all nodes see; else each has its own
 	place    fleet.Placement
 	runners  int           // at once
 	pools    int           // of runners, each with a label of its own
@@ -46,6 +47,8 @@ func settingsOf(seed uint64, troubled time.Duration) settings {
 	case chance(seed, "some nodes") < 0.8:
 		s.ours = s.nodes[between(0, 1, seed, "first node"):between(2, many, seed, "last node")]
 	}
+	// The only template is the first node's: runners have to be allowed there.
+	s.shared = len(s.nodes) > 1 && (len(s.ours) == 0 || s.ours[0] == fleet.AllNodes || s.ours[0] == s.nodes[0]) && chance(seed, "shared template") < 0.4
 	s.ends = between(1, min(len(s.nodes), 3), seed, "addresses")
 	s.place = fleet.Placement{AntiAffinity: chance(seed, "apart") < 0.3}
 	if chance(seed, "pack") < 0.3 {
@@ -59,7 +62,7 @@ func settingsOf(seed uint64, troubled time.Duration) settings {
 }
 
 func (s settings) String() string {
-	return fmt.Sprintf("%d nodes (ours %v), %d runners in %d pools, %.0f jobs an hour of %s, %g‰ faults, %d%% bad guests", len(s.nodes), s.ours, s.runners, s.pools, s.perHour, s.lasting, s.faults, s.guests)
+	return fmt.Sprintf("%d nodes (ours %v, shared template %t), %d runners in %d pools, %.0f jobs an hour of %s, %g‰ faults, %d%% bad guests", len(s.nodes), s.ours, s.shared, s.runners, s.pools, s.perHour, s.lasting, s.faults, s.guests)
 }
 
 func poolName(i int) string { return fmt.Sprintf("pool%d", i+1) }

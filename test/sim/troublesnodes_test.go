@@ -87,33 +87,51 @@ func noQuorum(w *world, at time.Time, object string) []event {
 	return w.cast(spell{"no quorum", set(false), set(true), nil}, at, w.seconds("quorum", object, 20, 600), object)
 }
 
-// storageFills leaves no room for clones on one node for some minutes.
+// sharedStorage is the one that all nodes see, where there is one.
+const sharedStorage = "ceph"
+
+// disks is the storage of the runners' disks.
+func (w *world) disks() string {
+	if w.shared {
+		return sharedStorage
+	}
+	return "local-lvm"
+}
+
+// storageFills leaves no room for clones on one node, or on all where they share the storage, for some minutes.
 func storageFills(w *world, at time.Time, object string) []event {
 	set := func(full bool) func() error {
-		return func() error { return w.pve.FillStorage(w.someNode(object), "local-lvm", full) }
+		return func() error { return w.pve.FillStorage(w.someNode(object), w.disks(), full) }
 	}
 	return w.cast(spell{"storage is full", set(true), set(false), nil}, at, w.seconds("full", object, 60, 900), object)
 }
 
 // templateMissing gives the template of one node another name for some minutes, as somebody does who replaces it.
 func templateMissing(w *world, at time.Time, object string) []event {
-	id := firstTemplate + slices.Index(w.nodes, w.someNode(object))
+	id := firstTemplate
+	if !w.shared {
+		id += slices.Index(w.nodes, w.someNode(object))
+	}
 	name := func(name string) func() error { return func() error { return w.pve.Rename(id, name) } }
 	return w.cast(spell{"template is missing on a node", name("ubuntu-2204-old"), name(w.spec.Pools[0].Template), nil},
 		at, w.seconds("missing", object, 60, 900), object)
 }
 
-// firstTemplate is the VMID of the first node's template; the others' follow.
+// firstTemplate is the VMID of the first node's template; where each has its own, the others' follow.
 const firstTemplate = 9000
 
-// adminMigrates moves one of our VMs to another node.
+// adminMigrates moves one of our VMs to another node, which need not be one of ours.
 func adminMigrates(w *world, at time.Time, object string) []event {
 	return []event{{at, "admin migrates a VM", func() {
-		v := w.pick(object, func(v *machine) bool { return v.running && !v.stopped })
-		to := w.someNode(object)
-		if v == nil || v.node == to || !w.plan.trouble("admin migrates a VM", object) {
+		v := w.pick(object, func(v *machine) bool { return v.running && !v.stopped && !w.dead[v.node] })
+		if v == nil || w.pve.Locks()[v.vmid] != "" {
 			return
 		}
+		others := slices.DeleteFunc(slices.Clone(w.nodes), func(name string) bool { return name == v.node || w.dead[name] })
+		if len(others) == 0 || !w.plan.trouble("admin migrates a VM", object) {
+			return
+		}
+		to := pick(w.seed, "to "+object, others...)
 		w.trace.add("VM %d moves to %s", v.vmid, to)
 		w.must(w.pve.Migrate(v.vmid, to))
 		w.mu.Lock()

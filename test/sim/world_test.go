@@ -102,7 +102,7 @@ func live(t *testing.T, r run) result {
 	w.guests = standin.NewGuests(standin.GuestOptions{
 		Seed: r.seed, Boot: s.boot, Shutdown: 2 * time.Second, Transport: &link{w: w, side: fromGuest, next: w.gh.RoundTripper()}, Behave: w.behave,
 	})
-	w.pve = pve.New(pve.Options{Seed: r.seed, Nodes: s.nodes, Engine: w.guests, Watch: w.changed})
+	w.pve = pve.New(w.cluster())
 	w.spec.Token, w.secrets = w.pve.Info().TokenID, tokens{w.gh.Info().Token, w.pve.Info().TokenSecret}
 	w.story()
 	w.proc.kill()
@@ -124,6 +124,16 @@ func live(t *testing.T, r run) result {
 		run: r, settings: s, lived: time.Since(born), jobs: w.jobs, calls: calls, violations: w.violations, fired: slices.Clone(w.plan.fired),
 		cover: w.plan.cover, called: w.plan.calls, digest: w.trace.digest(), lines: w.trace.lines, log: w.log.String(),
 	}
+}
+
+// cluster is the stand-in's side of the settings.
+func (w *world) cluster() pve.Options {
+	o := pve.Options{Seed: w.seed, Nodes: w.nodes, Engine: w.guests, Watch: w.changed}
+	if w.shared {
+		o.TemplateStorage = sharedStorage
+		o.Storages = []pve.Storage{{ID: sharedStorage, Type: "rbd", Content: []string{"images"}, Shared: true}}
+	}
+	return o
 }
 
 // turn gives a call its instant; a frozen process gets none before it thaws.

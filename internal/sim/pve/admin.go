@@ -87,7 +87,7 @@ func (s *Server) Migrate(vmid int, to string) error {
 		return fmt.Errorf("migrate VM %d to %s: no such VM, or no such node", vmid, to)
 	}
 	for _, key := range slices.Sorted(maps.Keys(s.volumes)) {
-		if vol := s.volumes[key]; vol.vmid == vmid && s.reaches(*node, key) {
+		if vol := s.volumes[key]; vol.vmid == vmid && strings.HasPrefix(key, *node+"/") {
 			delete(s.volumes, key)
 			s.volumes[to+strings.TrimPrefix(key, *node)] = vol
 		}

@@ -16,13 +16,13 @@ func (s *Server) FillStorage(node, storage string, full bool) error {
 	if s.nodes[node] == nil || s.storageByID(storage) == nil {
 		return fmt.Errorf("fill storage %s of %s: no such node or storage", storage, node)
 	}
-	s.full[node+"/"+storage] = full
+	s.full[s.key(node, storage)] = full
 	return nil
 }
 
 // taken is what lists say is used of a storage on a node.
 func (c *cluster) taken(node string, st *storage) runner.Bytes {
-	if c.full[node+"/"+st.id] {
+	if c.full[c.key(node, st.id)] {
 		return st.total
 	}
 	return c.used(node, st)
@@ -35,7 +35,7 @@ func (c *cluster) roomForClone(src *vm, o *cloning, full bool) *apiError {
 		if full && o.storage != "" {
 			to = o.storage
 		}
-		if !c.full[src.node+"/"+to] {
+		if !c.full[c.key(src.node, to)] {
 			continue
 		}
 		if st := c.storageByID(to); st.files() {

@@ -34,6 +34,9 @@ type Options struct {
 	// TemplateName is the name of VM 9000 on the first node (9001 on the second…); "" is
 	// "ubuntu-2204-runner-template".
 	TemplateName string
+	// TemplateStorage is one of Storages for the templates' disks, which the fleet's token may fill; "" is "local-lvm", of which
+	// each node has its own. On a shared one there is one template, VM 9000 on the first node.
+	TemplateStorage string
 	// Watch hears of every change, in order; it is called with the server's state locked and must not call the server. nil
 	// hears nothing.
 	Watch func(Change)
@@ -107,6 +110,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.TemplateName == "" {
 		o.TemplateName = "ubuntu-2204-runner-template"
+	}
+	if o.TemplateStorage == "" {
+		o.TemplateStorage = storageDisks
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

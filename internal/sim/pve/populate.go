@@ -80,6 +80,9 @@ func (s *Server) populate() {
 	c.grant("/pool/"+poolRunners, fleetToken, "CIRunnerVM")
 	c.grant("/pool/"+poolTemplates, fleetToken, "PVETemplateUser")
 	c.grant("/storage/"+storageDisks, fleetToken, "CIRunnerDS")
+	if s.opts.TemplateStorage != storageDisks {
+		c.grant("/storage/"+s.opts.TemplateStorage, fleetToken, "CIRunnerDS")
+	}
 	if s.opts.MayUpload {
 		c.grant("/storage/"+storageFiles, fleetToken, "CIRunnerISO")
 	}
@@ -104,7 +107,9 @@ func (s *Server) populate() {
 
 	s.populateStorage()
 	for i, name := range s.opts.Nodes {
-		s.addTemplate(name, templateID+i)
+		if i == 0 || !s.sharedTemplate() {
+			s.addTemplate(name, templateID+i)
+		}
 	}
 	s.addDecoys()
 	for _, r := range c.history {
@@ -118,27 +123,38 @@ const templateDisk = 8 * runner.GiB
 
 // addTemplate makes a node's template, in the resource pool of the templates.
 func (s *Server) addTemplate(nodeName string, id int) {
-	v := s.plainVM(nodeName, id, s.opts.TemplateName, poolTemplates)
+	v := s.vmOnStorage(nodeName, id, s.opts.TemplateName, poolTemplates, s.opts.TemplateStorage)
 	v.conf["description"] = "Ubuntu 22.04 with GitHub's runner"
 	v.conf["template"] = "1"
 	if s.opts.TemplateAgentOff {
 		delete(v.conf, "agent")
 	}
 	if s.opts.CloudInitDrive {
-		v.conf["ide2"] = s.newCloudInitDrive(nodeName, id, storageDisks) + ",media=cdrom"
+		v.conf["ide2"] = s.newCloudInitDrive(nodeName, id, s.opts.TemplateStorage) + ",media=cdrom"
 	}
 	s.makeBase(v)
 }
 
+// sharedTemplate reports whether one template does for all nodes.
+func (s *Server) sharedTemplate() bool {
+	st := s.storageByID(s.opts.TemplateStorage)
+	return st != nil && st.shared
+}
+
 // plainVM makes a stopped VM as an installer would.
 func (s *Server) plainVM(nodeName string, id int, name, inPool string) *vm {
+	return s.vmOnStorage(nodeName, id, name, inPool, storageDisks)
+}
+
+// vmOnStorage is plainVM with the disk on a storage of choice.
+func (s *Server) vmOnStorage(nodeName string, id int, name, inPool, disks string) *vm {
 	c := &s.cluster
 	v := &vm{id: id, node: nodeName, pool: inPool}
 	v.conf = map[string]string{
 		"agent": "1", "boot": "order=scsi0;net0", "cores": "2", "cpu": "host", "memory": "4096", "name": name, "ostype": "l26",
 		"meta":    fmt.Sprintf("creation-qemu=%s,ctime=%d", qemuVersion, s.start.Add(-time.Hour).Unix()),
 		"net0":    c.printNet(map[string]string{"model": "virtio", "bridge": bridge, "firewall": "1"}),
-		"scsi0":   fmt.Sprintf("%s,size=%s", s.newDisk(nodeName, id, storageDisks, templateDisk), printSize(templateDisk)),
+		"scsi0":   fmt.Sprintf("%s,size=%s", s.newDisk(nodeName, id, disks, templateDisk), printSize(templateDisk)),
 		"scsihw":  "virtio-scsi-single",
 		"serial0": "socket", "smbios1": "uuid=" + c.randomUUID(), "vmgenid": c.randomUUID(),
 	}

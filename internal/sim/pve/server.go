@@ -103,9 +103,8 @@ func (s *Server) Listen() (string, error) {
 	return "https://" + l.Addr().String(), nil
 }
 
-// RoundTripper reaches the server in process, without a network or TLS. The host names the node that answers; any other name reaches
-// Options.Node. Faults, locks and delays
-// are the same.
+// RoundTripper reaches the server in process, without a network or TLS. The host names the node that answers; any other name
+// reaches Options.Node. Faults, locks and delays are the same.
 func (s *Server) RoundTripper() http.RoundTripper { return s.wire.RoundTripper() }
 
 // Connections reaches the server by HTTP over connections in memory, a new one for each request, to hosts as RoundTripper does.
@@ -128,6 +127,9 @@ func (s *Server) Info() Info {
 	info := Info{
 		URL: s.url, Fingerprint: s.identity.fingerprint(s.opts.Nodes),
 		Node: s.opts.Node, Template: templateID + slices.Index(s.opts.Nodes, s.opts.Node), ResourcePool: poolRunners,
+	}
+	if s.sharedTemplate() {
+		info.Template = templateID
 	}
 	info.TokenID, info.TokenSecret = fleetToken, s.access.tokens[fleetToken].secret
 	info.AdminTokenID, info.AdminTokenSecret = adminToken, s.access.tokens[adminToken].secret
