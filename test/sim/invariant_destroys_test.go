@@ -2,8 +2,10 @@ package sim
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -32,13 +34,19 @@ func (r *destroys) began(c *call) {
 	if look, there := r.w.gh.Look(v.name); there && !v.off && v.answered[c.gen].IsZero() {
 		r.w.violated("destroys", "VM %d is to be destroyed, and nobody asked GitHub about its registration %d", c.vmid, look.ID)
 	}
-	delete(v.read, c.gen)
-	delete(v.answered, c.gen)
 }
+
+// statusUnreached is pveproxy's word that it couldn't connect to the node that was to do it.
+const statusUnreached = 595
 
 func (r *destroys) ended(c *call) {
 	if r.names == nil {
 		r.names = map[string]string{}
+	}
+	if v := r.w.model.vms[c.vmid]; v != nil && c.is(routeDestroy) && !errors.Is(c.err, syscall.ECONNREFUSED) && c.status != statusUnreached {
+		// What reached no node had no effect, and the client sends it to another node's address at once.
+		delete(v.read, c.gen)
+		delete(v.answered, c.gen)
 	}
 	name := ""
 	switch {
