@@ -36,9 +36,9 @@ func TestPoolIsClonedFromTheNewestVersionThatServes(t *testing.T) {
 		name     string
 		newest   func(*template)
 		circuits map[int]circuit
-		cordons  []int // templates that can't be cloned
-		from     []int // the templates of the planned clones, of three jobs
-		code     Code  // of the last job
+		cordons  map[int]time.Time // until when templates are left alone that can't be cloned
+		from     []int             // the templates of the planned clones, of three jobs
+		code     Code              // of the last job
 		words    string
 	}{
 		{name: "all well", from: []int{9101, 9101, 9101}, code: WaitRunner},
@@ -46,8 +46,9 @@ func TestPoolIsClonedFromTheNewestVersionThatServes(t *testing.T) {
 		{name: "newest failed once", circuits: map[int]circuit{9101: {fault: faultUnfit, failures: 1, next: hour}}, from: []int{9101, 9101, 9101}, code: WaitRunner},
 		{name: "newest unfit", circuits: map[int]circuit{9101: {fault: faultUnfit, failures: 2, next: hour}}, from: []int{9100, 9100, 9100}, code: WaitRunner},
 		{name: "newest unfit, its trial due", circuits: map[int]circuit{9101: {fault: faultUnfit, failures: 2, next: noon}}, from: []int{9101}, code: WaitUnfit, words: "nothing is cloned from image debian-12 version 20261124-1300 (VM 9101)"},
-		{name: "newest can't be cloned", cordons: []int{9101}, from: []int{9100, 9100, 9100}, code: WaitRunner},
-		{name: "none can be cloned", cordons: []int{9100, 9101}, code: WaitCordoned, words: "template 9101 is cordoned until 13:00:00 after 3 failed clones: base gone"},
+		{name: "newest can't be cloned", cordons: map[int]time.Time{9101: hour}, from: []int{9100, 9100, 9100}, code: WaitRunner},
+		{name: "newest couldn't be cloned and is tried again", cordons: map[int]time.Time{9101: noon}, from: []int{9101, 9100, 9100}, code: WaitRunner},
+		{name: "none can be cloned", cordons: map[int]time.Time{9100: hour, 9101: hour}, code: WaitCordoned, words: "template 9101 is cordoned until 13:00:00 after 3 failed clones: base gone"},
 		{
 			name: "both unfit", circuits: map[int]circuit{
 				9100: {fault: faultUnfit, failures: 2, next: hour}, 9101: {fault: faultUnfit, failures: 2, next: hour, why: "no listener"},
@@ -77,8 +78,8 @@ func TestPoolIsClonedFromTheNewestVersionThatServes(t *testing.T) {
 			for id, c := range tc.circuits {
 				o.ledger.circuits[id] = c
 			}
-			for _, id := range tc.cordons {
-				o.ledger.cordons[templateThing("pve1", template{id: id})] = cordon{failures: 3, stage: StageClone, since: noon.Add(-time.Minute), until: hour, why: "base gone"}
+			for id, until := range tc.cordons {
+				o.ledger.cordons[templateThing("pve1", template{id: id})] = cordon{failures: 3, stage: StageClone, since: noon.Add(-time.Minute), until: until, why: "base gone"}
 			}
 			d := plan(s, o, noon)
 			var from []int

@@ -304,23 +304,45 @@ func TestNothingIsCordonedThatNobodyCanDoWithout(t *testing.T) {
 }
 
 func TestGuestsThatComeUpElsewhereOnlyCordonTheCopy(t *testing.T) {
-	for _, elsewhere := range []bool{true, false} {
-		c, o := striker()
-		pool := c.spec.Pools[0]
-		for i := range cordonAfter {
-			e := o.with(200+i, "ep", runner.Booting)
-			e.node, e.template = "pve2", 9001
-			if elsewhere {
-				up := o.with(210+i, "ep", runner.Idle)
-				up.ready = e.started.Add(20 * time.Second)
-				up.node = "pve1"
+	for _, tc := range []struct {
+		name     string
+		node     string        // where others came up
+		up       time.Duration // after the late one was started
+		cordoned bool
+	}{
+		{name: "on another node meanwhile", node: "pve1", up: 20 * time.Second, cordoned: true},
+		{name: "on another node before", node: "pve1", up: -20 * time.Second},
+		{name: "on the same node", node: "pve2", up: 20 * time.Second},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			c, o := striker()
+			pool := c.spec.Pools[0]
+			for i := range cordonAfter {
+				e, other := o.with(200+i, "ep", runner.Booting), o.with(210+i, "ep", runner.Idle)
+				e.node, e.template = "pve2", 9001
+				other.node, other.created, other.ready = tc.node, noon.Add(-time.Hour), e.started.Add(tc.up)
+				c.judgeThings()
+				c.strikeLate(e, pool, e.started.Add(pool.BootTimeout-time.Second))
+				c.strikeLate(e, pool, e.started.Add(pool.BootTimeout))
 			}
-			c.judgeThings()
-			c.strikeLate(e, pool, e.started.Add(pool.BootTimeout-time.Second))
-			c.strikeLate(e, pool, e.started.Add(pool.BootTimeout))
-		}
-		if k := c.ledger.cordons[thing{ThingTemplate, "pve2", "9001"}]; k.closed() != elsewhere || elsewhere && k.failures != cordonAfter {
-			t.Errorf("guests come up elsewhere %v: %+v", elsewhere, k)
+			k := c.ledger.cordons[thing{ThingTemplate, "pve2", "9001"}]
+			if k.closed() != tc.cordoned || tc.cordoned && k.failures != cordonAfter {
+				t.Errorf("%+v", k)
+			}
+		})
+	}
+}
+
+// TestWarmRunnerIsNotReplacedForACordon: it is of the newest version, which can't be cloned just now, or of the one before,
+// which is what can be.
+func TestWarmRunnerIsNotReplacedForACordon(t *testing.T) {
+	s, o := following()
+	o.ledger.cordons[templateThing("pve1", version(9101, ""))] = cordon{failures: 3, since: noon, until: noon.Add(time.Minute)}
+	p := planner{s: s, o: o, now: noon}
+	p.cordonOff()
+	for id, outdated := range map[int]bool{9101: false, 9100: false, 9099: true} {
+		if why := p.outOfDate(s.Pools[0], &entry{name: "ep-1", template: id, created: noon}); (why != "") != outdated {
+			t.Errorf("of VM %d: %q", id, why)
 		}
 	}
 }
