@@ -75,6 +75,7 @@ const (
 	routeRemove  = "DELETE /repos/*/*/actions/runners/*"
 	routeRunner  = "GET /repos/*/*/actions/runners/*"
 	routeRunners = "GET /repos/*/*/actions/runners"
+	routeRead    = "GET /nodes/*/qemu/*/agent/file-read"
 	routeExec    = "POST /nodes/*/qemu/*/agent/exec"
 	routeWrite   = "POST /nodes/*/qemu/*/agent/file-write"
 )

@@ -19,6 +19,7 @@ const (
 	kindReset   kind = "reset"
 	kindHang    kind = "hangs"
 	kindSlow    kind = "slow"
+	kind401     kind = "401" // only of a side as a whole
 	kind500     kind = "500"
 	kind502     kind = "502"
 	kind503     kind = "503"

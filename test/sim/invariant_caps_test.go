@@ -3,7 +3,7 @@ package sim
 import "mayfly/internal/sim/pve"
 
 // caps: there are never more VMs than max_runners, nor of a pool than its max. One that somebody took over is his, and
-// counts no more.
+// counts no more; nor does what a killed worker leaves: it is no runner, and only the administrator can remove it.
 type caps struct {
 	anyRule
 	w *world
@@ -24,10 +24,10 @@ func (r *caps) changed(c pve.Change) {
 			n++
 		}
 	}
-	if all > r.w.runners {
+	if all > r.w.runners+r.w.killed {
 		r.w.violated("caps", "VM %d is one of %d, max_runners is %d", c.VMID, all, r.w.runners)
 	}
-	if pool, known := r.w.spec.Pool(v.pool); known && n > pool.Max {
+	if pool, known := r.w.spec.Pool(v.pool); known && n > pool.Max+r.w.killed {
 		r.w.violated("caps", "VM %d is one of %d of pool %s, whose max is %d", c.VMID, n, v.pool, pool.Max)
 	}
 }

@@ -94,7 +94,7 @@ func (l *link) carry(c *call, req *http.Request) (*http.Response, error) {
 		if !wait(ctx, slowFor) {
 			return nil, ctx.Err()
 		}
-	case kind500, kind502, kind503, kind595, kind596:
+	case kind401, kind500, kind502, kind503, kind595, kind596:
 		return answer(req, c.fault.status()), nil
 	}
 	res, err := l.execute(c, req)

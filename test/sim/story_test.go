@@ -60,7 +60,7 @@ func (w *world) story() {
 		w.proc = w.newProcess()
 	}
 	limit := time.Now().Add(servedWithin + w.backlog())
-	for !w.quiet() && time.Now().Before(limit) {
+	for !w.quiet() && (time.Now().Before(limit) || w.onlyHungLeft() && time.Now().Before(w.plan.until.Add(hungFor))) {
 		w.sleepUntil(time.Now().Add(sampleEvery))
 		w.supervise()
 		w.adminRepairs()
@@ -82,6 +82,25 @@ func (w *world) backlog() time.Duration {
 	n := len(w.gh.OpenJobs())
 	life := w.lasting*2 + w.boot + 2*time.Minute
 	return time.Duration(n/max(1, w.runners*2/(w.pools+1))+1) * life * 2
+}
+
+// hungFor is how long a guest that hangs may be left, when a dispatcher that was started since can't know that its job is over:
+// until the limit of a job, counted from when the VM was made.
+const hungFor = maxJob + 30*time.Minute
+
+// onlyHungLeft reports whether nothing is left but VMs of bad guests.
+func (w *world) onlyHungLeft() bool {
+	if len(w.gh.OpenJobs()) > 0 || w.gh.RunnersLeft() > 0 {
+		return false
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, v := range w.model.vms {
+		if !w.model.badGuests[v.name] || v.gen == w.gen {
+			return false
+		}
+	}
+	return true
 }
 
 // quiet reports whether all jobs are done and nothing of ours is left on either side.

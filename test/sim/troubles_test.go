@@ -11,8 +11,7 @@ type trouble func(w *world, at time.Time, object string) []event
 
 // troubles are all there are.
 var troubles = []trouble{
-	crash, crash, freeze, cancel, crashLoop, outageOfProxmox, outageOfGitHub, adminStops, adminDestroys, adminTakesOver,
-	workerFault, workerFault, shortLists, secondaryLimit,
+	crash, crash, freeze, cancel, crashLoop, outageOfProxmox, outageOfGitHub, adminStops, adminDestroys, adminTakesOver, shortLists, secondaryLimit,
 }
 
 // troubleEvents are what goes wrong with this world.
@@ -23,7 +22,7 @@ func (w *world) troubleEvents(born time.Time) []event {
 	var list []event
 	at := born.Add(time.Duration(between(60, 900, w.seed, "first trouble")) * time.Second)
 	for i := 0; at.Before(w.plan.until.Add(-5 * time.Minute)); i++ {
-		all := slices.Concat(troubles, nodeTroubles, moreTroubles)
+		all := slices.Concat(troubles, nodeTroubles, workerTroubles, moreTroubles)
 		t := all[between(0, len(all)-1, w.seed, "trouble", i)]
 		list = append(list, t(w, at, strconv.Itoa(i))...)
 		at = at.Add(time.Duration(between(120, 1800, w.seed, "next trouble", i)) * time.Second)

@@ -108,13 +108,18 @@ func storageFills(w *world, at time.Time, object string) []event {
 
 // templateMissing gives the template of one node another name for some minutes, as somebody does who replaces it.
 func templateMissing(w *world, at time.Time, object string) []event {
-	id := firstTemplate
-	if !w.shared {
-		id += slices.Index(w.nodes, w.someNode(object))
-	}
+	id := w.someTemplate(object)
 	name := func(name string) func() error { return func() error { return w.pve.Rename(id, name) } }
 	return w.cast(spell{"template is missing on a node", name("ubuntu-2204-old"), name(w.spec.Pools[0].Template), nil},
 		at, w.seconds("missing", object, 60, 900), object)
+}
+
+// someTemplate is the only template, or that of some node.
+func (w *world) someTemplate(object string) int {
+	if w.shared {
+		return firstTemplate
+	}
+	return firstTemplate + slices.Index(w.nodes, w.someNode(object))
 }
 
 // firstTemplate is the VMID of the first node's template; where each has its own, the others' follow.
@@ -147,8 +152,7 @@ const (
 	longestTask = 5 * time.Minute
 )
 
-// adminRepairs removes VMs of ours whose lock nobody but root can take away: their node died, or lost the others, while it
-// made or removed them.
+// adminRepairs removes VMs of ours that no token can: those that a dead worker left locked, or outside the resource pool.
 func (w *world) adminRepairs() {
 	for _, v := range w.abandoned() {
 		w.trace.add("admin unlocks and removes %d", v.vmid)
@@ -158,9 +162,14 @@ func (w *world) adminRepairs() {
 	}
 }
 
-// abandoned are the VMs of ours with a lock that must be a dead task's.
+// abandoned are the VMs of ours that must be a dead task's.
 func (w *world) abandoned() []*machine {
 	locks := w.pve.Locks()
+	for _, v := range w.pve.VMs() {
+		if v.DestroyedAt == nil && v.Pool == "" && locks[v.VMID] == "" {
+			locks[v.VMID] = "outside the resource pool" // which is as good as a lock: no token sees it
+		}
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var out []*machine

@@ -8,7 +8,6 @@ import (
 
 	"mayfly/internal/proxmox"
 	"mayfly/internal/runner"
-	"mayfly/internal/sim/pve"
 )
 
 // admin is a client of the administrator, who goes straight to Proxmox.
@@ -116,23 +115,6 @@ func (w *world) adminGivesUp(v *machine) {
 		return
 	}
 	w.adminEnds(v, true)
-}
-
-// workerFault makes workers of one type go wrong: the lock of their storage or VM, an error, a slow disk.
-func workerFault(w *world, at time.Time, object string) []event {
-	task := pick(w.seed, "task "+object, "qmclone", "qmstart", "qmdestroy", "qmstop")
-	spec := pve.FaultSpec{Kind: "fail", Reason: "can't lock file '/var/lock/pve-manager/pve-storage-local-lvm' - got timeout", Match: pve.FaultMatch{Task: task, At: "start", Count: between(1, 4, w.seed, "count", object)}}
-	name := task + " fails"
-	if chance(w.seed, "slow task", object) < 0.4 {
-		name, spec.Kind, spec.Reason, spec.DelayMS = task+" is slow", "delay", "", int64(between(5_000, 90_000, w.seed, "delay", object))
-	}
-	return []event{{at, "worker", func() {
-		if w.plan.trouble(name, object) {
-			w.trace.add("%s", name)
-			_, err := w.pve.Fault(spec)
-			w.must(err)
-		}
-	}}}
 }
 
 func (w *world) must(err error) {

@@ -38,6 +38,7 @@ type world struct {
 	gen       int
 	proc      *process
 	jobs      int
+	killed    int // workers, each of which may leave a VM that no token can remove
 	// hindered is until when runners can't be made somewhere, as far as a trouble knows.
 	hindered time.Time
 
