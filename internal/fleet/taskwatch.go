@@ -65,6 +65,7 @@ func (w *taskWatch) run(ctx context.Context) {
 			continue
 		case <-tick.C:
 		}
+		w.take(pending)
 		if len(pending) == 0 {
 			continue
 		}
@@ -85,6 +86,19 @@ func (w *taskWatch) run(ctx context.Context) {
 			if time.Since(upid.Start()) > giveUpTask {
 				delete(pending, upid)
 			}
+		}
+	}
+}
+
+// take adds those who have come to wait while the last lists were read: with a tick due, too, it would be chance whether the
+// next lists are theirs.
+func (w *taskWatch) take(pending map[proxmox.UPID]chan string) {
+	for {
+		select {
+		case a := <-w.asks:
+			pending[a.upid] = a.done
+		default:
+			return
 		}
 	}
 }
