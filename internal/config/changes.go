@@ -55,18 +55,18 @@ type Change struct {
 func Changes(old, next *Config) []Change { return ValuesOf(old).Changes(ValuesOf(next)) }
 
 // Changes lists what differs between two lists of values, in the order of the keys.
-func (old Values) Changes(next Values) []Change {
+func (v Values) Changes(next Values) []Change {
 	var changes []Change
-	for _, v := range old {
-		switch w, ok := next.find(v.Key); {
+	for _, was := range v {
+		switch w, ok := next.find(was.Key); {
 		case !ok:
-			changes = append(changes, Change{v.Key, v.Text, "", WhenOf(v.Key)})
-		case !v.same(w):
-			changes = append(changes, Change{v.Key, v.Text, w.Text, WhenOf(v.Key)})
+			changes = append(changes, Change{was.Key, was.Text, "", WhenOf(was.Key)})
+		case !was.same(w):
+			changes = append(changes, Change{was.Key, was.Text, w.Text, WhenOf(was.Key)})
 		}
 	}
 	for _, w := range next {
-		if _, ok := old.find(w.Key); !ok {
+		if _, ok := v.find(w.Key); !ok {
 			changes = append(changes, Change{w.Key, "", w.Text, WhenOf(w.Key)})
 		}
 	}

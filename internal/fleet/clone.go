@@ -17,7 +17,7 @@ import (
 func (c *Controller) clone(ctx context.Context, a action) outcome {
 	free, err := c.pve.VMIDFree(ctx, a.vmid)
 	if err != nil {
-		return c.notCloned(a, fmt.Errorf("runner %s: see whether VMID %d is free: %w", a.name, a.vmid, err))
+		return c.notCloned(fmt.Errorf("runner %s: see whether VMID %d is free: %w", a.name, a.vmid, err))
 	}
 	if !free {
 		return c.taken(fmt.Errorf("runner %s: VMID %d is taken by something that this token can't see", a.name, a.vmid))
@@ -44,7 +44,7 @@ func (c *Controller) clone(ctx context.Context, a action) outcome {
 		if errors.Is(err, proxmox.Exists) {
 			return c.taken(err)
 		}
-		return c.notCloned(a, err)
+		return c.notCloned(err)
 	}
 	return c.cloned(ctx, a, upid)
 }
@@ -99,7 +99,7 @@ func (c *Controller) cloned(ctx context.Context, a action, upid proxmox.UPID) ou
 			return c.leftOver(a, err)
 		}
 	}
-	return c.notCloned(a, fmt.Errorf("runner %s: clone to VM %d on %s: %w", a.name, a.vmid, a.node, err))
+	return c.notCloned(fmt.Errorf("runner %s: clone to VM %d on %s: %w", a.name, a.vmid, a.node, err))
 }
 
 // findClone looks for the task of a clone whose reply was lost: our own qmclone tasks name the template, and the
@@ -138,7 +138,7 @@ func (c *Controller) findClone(ctx context.Context, a action, asked time.Time, l
 
 // notCloned ends a runner that never got a VM. Whatever there may be under its VMID is left alone: it is ours only
 // when a later look finds our marker on it.
-func (c *Controller) notCloned(a action, err error) outcome {
+func (c *Controller) notCloned(err error) outcome {
 	return func(e *entry, now time.Time) {
 		c.progress.lost(e, causeOf(err))
 		c.log.Error("clone failed", "runner", e.name, "vmid", e.vmid, "node", e.node, "pool", e.pool, "reason", err)
@@ -155,7 +155,7 @@ func (c *Controller) notCloned(a action, err error) outcome {
 
 // leftOver sets a VMID aside whose clone was killed midway: no token can unlock or remove what is left there.
 func (c *Controller) leftOver(a action, err error) outcome {
-	apply := c.notCloned(a, fmt.Errorf("runner %s: clone to VM %d on %s: %w", a.name, a.vmid, a.node, err))
+	apply := c.notCloned(fmt.Errorf("runner %s: clone to VM %d on %s: %w", a.name, a.vmid, a.node, err))
 	return func(e *entry, now time.Time) {
 		apply(e, now)
 		c.quarantine(Quarantine{

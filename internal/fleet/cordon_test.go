@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -151,7 +151,7 @@ func TestCordonsNeverLetTwoVMsTry(t *testing.T) {
 		s, o := across(rapid.IntRange(0, 12).Draw(t, "jobs"))
 		s.Pools[0].Max, s.MaxRunners = 12, 12
 		for i := range 3 {
-			for _, th := range []thing{{ThingNode, nodeName(i), ""}, {ThingTemplate, nodeName(i), fmt.Sprint(9000 + i)}, {ThingStorage, nodeName(i), "local-lvm"}} {
+			for _, th := range []thing{{ThingNode, nodeName(i), ""}, {ThingTemplate, nodeName(i), strconv.Itoa(9000 + i)}, {ThingStorage, nodeName(i), "local-lvm"}} {
 				if rapid.IntRange(0, 2).Draw(t, "cordoned") == 0 {
 					o.ledger.cordons[th] = cordon{failures: 3, stage: StageClone, since: noon.Add(-time.Hour), until: noon.Add(time.Duration(rapid.IntRange(-2, 2).Draw(t, "until")) * time.Minute)}
 				}
@@ -204,7 +204,7 @@ func TestSourceOfTheTemplateIsShunnedForClonesAlone(t *testing.T) {
 // striker is a controller of three nodes with nothing but its ledger.
 func striker() (*Controller, observed) {
 	s, o := across(0)
-	return &Controller{spec: s, ledger: o.ledger, seen: o.supply, log: slog.New(slog.NewTextHandler(io.Discard, nil))}, o
+	return &Controller{spec: s, ledger: o.ledger, seen: o.supply, log: slog.New(slog.DiscardHandler)}, o
 }
 
 func TestFailuresInARowCordonAndDoubleTheWait(t *testing.T) {
