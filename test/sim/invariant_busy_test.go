@@ -2,7 +2,8 @@ package sim
 
 import "time"
 
-// busyKept: no VM is stopped or destroyed while its job runs, before the job's limit.
+// busyKept: no VM is stopped or destroyed while its job runs, before the job's limit. In one that QEMU halted nothing runs,
+// whatever GitHub still believes.
 type busyKept struct {
 	anyRule
 	w *world
@@ -13,7 +14,7 @@ func (r *busyKept) began(c *call) {
 		return
 	}
 	v := r.w.model.vms[c.vmid]
-	if v == nil || !v.running {
+	if v == nil || !v.running || v.halted {
 		return
 	}
 	if look, there := r.w.gh.Look(v.name); there && look.Job != 0 && time.Since(look.Started) < maxJob {

@@ -33,6 +33,7 @@ type machine struct {
 	off     bool // it powered itself off, or an administrator did it
 	taken   bool // somebody has made it his own
 	stopped bool // a process of ours asked to stop it
+	halted  bool // its processors stand still for good
 	// lockedAt is since when it has been seen locked; abandoned says that only the administrator can remove it.
 	lockedAt  time.Time
 	abandoned bool

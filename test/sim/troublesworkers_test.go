@@ -98,7 +98,11 @@ func diskFull(w *world, at time.Time, object string) []event {
 		w.trace.add("VM %d stops for a full disk", v.vmid)
 		if err := w.pve.Halt(w.ctx, v.vmid, "io-error"); err != nil {
 			w.trace.add("it had ended") // meanwhile
+			return
 		}
+		w.mu.Lock()
+		v.halted = true
+		w.mu.Unlock()
 	}}}
 }
 
