@@ -59,11 +59,12 @@ func (c *checker) tokenExpiry(context.Context) {
 func (c *checker) targets(ctx context.Context) {
 	seen := map[runner.Target]bool{}
 	for _, pool := range c.Config.Pools {
-		if seen[pool.Target] {
-			continue
+		for _, t := range pool.Targets() {
+			if !seen[t] {
+				seen[t] = true
+				c.target(ctx, t)
+			}
 		}
-		seen[pool.Target] = true
-		c.target(ctx, pool.Target)
 	}
 }
 
@@ -111,7 +112,7 @@ func (c *checker) target(ctx context.Context, t runner.Target) {
 func (c *checker) forks(what string, t runner.Target, repo github.Repository) {
 	var open []string
 	for _, p := range c.Config.Pools {
-		if p.Target == t && !p.Jobs.DenyForks {
+		if p.At(t) && !p.Jobs.DenyForks {
 			open = append(open, p.Name)
 		}
 	}

@@ -48,12 +48,13 @@ func (c *Controller) do(ctx context.Context, a action, now time.Time) {
 		c.start(ctx, a, probeTimeout, now, c.probe)
 	case StepSeed:
 		e := c.ledger.runners[a.vmid]
-		e.minting, e.way, e.medium = true, a.way, c.seeders[a.way].Lasts()
+		e.minting, e.target, e.way, e.medium = true, a.target, a.way, c.seeders[a.way].Lasts()
 		c.start(ctx, a, c.spec.Timing.Deliver, now, c.seed)
 	case StepEject:
 		c.start(ctx, a, c.spec.Timing.Configure, now, c.eject)
 	case StepRegister:
-		c.ledger.runners[a.vmid].minting = true
+		e := c.ledger.runners[a.vmid]
+		e.minting, e.target = true, a.target
 		c.start(ctx, a, c.spec.Timing.Deliver, now, c.register)
 	case StepAsk:
 		c.start(ctx, a, probeTimeout, now, c.ask)

@@ -34,7 +34,7 @@ func (p *planner) serveJobs() {
 	for i := range p.s.Pools {
 		pool := p.s.Pools[i]
 		lines[i].covers = p.covers(pool)
-		p.open[pool.Name] = max(0, p.wanted[pool.Name]-len(lines[i].covers))
+		p.open[pool.Name] = p.unanswered(pool, lines[i].covers)
 	}
 	for _, m := range turn {
 		if m.pool < 0 {
@@ -52,20 +52,32 @@ func (p *planner) serveJobs() {
 
 // serve gives a job of the pool its reason.
 func (p *planner) serve(j *runner.Job, pool *runner.Pool, l *line) Reason {
-	if len(l.covers) > 0 {
-		first := l.covers[0]
-		l.covers = l.covers[1:]
-		p.covered[pool.Name]++
-		return p.coverReason(first)
+	if i := p.cover(l.covers, pool, j.Target); i >= 0 {
+		e := l.covers[i]
+		if i == 0 {
+			l.covers = l.covers[1:]
+		} else {
+			l.covers = slices.Delete(l.covers, i, i+1)
+		}
+		p.answers[e.vmid] = true
+		return p.coverReason(e)
 	}
 	if l.held == nil {
-		if r, held := p.held(*j, *pool); held {
+		r, held := p.held(*j, *pool)
+		if held && len(pool.More) > 0 && (r.Code == WaitGitHub || r.Code == WaitGitHubLimit) {
+			return r // of that repository alone
+		}
+		if held {
 			l.held = &r
 		}
 	}
 	if l.held != nil {
-		if l.held.Code == WaitTotalMax {
+		switch l.held.Code {
+		case WaitTotalMax:
 			p.cramped++
+			p.squeezed[pool.Name]++
+		case WaitPoolMax:
+			p.squeezed[pool.Name]++
 		}
 		return *l.held
 	}
@@ -135,7 +147,7 @@ func (p *planner) whyNoPool(j runner.Job) string {
 	}
 	offers := make([]string, 0, len(p.s.Pools))
 	for _, pool := range p.s.Pools {
-		if pool.Target == j.Target {
+		if pool.At(j.Target) {
 			offers = append(offers, fmt.Sprintf("%s offers %s", pool.Name, strings.Join(pool.RegistrationLabels(), ",")))
 		}
 	}

@@ -89,7 +89,7 @@ type entry struct {
 	stopped    time.Time // seen powered off after it was started
 
 	registration  int64         // GitHub's id, once minted or seen
-	target        runner.Target // where the registration was seen
+	target        runner.Target // where the registration was seen or asked for
 	minting       bool          // an identity was asked for, so that a registration may exist
 	offline       bool          // it was online, and the last list says that it isn't
 	runnerVersion string        // as its guest tells it

@@ -85,10 +85,7 @@ func (p *planner) act(e *entry, a action) {
 	case !e.missingSince.IsZero() && (!e.stopped.IsZero() || !e.finished.IsZero()):
 		a.registration = 0 // GitHub removed it with its job
 	case e.registration == 0 && (e.minting || e.adopted):
-		a.lookIn = []runner.Target{a.target}
-		if a.target == (runner.Target{}) {
-			a.lookIn = p.s.Targets() // its pool isn't configured any more
-		}
+		a.lookIn = p.lookIn(e, a.pool)
 	}
 	p.d.actions = append(p.d.actions, a)
 }
@@ -137,9 +134,9 @@ func (p *planner) mustGo(e *entry) (why string, force bool) {
 		return p.afterReading(e, e.started.Add(limit), fmt.Sprintf("it did not come online within %s of its start", limit)), false
 	case e.online.IsZero():
 		return p.afterReading(e, e.delivered.Add(t.Register), fmt.Sprintf("it did not come online within %s of getting its identity", t.Register)), false
-	case e.missingSince.IsZero() && p.wanted[e.pool] > 0:
+	case e.missingSince.IsZero() && p.wantedOf(e) > 0:
 		return p.ghost(e, pool), false
-	case e.missingSince.IsZero() && p.wanted[e.pool] == 0 && !p.keeps[e.vmid]:
+	case e.missingSince.IsZero() && p.wantedOf(e) == 0 && !p.keeps[e.vmid]:
 		return p.afterReading(e, later(e.online, e.kept).Add(pool.IdleTimeout), fmt.Sprintf("it was idle for %s", pool.IdleTimeout)), false
 	}
 	return "", false
@@ -214,14 +211,14 @@ func (p *planner) seedsEntry(e *entry) (Way, bool) {
 // mint gives a runner an identity when there is a job for it: minted late, an identity doesn't age unused.
 func (p *planner) mint(e *entry, step Step, why string) {
 	pool, _ := p.s.Pool(e.pool)
-	if p.o.queue.failed[pool.Target] != nil {
+	if p.unreadable(pool) {
 		return
 	}
 	if p.o.queue.demand.At.Before(p.o.ledger.turn[e.pool]) {
 		p.d.github = true
 		return
 	}
-	registered := 0
+	registered := p.plannedIdentities(e.pool)
 	for _, other := range p.byPool[e.pool] {
 		if other.outdated {
 			continue
@@ -232,20 +229,22 @@ func (p *planner) mint(e *entry, step Step, why string) {
 			continue
 		}
 		if s == runner.Registering || s == runner.Idle || onItsWay || other.unexplained(p.now) {
-			registered++
+			at, _ := p.s.targetOf(other)
+			registered[at]++
 		}
 	}
-	if planned := p.plannedIdentities(e.pool); registered+planned >= p.wanted[e.pool]+p.level(pool).idle {
-		return
+	if target, wants := p.mintAt(e, pool, registered); wants {
+		p.act(e, action{step: step, why: why})
+		p.d.actions[len(p.d.actions)-1].target = target
 	}
-	p.act(e, action{step: step, why: why})
 }
 
-func (p *planner) plannedIdentities(pool string) int {
-	n := 0
+// plannedIdentities counts what is to be minted for a pool, by repository.
+func (p *planner) plannedIdentities(pool string) map[runner.Target]int {
+	n := map[runner.Target]int{}
 	for _, a := range p.d.actions {
 		if (a.step == StepRegister || a.step == StepSeed) && a.pool.Name == pool {
-			n++
+			n[a.target]++
 		}
 	}
 	return n

@@ -137,11 +137,13 @@ type planner struct {
 	key     []byte           // its working memory
 	shunned map[thing]string // what nothing may go to, and why
 
-	covered map[string]int   // how many of a pool's runners answer for a waiting job each
-	cramped int              // jobs that wait for nothing but room
-	levels  map[string]level // what holds for a pool now
-	keeps   map[int]bool     // warm runners that are wanted
-	retire  map[int]string   // warm runners that shall go, and why
+	answers  map[int]bool     // runners that answer for a waiting job each
+	cramped  int              // jobs that wait for nothing but room
+	squeezed map[string]int   // jobs of each pool that wait for nothing but room in it or in the fleet
+	needs    map[where]need   // waiting jobs of pools that serve several repositories
+	levels   map[string]level // what holds for a pool now
+	keeps    map[int]bool     // warm runners that are wanted
+	retire   map[int]string   // warm runners that shall go, and why
 }
 
 // sorted lists the runners in the order in which they were made.
@@ -160,7 +162,8 @@ func (p *planner) count() {
 	p.taken, p.tried, p.cloned = map[int]bool{}, map[int]bool{}, map[string]bool{}
 	p.fitting = map[string][]int{}
 	p.open, p.cannot = map[string]int{}, map[string]bool{}
-	p.covered, p.levels, p.keeps, p.retire = map[string]int{}, map[string]level{}, map[int]bool{}, map[int]string{}
+	p.answers, p.squeezed, p.needs = map[int]bool{}, map[string]int{}, map[where]need{}
+	p.levels, p.keeps, p.retire = map[string]level{}, map[int]bool{}, map[int]string{}
 	for id := range p.o.supply.taken {
 		p.taken[id] = true
 	}

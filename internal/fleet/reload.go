@@ -49,7 +49,8 @@ func (c *Controller) reload(next Spec, now time.Time) error {
 			e.made = &old
 		}
 		if e.registration != 0 || e.minting {
-			e.outdated = e.outdated || stays && registersElse(old, pool)
+			at, _ := c.spec.targetOf(e)
+			e.outdated = e.outdated || stays && registersElse(at, old, pool)
 		}
 	}
 	for _, pool := range next.Pools { // what made it fail may be mended
@@ -70,9 +71,9 @@ func (c *Controller) reload(next Spec, now time.Time) error {
 	return nil
 }
 
-// registersElse reports whether runners of the pool would register with something else than they did.
-func registersElse(old, pool runner.Pool) bool {
-	return old.Target != pool.Target || old.GroupID != pool.GroupID || !slices.Equal(old.RegistrationLabels(), pool.RegistrationLabels())
+// registersElse reports whether a runner of the pool that is registered there would register with something else than it did.
+func registersElse(at runner.Target, old, pool runner.Pool) bool {
+	return !pool.At(at) || old.GroupID != pool.GroupID || !slices.Equal(old.RegistrationLabels(), pool.RegistrationLabels())
 }
 
 // retargeter is a demand source whose targets can change. One that can't is asked for those that it was made with.
@@ -103,7 +104,7 @@ func (c *Controller) lingers(t runner.Target) bool {
 	return false
 }
 
-// targetOf is where the runner is registered, or would be.
+// targetOf is where the runner is registered, or would be if nobody asked for it elsewhere.
 func (s Spec) targetOf(e *entry) (runner.Target, bool) {
 	if e.target != (runner.Target{}) {
 		return e.target, true
@@ -121,7 +122,7 @@ func (s Spec) poolOf(e *entry) (pool runner.Pool, known bool) {
 	}
 	pool = *e.made
 	if configured {
-		pool.Target, pool.Labels, pool.GroupID, pool.Jobs = now.Target, now.Labels, now.GroupID, now.Jobs
+		pool.Target, pool.More, pool.Labels, pool.GroupID, pool.Jobs = now.Target, now.More, now.Labels, now.GroupID, now.Jobs
 	}
 	return pool, true
 }

@@ -38,7 +38,7 @@ func (s Spec) ourName(target runner.Target, name string) bool {
 		return false
 	}
 	for _, p := range s.Pools {
-		if p.Target == target && len(name) > len(p.NamePrefix) && name[:len(p.NamePrefix)+1] == p.NamePrefix+"-" {
+		if p.At(target) && len(name) > len(p.NamePrefix) && name[:len(p.NamePrefix)+1] == p.NamePrefix+"-" {
 			return true
 		}
 	}
@@ -58,7 +58,7 @@ func (s Spec) Rogue(t runner.Target, r runner.Registration) string {
 		}
 	}
 	for _, p := range s.Pools {
-		if p.Target == t && !slices.ContainsFunc(p.RegistrationLabels(), func(l string) bool { return !hasLabel(r, l) }) {
+		if p.At(t) && !slices.ContainsFunc(p.RegistrationLabels(), func(l string) bool { return !hasLabel(r, l) }) {
 			return fmt.Sprintf("%s, and it takes jobs of pool %s", of, p.Name)
 		}
 	}

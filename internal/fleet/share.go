@@ -30,6 +30,7 @@ func (p *planner) inTurn() []match {
 			pool := &p.s.Pools[m.pool]
 			m.priority = pool.Priority
 			p.wanted[pool.Name]++
+			p.wantAt(pool, j)
 			if since, known := p.waits[pool.Name]; !known || j.CreatedAt.Before(since) {
 				p.waits[pool.Name] = j.CreatedAt
 			}
@@ -76,7 +77,7 @@ func (p *planner) unable(pool runner.Pool) bool {
 	}
 	_, bad := p.noBase(pool)
 	_, waits := p.backsOff(pool)
-	bad = bad || waits || p.o.queue.failed[pool.Target] != nil
+	bad = bad || waits || p.unreadable(pool)
 	p.cannot[pool.Name] = bad
 	return bad
 }

@@ -68,9 +68,11 @@ func (s Spec) Targets() []runner.Target {
 	var targets []runner.Target
 	seen := map[runner.Target]bool{}
 	for _, p := range s.Pools {
-		if !seen[p.Target] {
-			seen[p.Target] = true
-			targets = append(targets, p.Target)
+		for _, t := range p.Targets() {
+			if !seen[t] {
+				seen[t] = true
+				targets = append(targets, t)
+			}
 		}
 	}
 	for _, t := range s.leaving {

@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"cmp"
+	"strings"
 	"time"
 
 	"mayfly/internal/runner"
@@ -9,7 +10,8 @@ import (
 
 // PoolStatus is a pool and how much of it is in use.
 type PoolStatus struct {
-	Name   string   `json:"name"`
+	Name string `json:"name"`
+	// Target is the repository that it serves; several with a comma between.
 	Target string   `json:"target"`
 	Labels []string `json:"labels"`
 	// Template is the template or image that its runners are cloned from.
@@ -34,12 +36,21 @@ type CapacityStatus struct {
 	VMIDsFree int `json:"vmids_free"`
 }
 
+// targetList names the pool's repositories.
+func targetList(p runner.Pool) string {
+	names := make([]string, 0, 1+len(p.More))
+	for _, t := range p.Targets() {
+		names = append(names, t.String())
+	}
+	return strings.Join(names, ", ")
+}
+
 // survey counts.
 func (c *Controller) survey(s *Status, now time.Time) {
 	s.Pools = []PoolStatus{}
 	for _, p := range c.spec.Pools {
 		s.Pools = append(s.Pools, PoolStatus{
-			Name: p.Name, Target: p.Target.String(), Labels: p.RegistrationLabels(), Template: cmp.Or(p.Image, p.Template), Max: p.Max,
+			Name: p.Name, Target: targetList(p), Labels: p.RegistrationLabels(), Template: cmp.Or(p.Image, p.Template), Max: p.Max,
 		})
 	}
 	index := map[string]*PoolStatus{}

@@ -81,16 +81,16 @@ func (p *planner) keepWarm() {
 	}
 	for _, pool := range p.s.Pools {
 		p.warm(pool)
+		p.giveWay(pool)
 	}
 	p.makeRoom()
 }
 
 // free are the pool's runners that could take a job and answer for none.
 func (p *planner) free(pool runner.Pool) []*entry {
-	covers := p.covers(pool)
 	var list []*entry
-	for _, e := range covers[min(p.covered[pool.Name], len(covers)):] {
-		if e.state().CanTakeJob() && !p.left(e) {
+	for _, e := range p.covers(pool) {
+		if !p.answers[e.vmid] && e.state().CanTakeJob() && !p.left(e) {
 			list = append(list, e)
 		}
 	}

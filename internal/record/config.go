@@ -99,6 +99,10 @@ func (r *redactor) pool(p runner.Pool) runner.Pool {
 	q := p
 	q.Name, q.NamePrefix, q.Template, q.Image = n.name("pool-", p.Name), n.name("name", p.NamePrefix), n.name("name", p.Template), n.name("image-", p.Image)
 	q.Target = runner.Target{Owner: n.name("owner", p.Target.Owner), Repo: n.name("repo", p.Target.Repo)}
+	q.More = nil
+	for _, t := range p.More {
+		q.More = append(q.More, runner.Target{Owner: n.name("owner", t.Owner), Repo: n.name("repo", t.Repo)})
+	}
 	q.RunnerUser, q.Storage, q.Labels = "runner", n.name("storage", p.Storage), nil
 	for _, l := range p.Labels {
 		q.Labels = append(q.Labels, n.name("label", l))

@@ -12,8 +12,11 @@ const SelfHosted = "self-hosted"
 
 // Pool is a named kind of runner: whom it serves, what its VMs look like, and its limits.
 type Pool struct {
-	Name   string
+	Name string
+	// Target is the repository that it serves, the first of them where More names others.
 	Target Target
+	// More are further repositories that it serves. A runner is registered at one of all, that of the job it is made for.
+	More []Target
 	// Labels are what its runners offer beside "self-hosted".
 	Labels []string
 	// AcceptUnlabeled lets jobs whose runs-on names only a runner group (an empty label list) count as demand.
@@ -66,6 +69,12 @@ type Pool struct {
 	MaxJobDuration time.Duration
 }
 
+// Targets are the repositories that the pool serves, in their order.
+func (p Pool) Targets() []Target { return append([]Target{p.Target}, p.More...) }
+
+// At reports whether the pool serves the repository.
+func (p Pool) At(t Target) bool { return t == p.Target || slices.Contains(p.More, t) }
+
 // RegistrationLabels are the labels that a runner of the pool registers with: "self-hosted" and the pool's own,
 // without repetition.
 func (p Pool) RegistrationLabels() []string {
@@ -78,10 +87,10 @@ func (p Pool) RegistrationLabels() []string {
 	return labels
 }
 
-// Serves reports whether a runner of the pool could take the job: the same target, and every label of the job among
+// Serves reports whether a runner of the pool could take the job: a target of the pool's, and every label of the job among
 // the pool's, compared case-insensitively. A job without labels matches only where the pool says so.
 func (p Pool) Serves(j Job) bool {
-	if j.Target != p.Target {
+	if !p.At(j.Target) {
 		return false
 	}
 	if len(j.Labels) == 0 {

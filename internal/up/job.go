@@ -94,7 +94,7 @@ func ran(j github.JobReport) bool {
 // ours reports whether a runner of that name is one of our pools', as names go.
 func (f *FirstJob) ours(t runner.Target, name string) bool {
 	return runner.IsName(name) && slices.ContainsFunc(f.Spec.Pools, func(p runner.Pool) bool {
-		return p.Target == t && strings.HasPrefix(name, p.NamePrefix+"-")
+		return p.At(t) && strings.HasPrefix(name, p.NamePrefix+"-")
 	})
 }
 
