@@ -154,7 +154,7 @@ func poolPlans(changes []config.Change, s fleet.Status) []poolPlan {
 			p.Change = poolAdded
 		case key == "name":
 			p.Change = poolRemoved
-		case key == "labels" || key == "target" || key == "runner_group_id":
+		case key == "labels" || key == "target" || key == "targets" || key == "runner_group_id":
 			p.Change = poolRegisters
 		default:
 			continue

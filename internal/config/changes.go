@@ -34,7 +34,7 @@ func WhenOf(path string) When {
 	}
 	_, inPool, _ := strings.Cut(path, "]")
 	switch strings.TrimPrefix(inPool, ".") {
-	case "", "name", "target", "labels", "accept_unlabeled", "runner_group_id", "jobs.repositories", "jobs.events", "jobs.forks",
+	case "", "name", "target", "targets", "labels", "accept_unlabeled", "runner_group_id", "jobs.repositories", "jobs.events", "jobs.forks",
 		"max", "priority", "share", "min_idle", "min_idle_schedule", "booted_spares", "booted_spares_schedule", "spare_max_age", "time_zone":
 		return AtOnce
 	}

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -67,7 +68,7 @@ func (l *loader) checkUserData() {
 	}
 	for _, p := range l.file.Pools {
 		labels := runner.Pool{Labels: p.Labels}.RegistrationLabels()
-		if err := t.Check("https://github.com/"+p.Target, p.RunnerUser, labels); err != nil {
+		if err := t.Check("https://github.com/"+cmp.Or(p.repositories()...), p.RunnerUser, labels); err != nil {
 			l.userDataProblem(fmt.Errorf("pool %s: %w", p.Name, err))
 		}
 	}

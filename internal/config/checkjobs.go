@@ -18,8 +18,12 @@ func (l *loader) checkJobs(p *FilePool, at string) {
 		switch {
 		case len(p.Jobs.Repositories) == 0:
 			l.problem(l.origins[path], path, "an empty list", "want at least the pool's target, or leave the key out")
-		case !l.bad(strings.TrimSuffix(at, ".jobs")+".target") && !slices.ContainsFunc(p.Jobs.Repositories, func(r string) bool { return strings.EqualFold(r, p.Target) }):
-			l.problem(l.origins[path], path, fmt.Sprintf("lacks the pool's target %s, so none of its jobs could run", p.Target), "want the target among them")
+		case !l.bad(strings.TrimSuffix(at, ".jobs") + ".target"):
+			for _, t := range p.repositories() {
+				if !slices.ContainsFunc(p.Jobs.Repositories, func(r string) bool { return strings.EqualFold(r, t) }) {
+					l.problem(l.origins[path], path, fmt.Sprintf("lacks the pool's target %s, so none of its jobs could run", t), "want the target among them")
+				}
+			}
 		}
 		for i, r := range p.Jobs.Repositories {
 			if !isTarget(r) {

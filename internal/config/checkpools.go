@@ -51,10 +51,7 @@ func (l *loader) checkShares() {
 }
 
 func (l *loader) checkPool(p *FilePool, at string) {
-	if path := at + ".target"; !l.bad(path) && l.known(path) && !isTarget(p.Target) {
-		f, _ := formOf("target")
-		l.problem(l.origins[path], path, fmt.Sprintf("%q is not a repository", p.Target), f.want)
-	}
+	l.checkTargets(p, at)
 	l.checkLabels(p, at)
 	l.checkJobs(p, at+".jobs")
 	l.checkWarm(p, at)
@@ -66,6 +63,42 @@ func (l *loader) checkPool(p *FilePool, at string) {
 	}
 	if path := at + ".storage"; p.Storage != "" && !p.FullClone && !l.bad(path) {
 		l.problem(l.origins[path], path, "Proxmox takes a storage for full clones only", "want full_clone: true beside it, or no storage")
+	}
+}
+
+// repositories are the targets of a pool, in whichever key they stand.
+func (p *FilePool) repositories() []string {
+	if len(p.Targets) > 0 {
+		return p.Targets
+	}
+	return []string{p.Target}
+}
+
+// checkTargets wants one of the two keys, and repositories in it.
+func (l *loader) checkTargets(p *FilePool, at string) {
+	one, several := at+".target", at+".targets"
+	f, _ := formOf("target")
+	switch {
+	case l.bad(one) || l.bad(several):
+		return
+	case l.known(one) && l.known(several):
+		l.problem(l.origins[several], several, "set beside "+one, "want one of the two")
+		return
+	case !l.known(one) && len(p.Targets) == 0:
+		l.problem(l.origins[at], one, "not set, nor is targets", f.want)
+		return
+	}
+	for i, r := range p.repositories() {
+		path, from := one, l.origins[one]
+		if l.known(several) {
+			path, from = index(several, i), l.origins[several]
+		}
+		if !isTarget(r) {
+			l.problem(from, path, fmt.Sprintf("%q is not a repository", r), f.want)
+		}
+		if slices.ContainsFunc(p.repositories()[:i], func(other string) bool { return strings.EqualFold(other, r) }) {
+			l.problem(from, path, fmt.Sprintf("%q is named twice", r), "want each repository once")
+		}
 	}
 }
 
@@ -94,15 +127,24 @@ func (l *loader) checkLabels(p *FilePool, at string) {
 
 // checkSpelling refuses two spellings of one repository: GitHub takes no notice of case, so each job would be seen twice.
 func (l *loader) checkSpelling(p *FilePool, at string, other *FilePool) {
-	if path := at + ".target"; p.Target != other.Target && strings.EqualFold(p.Target, other.Target) {
-		l.problem(l.origins[path], path, fmt.Sprintf("%q and the %q of another pool are one repository to GitHub", p.Target, other.Target), "want one spelling")
+	path := at + ".target"
+	if len(p.Targets) > 0 {
+		path = at + ".targets"
+	}
+	for _, mine := range p.repositories() {
+		for _, theirs := range other.repositories() {
+			if mine != theirs && strings.EqualFold(mine, theirs) {
+				l.problem(l.origins[path], path, fmt.Sprintf("%q and the %q of another pool are one repository to GitHub", mine, theirs), "want one spelling")
+			}
+		}
 	}
 }
 
 // checkOverlap warns where all that one pool offers is offered by the other, too: GitHub gives a job to any runner that
 // has its labels, so jobs made for one pool land on the other.
 func (l *loader) checkOverlap(p *FilePool, at string, other *FilePool) {
-	if p.Target != other.Target || len(p.Labels) == 0 || len(other.Labels) == 0 {
+	shared := slices.ContainsFunc(p.repositories(), func(r string) bool { return slices.Contains(other.repositories(), r) })
+	if !shared || len(p.Labels) == 0 || len(other.Labels) == 0 {
 		return
 	}
 	less, more := p, other

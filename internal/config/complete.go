@@ -16,7 +16,7 @@ func (l *loader) completeDerived() {
 		pool, at := &l.file.Pools[i], index("pools", i)
 		l.derive(at+".name_prefix", "name_prefix", func() { pool.NamePrefix = l.file.NamePrefix })
 		l.completeTemplate(pool, at)
-		l.derive(at+".jobs.repositories", "target", func() { pool.Jobs.Repositories = []string{pool.Target} })
+		l.derive(at+".jobs.repositories", "target", func() { pool.Jobs.Repositories = pool.repositories() })
 		l.derive(at+".max", "max_runners", func() { pool.Max = l.file.MaxRunners })
 	}
 }

@@ -33,14 +33,23 @@ func (f *File) config() *Config {
 		SnippetsDir:      f.SnippetsDir,
 	}
 	for _, p := range f.Pools {
-		target, _ := runner.ParseTarget(p.Target) // checked
+		var target runner.Target
+		var more []runner.Target
+		for i, r := range p.repositories() {
+			t, _ := runner.ParseTarget(r) // checked
+			if i == 0 {
+				target = t
+				continue
+			}
+			more = append(more, t)
+		}
 		jobs := runner.Policy{Events: slices.Clone(p.Jobs.Events), DenyForks: p.Jobs.Forks == forksDeny}
 		for _, r := range p.Jobs.Repositories {
 			t, _ := runner.ParseTarget(r) // checked
 			jobs.Repositories = append(jobs.Repositories, t)
 		}
 		c.Pools = append(c.Pools, runner.Pool{
-			Name: p.Name, Target: target, Labels: slices.Clone(p.Labels), AcceptUnlabeled: p.AcceptUnlabeled,
+			Name: p.Name, Target: target, More: more, Labels: slices.Clone(p.Labels), AcceptUnlabeled: p.AcceptUnlabeled,
 			GroupID: int64(p.RunnerGroupID), NamePrefix: p.NamePrefix, Jobs: jobs, Template: p.Template, Image: p.Image, Nodes: slices.Clone(p.Nodes), Max: p.Max, Priority: p.Priority, Share: p.Share,
 			RunnerUser: p.RunnerUser, Cores: p.Cores, Memory: runner.Bytes(p.Memory), FullClone: p.FullClone, Storage: p.Storage,
 			BootTimeout: time.Duration(p.BootTimeout), IdleTimeout: time.Duration(p.IdleTimeout), MaxJobDuration: time.Duration(p.MaxJobDuration),
@@ -84,8 +93,15 @@ func fileOf(c *Config) *File {
 		for _, t := range p.Jobs.Repositories {
 			jobs.Repositories = append(jobs.Repositories, t.String())
 		}
+		target, targets := p.Target.String(), []string(nil)
+		if len(p.More) > 0 {
+			target = ""
+			for _, t := range p.Targets() {
+				targets = append(targets, t.String())
+			}
+		}
 		f.Pools = append(f.Pools, FilePool{
-			Name: p.Name, Target: p.Target.String(), Labels: p.Labels, AcceptUnlabeled: p.AcceptUnlabeled,
+			Name: p.Name, Target: target, Targets: targets, Labels: p.Labels, AcceptUnlabeled: p.AcceptUnlabeled,
 			RunnerGroupID: int(p.GroupID), NamePrefix: p.NamePrefix, Jobs: jobs, Template: p.Template, Image: p.Image, Nodes: slices.Clone(p.Nodes), Max: p.Max, Priority: p.Priority, Share: p.Share,
 			RunnerUser: p.RunnerUser, Cores: p.Cores, Memory: Size(p.Memory), FullClone: p.FullClone, Storage: p.Storage,
 			BootTimeout: Duration(p.BootTimeout), IdleTimeout: Duration(p.IdleTimeout), MaxJobDuration: Duration(p.MaxJobDuration),

@@ -121,7 +121,11 @@ type FilePool struct {
 	// Names the pool in logs, tags and /readyz.
 	Name string `yaml:"name" required:"always" form:"pool" derived:"required; in an environment alone the repository's name, in lower case"`
 	// The repository whose jobs it serves.
-	Target string `yaml:"target" required:"always" form:"target" derived:"required; in an environment alone what REPO_OWNER, REPO_NAME and REPO_URL say"`
+	Target string `yaml:"target" form:"target" derived:"this or targets is required; in an environment alone what REPO_OWNER, REPO_NAME and REPO_URL say"`
+	// Several repositories whose jobs it serves, instead of target. A runner is registered at one of them when it gets its identity:
+	// the one whose job waits longest. A booted spare serves any; a runner of min_idle is the first's, and makes room when a job of
+	// another waits for it.
+	Targets []string `yaml:"targets" form:"target"`
 	// What its runners offer beside self-hosted, compared without regard to case.
 	Labels []string `yaml:"labels" env:"RUNNER_LABELS" form:"label" derived:"required unless accept_unlabeled; in an environment alone energyplus, linux, x64, ubuntu-22.04"`
 	// Whether it also takes jobs without labels, as runs-on with only a group gives them.
