@@ -20,6 +20,7 @@ func TestTemplateLockedByABackupHoldsJobsUntilTheLockGoes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, nil)
 		b.lock(9000, "backup")
+		time.Sleep(time.Minute) // the first look may have been before
 		b.queue(3, time.Minute)
 		b.unready(5*time.Minute, `template "ubuntu-2204-runner-template" (VM 9000) is locked (backup)`)
 		b.until(time.Minute, "the jobs' reason", func() bool { return b.reason() == fleet.WaitTemplate })
