@@ -22,8 +22,8 @@ func TestTemplateLockedByABackupHoldsJobsUntilTheLockGoes(t *testing.T) {
 		b.lock(9000, "backup")
 		time.Sleep(time.Minute) // the first look may have been before
 		b.queue(3, time.Minute)
-		b.unready(5*time.Minute, `template "ubuntu-2204-runner-template" (VM 9000) is locked (backup)`)
-		b.until(time.Minute, "the jobs' reason", func() bool { return b.reason() == fleet.WaitTemplate })
+		b.until(5*time.Minute, "the jobs' reason", func() bool { return b.reason() == fleet.WaitTemplate })
+		b.unready(time.Minute, `template "ubuntu-2204-runner-template" (VM 9000) is locked (backup)`)
 		time.Sleep(30 * time.Minute)
 		if n := len(b.runners()); n != 0 {
 			t.Errorf("%d VMs from a locked template", n)
