@@ -51,8 +51,22 @@ func nodeDies(w *world, at time.Time, object string) []event {
 	}, at, w.seconds("dead", object, 120, 600), object)
 }
 
+// locate brings up to date where the fleet's VMs are: a clone of a shared template is made on the template's node, and moves when
+// it is done.
+func (w *world) locate() {
+	all := w.pve.VMs()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, at := range all {
+		if v := w.model.vms[at.VMID]; v != nil && at.DestroyedAt == nil {
+			v.node = at.Node
+		}
+	}
+}
+
 // losePower notes that a node dies.
 func (w *world) losePower(node string) {
+	w.locate()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.dead[node], w.model.died[node] = true, true

@@ -25,6 +25,7 @@ func (w *world) admin() *proxmox.Client {
 
 // pick chooses one of the fleet's VMs that fits.
 func (w *world) pick(object string, fits func(*machine) bool) *machine {
+	w.locate()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var ids []int
@@ -72,6 +73,7 @@ func (w *world) meddle(at time.Time, object string, destroys bool) []event {
 func (w *world) adminEnds(v *machine, destroys bool) {
 	ctx, cancel := context.WithTimeout(w.ctx, time.Minute)
 	defer cancel()
+	w.locate()
 	c := w.admin()
 	upid, err := c.Stop(ctx, v.node, v.vmid)
 	if err == nil {
