@@ -264,8 +264,10 @@ func (c *Controller) unready(s *Status) []string {
 			reasons = append(reasons, fmt.Sprintf("pool %s: %s", pool.Name, b.why))
 		}
 	}
+	said := map[string]string{} // of each pool; a long queue says the same of all its jobs
 	for _, w := range s.Waiting {
-		if w.Reason.Code == WaitCordoned {
+		if w.Reason.Code == WaitCordoned && said[w.Pool] != w.Reason.Text {
+			said[w.Pool] = w.Reason.Text
 			reasons = append(reasons, "pool "+w.Pool+": "+w.Reason.Text)
 		}
 	}
