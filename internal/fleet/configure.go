@@ -34,7 +34,7 @@ func (c *Controller) configure(ctx context.Context, a action) outcome {
 		return c.stepFailed(fmt.Errorf("runner %s: read config of VM %d: %w", a.name, a.vmid, err))
 	}
 	if err := freshlyOurs(a, cfg); err != nil {
-		return c.disowned(err)
+		return c.disowned(cfg, err)
 	}
 	set := c.shape(a, cfg)
 	maps.DeleteFunc(set, func(key, value string) bool { return cfg.Values[key] == value })
@@ -126,10 +126,19 @@ func (c *Controller) stepFailed(err error) outcome {
 }
 
 // disowned drops a runner whose VM isn't provably ours any more. The VM stays, unclaimed, and so does its VMID.
-func (c *Controller) disowned(err error) outcome {
-	return func(e *entry, now time.Time) {
+func (c *Controller) disowned(cfg proxmox.VMConfig, err error) outcome {
+	return c.shown(cfg, func(e *entry, now time.Time) {
 		c.log.Error("runner disowned", "runner", e.name, "vmid", e.vmid, "node", e.node, "pool", e.pool, "reason", err)
 		c.hold(e, err.Error(), now)
 		c.forget(e, now)
+	})
+}
+
+// shown has the next look know the config that decided a runner's end: by an older one it would take the VM up again.
+func (c *Controller) shown(cfg proxmox.VMConfig, apply outcome) outcome {
+	read := time.Now()
+	return func(e *entry, now time.Time) {
+		c.configs[e.vmid] = cachedConfig{cfg: cfg, read: read}
+		apply(e, now)
 	}
 }

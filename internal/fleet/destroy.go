@@ -8,31 +8,22 @@ import (
 	"time"
 
 	"mayfly/internal/proxmox"
+	"mayfly/internal/runner"
 )
+
+// lookAge is how old the look at a VM's config may be when the VM is deleted: Proxmox's DELETE takes no digest, so whoever made
+// the VM his own since then loses it. Asking GitHub and stopping the VM may take longer, and it is looked at again.
+const lookAge = time.Second
 
 // destroy ends a runner: its registration first, because GitHub's refusal is the only race-free word on whether a job
 // has just landed on it, then the VM. It is done when the qmdestroy task ended well, or the VM isn't there. Each part
 // may be repeated.
 func (c *Controller) destroy(ctx context.Context, a action) outcome {
-	cfg, err := c.pve.VMConfig(ctx, a.node, a.vmid)
-	switch {
-	case errors.Is(err, proxmox.NotFound), errors.Is(err, proxmox.Permission):
-		// Pool membership goes with the VM, so a pool-scoped token gets 403 for a VM that is gone (facts: C5).
-		free, freeErr := c.pve.VMIDFree(ctx, a.vmid)
-		if freeErr == nil && free {
-			return c.gone()
-		}
-		return c.again(fmt.Errorf("runner %s: read config of VM %d before destroying it: %w", a.name, a.vmid, err))
-	case err != nil:
-		return c.again(fmt.Errorf("runner %s: read config of VM %d before destroying it: %w", a.name, a.vmid, err))
+	cfg, marker, ended := c.provenOurs(ctx, a)
+	if ended != nil {
+		return ended
 	}
-	marker, err := Claim(c.fixed, a.vmid, cfg, a.inPool)
-	if err != nil {
-		return c.disowned(fmt.Errorf("runner %s: VM %d isn't provably ours (%w); leave it alone", a.name, a.vmid, err))
-	}
-	if marker.Runner != a.name {
-		return c.succeeded(a, marker)
-	}
+	read := time.Now()
 	held, err := c.deregister(ctx, a, cfg, marker)
 	switch {
 	case err != nil && !a.force:
@@ -42,6 +33,16 @@ func (c *Controller) destroy(ctx context.Context, a action) outcome {
 	}
 	c.noteMedium(cfg, a)
 	c.reap(ctx, a)
+	if !a.stopped {
+		if err := c.stopVM(ctx, a); err != nil {
+			return c.indebted(a, held, c.stuck(err))
+		}
+	}
+	if !a.stopped || time.Since(read) > lookAge {
+		if _, _, ended := c.provenOurs(ctx, a); ended != nil {
+			return c.indebted(a, held, ended)
+		}
+	}
 	err = c.destroyVM(ctx, a)
 	if a.stopped && errors.Is(err, proxmox.Busy) {
 		// Its lock is held, or it has been started since the last look: what was read and asked before counts no more.
@@ -52,6 +53,29 @@ func (c *Controller) destroy(ctx context.Context, a action) outcome {
 		return c.indebted(a, held, c.stuck(err))
 	}
 	return c.indebted(a, held, c.spent(a, held))
+}
+
+// provenOurs reads the VM's config and proves by it that the VM is the runner's; else it gives the outcome, which is the end of
+// the attempt.
+func (c *Controller) provenOurs(ctx context.Context, a action) (proxmox.VMConfig, runner.Marker, outcome) {
+	cfg, err := c.pve.VMConfig(ctx, a.node, a.vmid)
+	if errors.Is(err, proxmox.NotFound) || errors.Is(err, proxmox.Permission) {
+		// Pool membership goes with the VM, so a pool-scoped token gets 403 for a VM that is gone (facts: C5).
+		if free, freeErr := c.pve.VMIDFree(ctx, a.vmid); freeErr == nil && free {
+			return cfg, runner.Marker{}, c.gone()
+		}
+	}
+	if err != nil {
+		return cfg, runner.Marker{}, c.again(fmt.Errorf("runner %s: read config of VM %d before destroying it: %w", a.name, a.vmid, err))
+	}
+	marker, err := Claim(c.fixed, a.vmid, cfg, a.inPool)
+	if err != nil {
+		return cfg, marker, c.disowned(cfg, fmt.Errorf("runner %s: VM %d isn't provably ours (%w); leave it alone", a.name, a.vmid, err))
+	}
+	if marker.Runner != a.name {
+		return cfg, marker, c.shown(cfg, c.succeeded(a, marker))
+	}
+	return cfg, marker, nil
 }
 
 // kept is the outcome of GitHub's refusal: a job has just landed on the runner, so it has its identity and works.
@@ -67,13 +91,8 @@ func (c *Controller) kept(held registered) outcome {
 	}
 }
 
-// destroyVM stops the VM, if it runs, and deletes it.
+// destroyVM deletes a VM that doesn't run.
 func (c *Controller) destroyVM(ctx context.Context, a action) error {
-	if !a.stopped {
-		if err := c.stopVM(ctx, a); err != nil {
-			return err
-		}
-	}
 	err := c.deleteVM(ctx, a)
 	if err == nil || errors.Is(err, proxmox.NotFound) {
 		return nil

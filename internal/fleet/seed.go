@@ -21,7 +21,7 @@ func (c *Controller) seed(ctx context.Context, a action) outcome {
 		return c.stepFailed(fmt.Errorf("runner %s: read config of VM %d: %w", a.name, a.vmid, err))
 	}
 	if err := freshlyOurs(a, cfg); err != nil {
-		return c.disowned(err)
+		return c.disowned(cfg, err)
 	}
 	id, err := c.mint(ctx, a)
 	if err != nil {

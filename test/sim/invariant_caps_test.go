@@ -16,7 +16,7 @@ func (r *caps) changed(c pve.Change) {
 	}
 	all, n := 0, 0
 	for _, other := range r.w.model.vms {
-		if other.taken {
+		if !other.taken.IsZero() {
 			continue
 		}
 		all++

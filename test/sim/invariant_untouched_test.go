@@ -2,18 +2,25 @@ package sim
 
 import (
 	"net/http"
+	"time"
 
 	"mayfly/internal/sim/gh"
 	"mayfly/internal/sim/pve"
 )
 
 // untouched: nothing that isn't ours is asked to change, and at the end all of it is as it was, byte for byte.
+//
+// The bound: Proxmox destroys a VM without a digest, so nothing fences the moment between the last look at its config and that.
+// Whoever takes a VM over in that moment, of lookFor at most, loses it.
 type untouched struct {
 	anyRule
 	w *world
 	// foreign are the VMs that were there before us, by VMID.
 	foreign map[int]bool
 }
+
+// lookFor is how long before it destroys a VM a process may have set out to look at its config: a reply may be late.
+const lookFor = slowFor + time.Second
 
 func (r *untouched) began(c *call) {
 	if c.side != toProxmox || c.method == http.MethodGet || c.vmid == 0 || c.is(routeClone) {
@@ -27,8 +34,11 @@ func (r *untouched) began(c *call) {
 			}
 		}
 	}
-	if v := r.w.model.vms[c.vmid]; v != nil && v.taken && c.is(routeDestroy) {
-		r.w.violated("untouched", "VM %d is to be destroyed, which its notes say is no longer ours", c.vmid)
+	if v := r.w.model.vms[c.vmid]; v != nil && !v.taken.IsZero() && c.is(routeDestroy) {
+		if look := v.looked[c.gen]; look.After(v.taken) || time.Since(look) > lookFor {
+			r.w.violated("untouched", "VM %d is to be destroyed, which its notes say is no longer ours since %s, and the last look at them was %s ago",
+				c.vmid, time.Since(v.taken), time.Since(look))
+		}
 	}
 	if r.foreign[c.vmid] {
 		r.w.violated("untouched", "%s %s: VM %d isn't ours", c.method, c.path, c.vmid)

@@ -30,16 +30,18 @@ type machine struct {
 	gen     int // the process that made it
 	created time.Time
 	running bool
-	off     bool // it powered itself off, or an administrator did it
-	taken   bool // somebody has made it his own
-	stopped bool // a process of ours asked to stop it
-	halted  bool // its processors stand still for good
+	off     bool      // it powered itself off, or an administrator did it
+	taken   time.Time // since when it is somebody else's
+	stopped bool      // a process of ours asked to stop it
+	halted  bool      // its processors stand still for good
 	// lockedAt is since when it has been seen locked; abandoned says that only the administrator can remove it.
 	lockedAt  time.Time
 	abandoned bool
 	// read and answered are when its config was last read, and GitHub last answered about its registration, by which
 	// process, since it set out to destroy the VM.
 	read, answered map[int]time.Time
+	// looked is when a process set out to read the config that it has.
+	looked map[int]time.Time
 }
 
 // death is the end of a VM.
@@ -82,7 +84,7 @@ func (m *model) began(c *call) {
 		id := atoi(c.newID())
 		m.asked[id] = &machine{
 			vmid: id, name: c.form.Get("name"), pool: poolOf(c.form.Get("name")), gen: c.gen,
-			read: map[int]time.Time{}, answered: map[int]time.Time{},
+			read: map[int]time.Time{}, answered: map[int]time.Time{}, looked: map[int]time.Time{},
 		}
 	}
 }
@@ -90,7 +92,7 @@ func (m *model) began(c *call) {
 func (m *model) ended(c *call) {
 	if c.is(routeConfig) && c.good() {
 		if v := m.vms[c.vmid]; v != nil {
-			v.read[c.gen] = time.Now()
+			v.read[c.gen], v.looked[c.gen] = time.Now(), c.at
 		}
 	}
 }

@@ -70,7 +70,7 @@ func (w *world) story() {
 	w.finish(w.quiet())
 }
 
-func taken(v *machine) bool { return v.taken }
+func taken(v *machine) bool { return !v.taken.IsZero() }
 
 // sleepUntil waits until an instant that is the story's own.
 func (w *world) sleepUntil(at time.Time) {

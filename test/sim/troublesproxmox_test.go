@@ -93,7 +93,7 @@ func adminTakesOver(w *world, at time.Time, object string) []event {
 	var v *machine
 	return []event{
 		{at, "admin takes a VM", func() {
-			if v = w.pick(object, func(v *machine) bool { return v.running && !v.taken }); v == nil || !w.plan.trouble("admin takes a VM over", object) {
+			if v = w.pick(object, func(v *machine) bool { return v.running && v.taken.IsZero() }); v == nil || !w.plan.trouble("admin takes a VM over", object) {
 				v = nil
 				return
 			}
@@ -104,7 +104,7 @@ func adminTakesOver(w *world, at time.Time, object string) []event {
 				return
 			}
 			w.mu.Lock()
-			v.taken = true
+			v.taken = time.Now()
 			w.mu.Unlock()
 		}},
 		{at.Add(time.Hour), "admin gives a VM up", func() { w.adminGivesUp(v) }},
