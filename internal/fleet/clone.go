@@ -107,7 +107,7 @@ func (c *Controller) cloned(ctx context.Context, a action, upid proxmox.UPID) ou
 func (c *Controller) findClone(ctx context.Context, a action, asked time.Time, lost error) (proxmox.UPID, error) {
 	for {
 		list, err := c.pve.Tasks(ctx, a.source(), proxmox.TaskFilter{
-			Since: asked.Add(-taskSlack), Type: "qmclone", VMID: a.template.id, Source: "all", Limit: taskLimit,
+			Since: c.pve.NodeTime(asked).Add(-taskSlack), Type: "qmclone", VMID: a.template.id, Source: "all", Limit: taskLimit,
 		})
 		if err == nil {
 			unsure := false // a worker writes that line a moment after its task is listed

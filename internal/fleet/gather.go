@@ -310,7 +310,7 @@ func (g *gatherer) ownTasks(ctx context.Context, since time.Time) (found []ownTa
 	}
 	var tasks []proxmox.Task
 	for _, name := range nodes {
-		list, err := g.pve.Tasks(ctx, name, proxmox.TaskFilter{Since: since, Source: "all", Limit: taskLimit})
+		list, err := g.pve.Tasks(ctx, name, proxmox.TaskFilter{Since: g.pve.NodeTime(since), Source: "all", Limit: taskLimit})
 		if err != nil {
 			return nil, false, err
 		}

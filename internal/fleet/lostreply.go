@@ -8,7 +8,7 @@ import (
 	"mayfly/internal/proxmox"
 )
 
-// taskSlack is how far before our request a task may seem to have started: whole seconds and differing clocks.
+// taskSlack is how far before our request a task may seem to have started: whole seconds, and a clock that moves while we ask.
 const taskSlack = 10 * time.Second
 
 // order asks for something that Proxmox does to a VM in a task of the given type, and waits for the task. Where the
@@ -30,7 +30,7 @@ func (c *Controller) order(ctx context.Context, a action, typ string, ask func(c
 func (c *Controller) findTask(ctx context.Context, a action, typ string, asked time.Time, lost error) (proxmox.UPID, error) {
 	for {
 		list, err := c.pve.Tasks(ctx, a.node, proxmox.TaskFilter{
-			Since: asked.Add(-taskSlack), Type: typ, VMID: a.vmid, Source: "all", Limit: taskLimit,
+			Since: c.pve.NodeTime(asked).Add(-taskSlack), Type: typ, VMID: a.vmid, Source: "all", Limit: taskLimit,
 		})
 		if err == nil {
 			for _, t := range list { // newest first

@@ -36,6 +36,8 @@ type Power interface {
 type Tasks interface {
 	Tasks(ctx context.Context, node string, f proxmox.TaskFilter) ([]proxmox.Task, error)
 	TaskLog(ctx context.Context, upid proxmox.UPID, start, limit int) ([]string, error)
+	// NodeTime turns a time of ours into one of the nodes' clocks, which tasks are dated by.
+	NodeTime(t time.Time) time.Time
 	TaskError(ctx context.Context, upid proxmox.UPID, exit string) error
 }
 

@@ -11,8 +11,7 @@ import (
 // taskLimit is how many tasks one list may have: more than a busy node finishes in the time we look back.
 const taskLimit = 500
 
-// taskOverlap is how far before a task's start its list is asked for: Proxmox counts in whole seconds, and clocks
-// differ.
+// taskOverlap is how far before a task's start its list is asked for: Proxmox counts in whole seconds.
 const taskOverlap = 2 * time.Minute
 
 // taskWatch waits for tasks: one list of a node's tasks each interval, however many are waited for, instead of one
@@ -83,7 +82,7 @@ func (w *taskWatch) run(ctx context.Context) {
 			}
 		}
 		for upid := range pending {
-			if time.Since(upid.Start()) > giveUpTask {
+			if w.pve.NodeTime(time.Now()).Sub(upid.Start()) > giveUpTask {
 				delete(pending, upid)
 			}
 		}

@@ -28,6 +28,8 @@ func (s *slowTasks) TaskLog(context.Context, proxmox.UPID, int, int) ([]string, 
 	return nil, nil
 }
 
+func (s *slowTasks) NodeTime(t time.Time) time.Time { return t }
+
 func (s *slowTasks) TaskError(context.Context, proxmox.UPID, string) error { return nil }
 
 // TestTaskWaitedForDuringASlowLookIsInTheNextOne: whether it is must not be chance, or a wait takes a whole interval longer.

@@ -61,7 +61,7 @@ func atLeast(hours float64) int {
 
 // rare are the routes that are called so seldom that their faults have to be more frequent.
 var rare = map[string]float64{
-	routeStop: 8, routeRunner: 24, routeRemove: 3, routeRead: 4, "GET /nodes/*/tasks/*/log": 16, "GET /cluster/nextid": 8, routeExec: 0.5,
+	routeStop: 8, routeRunner: 24, routeRemove: 3, routeRead: 4, "GET /nodes/*/tasks/*/log": 48, "GET /cluster/nextid": 8, routeExec: 0.5,
 	"POST /nodes/*/qemu/*/agent/ping": 0.5,
 }
 
@@ -99,7 +99,7 @@ func missed(cover map[string]int, least int) []string {
 var worldFaults = []string{
 	"crash", "crash loop", "freeze", "job cancelled", "outage of proxmox", "outage of github", "no quorum", "node death",
 	"node in maintenance", "node cut off", "storage is full", "template is missing on a node", "admin migrates a VM", "pvestatd hangs",
-	"daemon workers are taken", "tasks rotate", "exec runs twice", "removal leaves a disk", "assignment withdrawn", "job stolen",
+	"daemon workers are taken", "tasks rotate", "exec runs twice", "removal leaves a disk", "assignment withdrawn", "clocks jump", "job stolen",
 	"GitHub: list of runners lags", "GitHub: double_list", "GitHub: reverse_list", "GitHub: stale_304", "GitHub: 403_primary", "GitHub: 409",
 	"qmclone is killed", "qmdestroy is killed", "task starts and an error is told", "pvedaemon is down", "template is locked",
 	"VM stops for a full disk", "token refused by proxmox", "token refused by github",

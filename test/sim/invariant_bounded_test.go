@@ -22,6 +22,9 @@ func (r *bounded) finished(pve.State, gh.State) {
 		if strings.HasPrefix(id, "crash") || strings.HasPrefix(id, "freeze") {
 			most += r.w.runners
 		}
+		if strings.HasPrefix(id, "assignment withdrawn") {
+			most++ // three runners
+		}
 	}
 	if r.w.model.made > most {
 		r.w.violated("bounded", "%d VMs for %d jobs and %d faults, want at most %d", r.w.model.made, r.w.jobs, len(r.w.plan.fired), most)

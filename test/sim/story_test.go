@@ -51,6 +51,7 @@ func (w *world) story() {
 	w.sleepUntil(w.plan.until)
 	w.trace.add("nothing goes wrong any more")
 	w.gh.ClearFaults(0)
+	w.gh.WithdrawNext(0)
 	w.pve.ClearFaults(0)
 	for v, tries := w.pick("", taken), 0; v != nil && tries < 100; v, tries = w.pick("", taken), tries+1 {
 		w.adminEnds(v, true)

@@ -25,7 +25,7 @@ func (w *world) troubleEvents(born time.Time) []event {
 		all := slices.Concat(troubles, nodeTroubles, workerTroubles, moreTroubles)
 		t := all[between(0, len(all)-1, w.seed, "trouble", i)]
 		list = append(list, t(w, at, strconv.Itoa(i))...)
-		at = at.Add(time.Duration(between(120, 1800, w.seed, "next trouble", i)) * time.Second)
+		at = at.Add(time.Duration(between(60, 1200, w.seed, "next trouble", i)) * time.Second)
 	}
 	return list
 }

@@ -47,26 +47,21 @@ func removalLeaks(w *world, at time.Time, object string) []event {
 	})
 }
 
-// assignmentWithdrawn takes an assigned job back before its runner starts it, three times if it can.
+// assignmentWithdrawn takes jobs back as their runners start them, one to three in a row: each runner is spent.
 func assignmentWithdrawn(w *world, at time.Time, object string) []event {
-	left, on := 3, false
-	var list []event
-	for i := range 60 {
-		list = append(list, event{at.Add(time.Duration(i) * time.Second), "assignment withdrawn", func() {
-			for _, j := range w.gh.OpenJobs() {
-				if j.Runner == "" || j.Status != "queued" || left == 0 || left == 3 && !on && !w.plan.trouble("assignment withdrawn", object) {
-					continue
-				}
-				on = true
-				if w.gh.Withdraw(j.ID) {
-					left--
-					w.trace.add("job %d is withdrawn from %s", j.ID, j.Runner)
-				}
-				return
-			}
-		}})
-	}
-	return list
+	return w.simply(at, object, "assignment withdrawn", func() { w.gh.WithdrawNext(between(1, 3, w.seed, "withdrawn", object)) })
+}
+
+// clocksJump has the clocks of both sides, or of the nodes alone, jump by up to an hour, as all others do for a dispatcher whose
+// own clock jumps.
+func clocksJump(w *world, at time.Time, object string) []event {
+	ahead := w.seconds("jump", object, -3600, 3600)
+	return w.simply(at, object, "clocks jump", func() {
+		w.pve.SetClock(ahead)
+		if chance(w.seed, "both jump", object) < 0.5 {
+			w.gh.SetClock(ahead)
+		}
+	})
 }
 
 // listsLag has lists of runners show who there was up to two minutes ago, for some minutes.
@@ -125,5 +120,5 @@ func (w *world) seconds(what, object string, least, most int) time.Duration {
 
 // moreTroubles are those of this file.
 var moreTroubles = []trouble{
-	pvestatdHangs, workersTaken, tasksRotate, execTwice, removalLeaks, assignmentWithdrawn, listsLag, oddLists, primaryLimit, nameTaken, stolen,
+	pvestatdHangs, workersTaken, tasksRotate, execTwice, removalLeaks, assignmentWithdrawn, clocksJump, listsLag, oddLists, primaryLimit, nameTaken, stolen,
 }

@@ -77,7 +77,11 @@ func (s *Server) handle(c *call) reply {
 	defer s.mu.Unlock()
 	c.now = time.Now()
 	s.world.advance(c.now)
-	return s.rest(c)
+	rep := s.rest(c)
+	if s.world.ahead != 0 && rep.header != nil {
+		rep.header.Set("Date", c.now.Add(s.world.ahead).UTC().Format(http.TimeFormat))
+	}
+	return rep
 }
 
 // loopback reports whether the client is on this machine.

@@ -47,12 +47,12 @@ func (s *Server) renderJob(c *call, j *job) jobJSON {
 		RunURL: fmt.Sprintf("%s/actions/runs/%d", api, j.run.id), RunAttempt: j.attempt, NodeID: nodeID("CR", j.id),
 		HeadSHA: j.run.sha, URL: fmt.Sprintf("%s/actions/jobs/%d", api, j.id),
 		HTMLURL: fmt.Sprintf("%s/%s/actions/runs/%d/job/%d", c.web(), j.run.repo, j.run.id, j.id),
-		Status:  j.status, CreatedAt: stamp(j.created), StartedAt: stamp(j.created), CompletedAt: stampOrNil(j.completed),
-		Name: j.spec.name, Steps: j.steps(), CheckRunURL: fmt.Sprintf("%s/check-runs/%d", api, j.id),
+		Status:  j.status, CreatedAt: s.world.shown(j.created), StartedAt: s.world.shown(j.created), CompletedAt: s.world.shownOrNil(j.completed),
+		Name: j.spec.name, Steps: s.world.steps(j), CheckRunURL: fmt.Sprintf("%s/check-runs/%d", api, j.id),
 		Labels: append([]string{}, j.spec.labels...),
 	}
 	if !j.started.IsZero() {
-		out.StartedAt = stamp(j.started)
+		out.StartedAt = s.world.shown(j.started)
 	}
 	if j.conclusion != "" {
 		out.Conclusion = &j.conclusion
@@ -73,7 +73,7 @@ func (s *Server) renderJob(c *call, j *job) jobJSON {
 }
 
 // steps are the job's, framed by GitHub's own two.
-func (j *job) steps() []stepJSON {
+func (w *world) steps(j *job) []stepJSON {
 	out := []stepJSON{}
 	if j.started.IsZero() {
 		return out
@@ -87,12 +87,12 @@ func (j *job) steps() []stepJSON {
 		st := stepJSON{Name: name, Status: statusQueued, Number: i + 1}
 		switch {
 		case j.status == statusCompleted:
-			st.Status, st.Conclusion, st.StartedAt, st.CompletedAt = statusCompleted, &j.conclusion, stampOrNil(j.started), stampOrNil(j.completed)
+			st.Status, st.Conclusion, st.StartedAt, st.CompletedAt = statusCompleted, &j.conclusion, w.shownOrNil(j.started), w.shownOrNil(j.completed)
 		case i == 0:
 			done := concluSuccess
-			st.Status, st.Conclusion, st.StartedAt, st.CompletedAt = statusCompleted, &done, stampOrNil(j.started), stampOrNil(j.started)
+			st.Status, st.Conclusion, st.StartedAt, st.CompletedAt = statusCompleted, &done, w.shownOrNil(j.started), w.shownOrNil(j.started)
 		case i == 1:
-			st.Status, st.StartedAt = statusInProgress, stampOrNil(j.started)
+			st.Status, st.StartedAt = statusInProgress, w.shownOrNil(j.started)
 		}
 		out = append(out, st)
 	}

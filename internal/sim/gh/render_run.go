@@ -69,12 +69,15 @@ func (t stamp) MarshalJSON() ([]byte, error) {
 	return []byte(time.Time(t).UTC().Format(`"2006-01-02T15:04:05Z"`)), nil
 }
 
-// stampOrNil is null for no time.
-func stampOrNil(t time.Time) *stamp {
+// shown is a time of a run or a job by the clock that clients see.
+func (w *world) shown(t time.Time) stamp { return stamp(t.Add(w.ahead)) }
+
+// shownOrNil is null for no time.
+func (w *world) shownOrNil(t time.Time) *stamp {
 	if t.IsZero() {
 		return nil
 	}
-	s := stamp(t)
+	s := w.shown(t)
 	return &s
 }
 
@@ -99,13 +102,13 @@ func (s *Server) renderRun(c *call, r *run) runJSON {
 		Path: ".github/workflows/" + r.file(), DisplayTitle: "Change the thing", RunNumber: r.number, Event: r.event,
 		Status: status, WorkflowID: r.workflowID(), CheckSuiteID: suite, CheckSuiteNodeID: nodeID("CS", suite), URL: url,
 		HTMLURL: fmt.Sprintf("%s/%s/actions/runs/%d", c.web(), r.repo, r.id), PullRequests: []struct{}{},
-		CreatedAt: stamp(r.created), UpdatedAt: stamp(r.updated), Actor: actor, RunAttempt: r.attempt,
-		ReferencedWorkflows: []json.RawMessage{}, RunStartedAt: stamp(r.attemptAt[r.attempt-1]), TriggeringActor: actor,
+		CreatedAt: s.world.shown(r.created), UpdatedAt: s.world.shown(r.updated), Actor: actor, RunAttempt: r.attempt,
+		ReferencedWorkflows: []json.RawMessage{}, RunStartedAt: s.world.shown(r.attemptAt[r.attempt-1]), TriggeringActor: actor,
 		JobsURL: url + "/jobs", LogsURL: url + "/logs", CheckSuiteURL: fmt.Sprintf("%s/check-suites/%d", api, suite),
 		ArtifactsURL: url + "/artifacts", CancelURL: url + "/cancel", RerunURL: url + "/rerun",
 		WorkflowURL: fmt.Sprintf("%s/actions/workflows/%d", api, r.workflowID()),
 		HeadCommit: commitJSON{
-			ID: r.sha, TreeID: seeded(s.opts.Seed, "tree", r.id).hex(40), Message: "Change the thing", Timestamp: stamp(r.created),
+			ID: r.sha, TreeID: seeded(s.opts.Seed, "tree", r.id).hex(40), Message: "Change the thing", Timestamp: s.world.shown(r.created),
 			Author: personJSON{r.actor, r.actor + "@users.noreply.github.com"}, Committer: personJSON{"GitHub", "noreply@github.com"},
 		},
 		Repository: repo, HeadRepository: s.world.headOfRun(c, r),

@@ -42,7 +42,7 @@ func (s *Server) rest(c *call) reply {
 	if (!known || !r.free) && c.token.remaining() == 0 {
 		rep := problem(s.opts.RateLimitStatus, fmt.Sprintf("API rate limit exceeded for user ID %d. If you reach out to GitHub Support for help, please include the request ID and timestamp.", c.token.id),
 			"using-the-rest-api/rate-limits-for-the-rest-api")
-		c.token.rateHeaders(rep.header)
+		c.token.rateHeaders(rep.header, s.world.ahead)
 		return rep
 	}
 	rep := notFound("")
@@ -57,7 +57,7 @@ func (s *Server) rest(c *call) reply {
 	if rep.status != http.StatusNotModified && (!known || !r.free) {
 		c.token.used++
 	}
-	c.token.rateHeaders(rep.header)
+	c.token.rateHeaders(rep.header, s.world.ahead)
 	if known && r.need != "" {
 		rep.header.Set("X-Accepted-GitHub-Permissions", r.need)
 	}

@@ -12,8 +12,9 @@ type limitJSON struct {
 
 // getRateLimit answers GET /rate_limit.
 func (s *Server) getRateLimit(c *call) reply {
-	core := limitJSON{c.token.limit, c.token.used, c.token.remaining(), c.token.resets.Unix()}
-	full := func(n int) limitJSON { return limitJSON{n, 0, n, c.token.resets.Unix()} }
+	resets := c.token.resets.Add(s.world.ahead).Unix()
+	core := limitJSON{c.token.limit, c.token.used, c.token.remaining(), resets}
+	full := func(n int) limitJSON { return limitJSON{n, 0, n, resets} }
 	body := map[string]any{
 		"resources": map[string]limitJSON{
 			"core": core, "search": full(30), "graphql": full(5000), "integration_manifest": full(5000),

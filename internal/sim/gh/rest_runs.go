@@ -31,7 +31,7 @@ func (s *Server) listRuns(c *call) reply {
 	var found []*run
 	for _, r := range slices.Backward(c.repo.runs) {
 		status, conclusion := r.status(s.opts.StartedRunsReadInProgress)
-		if (want != "" && want != status && want != conclusion) || !created(r.created) {
+		if (want != "" && want != status && want != conclusion) || !created(r.created.Add(s.world.ahead)) {
 			continue
 		}
 		keep := true

@@ -50,6 +50,11 @@ func lost(j *job) reply {
 func (s *Server) startJob(c *call, r *registration, j *job) reply {
 	switch {
 	case r.runs(j):
+	case j != nil && r.job == j && j.status == statusQueued && r.ephemeral && s.world.withdrawn > 0:
+		s.world.withdrawn--
+		s.world.waste(r, c.now)
+		s.world.wakeAll()
+		return lost(j)
 	case j != nil && r.job == j && j.status == statusQueued:
 		s.world.start(j, c.now)
 	default:

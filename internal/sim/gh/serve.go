@@ -130,7 +130,9 @@ func arrive(req *http.Request) (*incoming, error) {
 // response is the client's view of the reply.
 func (r reply) response(req *http.Request) *http.Response {
 	header := r.header.Clone()
-	header.Set("Date", time.Now().UTC().Format(http.TimeFormat))
+	if header.Get("Date") == "" {
+		header.Set("Date", time.Now().UTC().Format(http.TimeFormat)) // as net/http does
+	}
 	header.Set("Content-Length", strconv.Itoa(len(r.body)))
 	return &http.Response{
 		Status: strings.TrimSpace(fmt.Sprintf("%d %s", r.status, http.StatusText(r.status))), StatusCode: r.status,

@@ -65,11 +65,11 @@ func (t *token) roll(now time.Time) {
 func (t *token) remaining() int { return max(0, t.limit-t.used) }
 
 // rateHeaders puts the state of the limit on a reply.
-func (t *token) rateHeaders(h http.Header) {
+func (t *token) rateHeaders(h http.Header, ahead time.Duration) {
 	h.Set("X-RateLimit-Limit", strconv.Itoa(t.limit))
 	h.Set("X-RateLimit-Remaining", strconv.Itoa(t.remaining()))
 	h.Set("X-RateLimit-Used", strconv.Itoa(t.used))
-	h.Set("X-RateLimit-Reset", strconv.FormatInt(t.resets.Unix(), 10))
+	h.Set("X-RateLimit-Reset", strconv.FormatInt(t.resets.Add(ahead).Unix(), 10))
 	h.Set("X-RateLimit-Resource", "core")
 	if !t.expires.IsZero() {
 		h.Set("GitHub-Authentication-Token-Expiration", t.expires.UTC().Format("2006-01-02 15:04:05 MST"))

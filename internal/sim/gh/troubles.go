@@ -10,19 +10,20 @@ import (
 
 // What follows are things that GitHub, or somebody at it, does by itself, for tests.
 
-// Withdraw takes an assignment back before the runner started the job, as GitHub does when the runner is slow to pick it
-// up: the job is queued again, for any runner. It reports whether the job was assigned and not started.
-func (s *Server) Withdraw(jobID int64) bool {
+// WithdrawNext has GitHub take the next jobs back at the moment that their runners start them, as from runners that are too slow:
+// each job is queued again, and the registration of its runner is spent (actions/runner#4617). 0 ends it.
+func (s *Server) WithdrawNext(jobs int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := time.Now()
-	s.world.advance(now)
-	j := s.world.jobs[jobID]
-	if j == nil || j.status != statusQueued || j.runner == nil {
-		return false
-	}
-	s.world.unassign(j, now)
-	return true
+	s.world.withdrawn = jobs
+}
+
+// SetClock has the clock that clients see, in the Date of replies, in the rate limit and in runs and jobs, be ahead of the real
+// one; negative is behind. A client whose own clock has jumped back sees the same.
+func (s *Server) SetClock(ahead time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.world.ahead = ahead
 }
 
 // Steal has a runner of somebody else's take a job that isn't started, and end it with success after lasting. While it runs
@@ -105,7 +106,7 @@ func (s *Server) primary(c *call) reply {
 	c.token.roll(c.now)
 	rep := problem(s.opts.RateLimitStatus, fmt.Sprintf("API rate limit exceeded for user ID %d. If you reach out to GitHub Support for help, please include the request ID and timestamp.", c.token.id),
 		"using-the-rest-api/rate-limits-for-the-rest-api")
-	c.token.rateHeaders(rep.header)
+	c.token.rateHeaders(rep.header, s.world.ahead)
 	rep.header.Set("X-RateLimit-Remaining", "0")
 	rep.header.Set("X-RateLimit-Used", strconv.Itoa(c.token.limit))
 	return rep

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -79,31 +80,63 @@ func TestPrimaryLimitAndConflictAreRefusedAsGitHubDoes(t *testing.T) {
 	}
 }
 
-func TestWithdrawnJobGoesToAnyRunner(t *testing.T) {
+func TestWithdrawnJobSpendsItsRunnerAndGoesToAnother(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := inProcess(t, Options{})
 		first, _ := b.online("ep-0", "x")
+		b.s.WithdrawNext(1)
 		id := b.s.AddJobs(JobSpec{Labels: []string{"x"}})[0]
 		if m := b.take(first); m.JobID != id {
 			t.Fatalf("%+v", m)
 		}
-		second, _ := b.online("ep-1", "x")
-		for n := 1; b.job(id).RunnerName != "ep-1"; n++ { // the first is as able as before
-			if n > 20 || !b.s.Withdraw(id) {
-				t.Fatalf("withdrawn %d times: %+v", n, b.job(id))
-			}
-		}
 		if err := first.Start(t.Context(), id); !errors.Is(err, runnerproto.ErrLost) {
 			t.Errorf("the first starts it: %v", err)
 		}
+		if j := b.job(id); j.Status != "queued" || j.Starts != 0 || j.RunnerName != "" {
+			t.Errorf("%+v", j)
+		}
+		if got := fmt.Sprint(b.names()); got != "[]" {
+			t.Errorf("registrations %s", got)
+		}
+		second, _ := b.online("ep-1", "x")
 		if m := b.take(second); m.JobID != id {
 			t.Errorf("%+v", m)
 		}
 		if err := second.Start(t.Context(), id); err != nil {
 			t.Error(err)
 		}
-		if b.s.Withdraw(id) || b.s.Withdraw(4711) {
-			t.Error("withdrew a job that runs, or none")
+	})
+}
+
+func TestClockIsShownInDatesAndLimits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := inProcess(t, Options{})
+		id := b.s.AddJobs(JobSpec{Labels: []string{"x"}})[0]
+		look := func() (date, reset, created time.Time) {
+			g := b.ask(http.MethodGet, fmt.Sprintf("/repos/NREL/EnergyPlus/actions/jobs/%d", id), nil)
+			date, err := http.ParseTime(g.header.Get("Date"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			seconds, err := strconv.ParseInt(g.header.Get("X-RateLimit-Reset"), 10, 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var job struct {
+				CreatedAt time.Time `json:"created_at"`
+			}
+			if err := json.Unmarshal(g.body, &job); err != nil {
+				t.Fatal(err)
+			}
+			return date, time.Unix(seconds, 0), job.CreatedAt
+		}
+		date, reset, created := look()
+		for _, ahead := range []time.Duration{-3 * time.Minute, time.Hour} {
+			b.s.SetClock(ahead)
+			d, r, c := look()
+			if d.Sub(date) != ahead || r.Sub(reset) != ahead || c.Sub(created) != ahead {
+				t.Errorf("%s ahead: the date moved by %s, the reset of the limit by %s, the job's creation by %s", ahead, d.Sub(date), r.Sub(reset), c.Sub(created))
+			}
 		}
 	})
 }

@@ -27,8 +27,11 @@ type world struct {
 	// groups of organizations, by owner.
 	groups map[string][]*group
 	labels map[string]int64
-	lag    time.Duration              // how old lists of runners are (SetRunnerLag)
-	cache  map[string]json.RawMessage // what is rendered once
+	lag    time.Duration // how old lists of runners are (SetRunnerLag)
+	ahead  time.Duration // how far the clock that is shown is ahead of the real one (SetClock)
+	// withdrawn is how many jobs are still taken back as their runners start them (WithdrawNext).
+	withdrawn int
+	cache     map[string]json.RawMessage // what is rendered once
 }
 
 // repository is one repository and its runs, the oldest first.

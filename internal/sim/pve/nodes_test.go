@@ -2,6 +2,7 @@ package pve
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"syscall"
 	"testing"
@@ -150,6 +151,24 @@ func TestOccupiedWorkersLetCallsWait(t *testing.T) {
 		}
 		if s.OccupyWorkers("pve1", 4, time.Second) == nil {
 			t.Error("more workers than there are")
+		}
+	})
+}
+
+func TestTasksShowTheNodesClock(t *testing.T) {
+	bubble(t, Options{}, func(t *testing.T, s *Server) {
+		admin := adminOf(t, s)
+		s.SetClock(-3 * time.Minute)
+		began := time.Now()
+		upid := admin.must("200 OK", http.MethodPost, vmPath("9000", "/clone"), "newid=270", "pool=ci").text()
+		if exit := admin.wait(upid); exit != "OK" {
+			t.Fatal(exit)
+		}
+		since := func(at time.Time) int {
+			return len(admin.call(http.MethodGet, "/nodes/pve1/tasks", "source=all", fmt.Sprintf("since=%d", at.Unix())).list())
+		}
+		if n, m := since(began), since(began.Add(-3*time.Minute)); n != 0 || m != 1 {
+			t.Errorf("%d tasks since our time, %d since the node's", n, m)
 		}
 	})
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"mayfly/internal/sim/wire"
@@ -27,6 +28,8 @@ type Server struct {
 	start    time.Time
 	methods  *methodTable // of the release; nothing changes it
 
+	ahead atomic.Int64 // nanoseconds, of the nodes' clocks (SetClock)
+
 	identity identity // the TLS certificate, made when first needed
 
 	mu  sync.Mutex // guards everything below; never held over a wait
@@ -43,7 +46,7 @@ func New(opts Options) *Server {
 	if s.opts.Engine == nil {
 		s.opts.Engine = newPlayedEngine(players{guest: s.opts.Guest, ctx: s.ctx, workers: &s.workers})
 	}
-	s.wire = wire.New(s.handler(), wire.Options{Fault: s.chooseFault, Done: s.record, Logger: s.opts.Logger})
+	s.wire = wire.New(s.handler(), wire.Options{Fault: s.chooseFault, Done: s.record, Clock: s.clock, Logger: s.opts.Logger})
 	s.populate()
 	return s
 }

@@ -36,7 +36,7 @@ func (s *Server) listTasks(q *call) (any, error) {
 		if a.running() {
 			return b.start.Compare(a.start)
 		}
-		return b.end.Compare(a.end)
+		return b.ended.Compare(a.ended) // the node appends them to its index
 	})
 	q.total = len(found)
 	first, limit := p.num("start", 0), p.num("limit", 50)

@@ -28,7 +28,8 @@ type task struct {
 	pid      int
 	pstart   int64
 	start    time.Time
-	end      time.Time // zero while it runs
+	end      time.Time // zero while it runs; as shown, like start
+	ended    time.Time // in truth
 	exit     string
 	log      []string
 	warnings int
@@ -77,11 +78,11 @@ func (s *Server) forkFor(newid int, nodeName, kind, id string, auth *token, fn f
 	s.lock()
 	n := s.nodes[nodeName]
 	ctx, cancel := context.WithCancel(n.ctx)
-	now := time.Now()
+	now := s.clock()
 	n.pids += 3 + int(s.random()%7)
 	t := &task{
 		node: nodeName, kind: kind, id: id, token: auth, pid: n.pids,
-		pstart: int64(now.Sub(n.boot) / (10 * time.Millisecond)), start: now,
+		pstart: int64(time.Since(n.boot) / (10 * time.Millisecond)), start: now,
 		cancel: cancel, done: make(chan struct{}),
 	}
 	t.upid = fmt.Sprintf("UPID:%s:%08X:%08X:%08X:%s:%s:%s:", nodeName, t.pid, t.pstart, now.Unix(), kind, id, auth.id)
@@ -123,7 +124,7 @@ func (s *Server) finish(t *task, err error) {
 		t.exit = "OK"
 		t.log = append(t.log, "TASK OK")
 	}
-	t.end = time.Now()
+	t.end, t.ended = s.clock(), time.Now()
 	s.noteLocked(t.node, t.token, "end task "+t.upid+" "+t.exit)
 	close(t.done)
 }

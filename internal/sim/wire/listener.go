@@ -93,7 +93,7 @@ func (s *Server) serveConn(conn net.Conn) {
 
 // refuse answers what can't be read as a request, where there is somebody to answer.
 func (s *Server) refuse(conn net.Conn, header *io.LimitedReader, err error) {
-	w := newResponse()
+	w := s.newResponse()
 	var tlsErr tls.RecordHeaderError
 	switch {
 	case errors.As(err, &tlsErr) && tlsErr.Conn != nil:

@@ -55,9 +55,12 @@ type response struct {
 	reason string
 	note   any
 	body   bytes.Buffer
+	clock  func() time.Time // nil is time.Now
 }
 
-func newResponse() *response { return &response{header: http.Header{}} }
+func (s *Server) newResponse() *response {
+	return &response{header: http.Header{}, clock: s.opts.Clock}
+}
 
 func (w *response) Header() http.Header { return w.header }
 
@@ -89,8 +92,11 @@ func (w *response) statusLine() string {
 
 // finish adds the headers that every reply has (as recorded from pveproxy), at the time the reply is made.
 func (w *response) finish(closing bool) {
-	now := time.Now().UTC().Format(http.TimeFormat)
-	w.header.Set("Date", now)
+	now := time.Now()
+	if w.clock != nil {
+		now = w.clock()
+	}
+	w.header.Set("Date", now.UTC().Format(http.TimeFormat))
 	w.header.Set("Content-Length", strconv.Itoa(w.body.Len()))
 	w.header.Set("Connection", "Keep-Alive")
 	if closing {

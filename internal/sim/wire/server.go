@@ -26,6 +26,8 @@ type Options struct {
 	MaxRequests int
 	// MaxHeader is the size in bytes of a request's line and headers (pveproxy: 8 KiB). 0 is 8 KiB.
 	MaxHeader int
+	// Clock gives the Date of replies; nil is time.Now.
+	Clock func() time.Time
 	// Logger takes broken connections at debug; nil discards.
 	Logger *slog.Logger
 }
@@ -132,7 +134,7 @@ func (s *Server) run(ctx context.Context, r *http.Request, f Fault) outcome {
 	if f.wait(ctx, false) != nil {
 		return outcome{err: errReset()}
 	}
-	w := newResponse()
+	w := s.newResponse()
 	switch f.Kind {
 	case Refuse:
 		return outcome{err: errRefused()}
@@ -170,7 +172,7 @@ func (s *Server) first(ctx context.Context, r *http.Request) {
 		return // the second run meets the same
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
-	s.handler.ServeHTTP(newResponse(), r.WithContext(ctx))
+	s.handler.ServeHTTP(s.newResponse(), r.WithContext(ctx))
 	r.Body = io.NopCloser(bytes.NewReader(body))
 }
 
