@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"mayfly/internal/runner"
@@ -155,6 +156,22 @@ func (l *ledger) sorted() []*entry {
 	return list
 }
 
+// countUnread counts VMs that may be ours but that a process which has just started can't tell yet, because its node is down or the
+// read of its config failed: of the pools, by their names.
+func (p *planner) countUnread() {
+	for id, v := range p.o.supply.vms {
+		if !v.unread || v.inPool != p.s.ResourcePool || p.o.ledger.runners[id] != nil {
+			continue
+		}
+		p.total++
+		for i := range p.s.Pools {
+			if pool := &p.s.Pools[i]; strings.HasPrefix(v.name, pool.NamePrefix+"-") {
+				p.alive[pool.Name]++
+			}
+		}
+	}
+}
+
 func (p *planner) count() {
 	p.byPool, p.alive, p.wanted = map[string][]*entry{}, map[string]int{}, map[string]int{}
 	p.waits = map[string]time.Time{}
@@ -175,11 +192,7 @@ func (p *planner) count() {
 	for id := range p.o.ledger.quarantined {
 		p.taken[id] = true
 	}
-	for id, v := range p.o.supply.vms { // a dead node's that a restart forgot
-		if v.unread && v.inPool == p.s.ResourcePool && p.o.ledger.runners[id] == nil && p.o.supply.down(v.node) != "" {
-			p.total++
-		}
-	}
+	p.countUnread()
 	p.runners = p.o.ledger.sorted()
 	p.vmids = newVMIDs(p.s, p.taken, p.o.ledger.lastUsed, p.now)
 	for _, e := range p.runners {

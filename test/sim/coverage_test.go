@@ -61,7 +61,7 @@ func atLeast(hours float64) int {
 
 // rare are the routes that are called so seldom that their faults have to be more frequent.
 var rare = map[string]float64{
-	routeStop: 8, routeRunner: 24, routeRemove: 3, routeRead: 4, "GET /nodes/*/tasks/*/log": 48, "GET /cluster/nextid": 8, routeExec: 0.5,
+	routeStop: 8, routeRunner: 24, routeRemove: 3, routeRead: 4, "GET /nodes/*/tasks/*/log": 24, "GET /cluster/nextid": 8, routeExec: 0.5,
 	"POST /nodes/*/qemu/*/agent/ping": 0.5,
 }
 

@@ -11,7 +11,7 @@ type trouble func(w *world, at time.Time, object string) []event
 
 // troubles are all there are.
 var troubles = []trouble{
-	crash, crash, freeze, cancel, crashLoop, outageOfProxmox, outageOfGitHub, adminStops, adminDestroys, adminTakesOver, shortLists, secondaryLimit,
+	crash, crash, freeze, cancel, crashLoop, outageOfProxmox, outageOfGitHub, adminStops, adminDestroys, adminTakesOver, adminTakesOver, shortLists, shortLists, secondaryLimit,
 }
 
 // troubleEvents are what goes wrong with this world.

@@ -120,5 +120,5 @@ func (w *world) seconds(what, object string, least, most int) time.Duration {
 
 // moreTroubles are those of this file.
 var moreTroubles = []trouble{
-	pvestatdHangs, workersTaken, tasksRotate, execTwice, removalLeaks, assignmentWithdrawn, clocksJump, listsLag, oddLists, primaryLimit, nameTaken, stolen,
+	pvestatdHangs, workersTaken, tasksRotate, execTwice, removalLeaks, assignmentWithdrawn, clocksJump, listsLag, oddLists, oddLists, primaryLimit, nameTaken, stolen,
 }

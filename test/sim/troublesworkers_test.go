@@ -8,7 +8,7 @@ import (
 
 // workerTroubles are those of Proxmox's own processes and disks.
 var workerTroubles = []trouble{
-	workerFault, workerFault, workerFault, workerKilled, daemonDown, activeLock, templateLocked, diskFull, proxmoxRefusesUs, githubRefusesUs,
+	workerFault, workerFault, workerFault, workerFault, workerKilled, daemonDown, activeLock, templateLocked, diskFull, proxmoxRefusesUs, githubRefusesUs,
 }
 
 // reasons are errors that tasks end with (facts: a full or busy storage, a VM that another task holds, QEMU that doesn't come up).
