@@ -73,7 +73,7 @@ func (o supply) needs(s Spec, e *entry) []thing {
 	t := o.baseOf(e, pool)
 	storages := o.vms[e.vmid].size.storages
 	if len(storages) == 0 {
-		storages = wants(pool, t).storagesFor(pool)
+		storages = wants(pool, sizeOf(t.cfg)).storagesFor(pool)
 	}
 	return o.things(e.node, template{id: cmp.Or(e.template, t.id), node: e.source}, storages)
 }

@@ -256,13 +256,16 @@ func (p *planner) watch(e *entry) {
 	if !e.finished.IsZero() { // it has said all, and lingers
 		return
 	}
+	if e.missingSince.IsZero() && !e.silent() {
+		return
+	}
 	pool, _ := p.s.Pool(e.pool)
 	t := p.o.supply.baseOf(e, pool)
 	agentOff := t.id != 0 && !t.cfg.AgentEnabled
 	switch {
 	case !e.missingSince.IsZero():
 		p.act(e, action{step: StepInspect, why: "its registration is gone", agentOff: agentOff})
-	case e.silent() && !agentOff:
+	case !agentOff:
 		p.ask(e)
 	}
 }

@@ -2,7 +2,6 @@ package fleet
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -112,104 +111,57 @@ type refusal struct {
 
 // place chooses the node for a VM of that size and pool: of the candidates that fit, those with the newest template, then
 // as the strategy says; ties go by name. shut says why nothing may go to what a candidate needs, "" when it may. place is
-// pure: the same in any order of the candidates. chosen is -1 when none fits; refused has the reason of each that doesn't.
-func (pl Placement) place(list []candidate, pool string, shut func([]thing) string) (chosen int, refused []refusal) {
-	chosen = -1
-	for i, c := range list {
-		why, tasks := pl.refuses(c)
-		code := c.code
-		if cordoned := shut(c.things); cordoned != "" && (why == "" || tasks) {
-			why, tasks, code = cordoned, false, WaitCordoned
-		}
-		if why != "" {
-			refused = append(refused, refusal{c.load.name, why, tasks, code})
-			continue
-		}
-		if chosen < 0 || pl.compare(c, list[chosen], pool) < 0 {
+// pure: the same in any order of the candidates. It gives -1 when none fits; refused tells why.
+func (pl Placement) place(list []candidate, pool string, shut func([]thing) string) int {
+	chosen := -1
+	for i := range list {
+		c := &list[i]
+		if pl.fits(c).lack == noLack && shut(c.things) == "" && (chosen < 0 || pl.better(c, &list[chosen], pool)) {
 			chosen = i
 		}
 	}
-	slices.SortFunc(refused, func(a, b refusal) int { return cmp.Or(cmp.Compare(a.node, b.node), cmp.Compare(a.why, b.why)) })
-	return chosen, refused
+	return chosen
 }
 
-// refuses says why a candidate can't take the VM; "" when it can.
-func (pl Placement) refuses(c candidate) (why string, tasks bool) {
-	n, want := c.load, c.want
-	switch {
-	case c.barred != "":
-		return c.barred, false
-	case !n.online:
-		return "it is offline", false
-	case n.silent != "":
-		return "it doesn't answer: " + n.silent, false
-	case n.maintenance:
-		return "it is in maintenance", false
-	}
-	if free := pl.freeMemory(n); pl.countsMemory(n) && free < want.memory {
-		return fmt.Sprintf("%s of memory free after %s of reserve and what runners are promised, %s needed", max(free, 0), pl.MemoryReserve, want.memory), false
-	}
-	if pl.countsCores(n) && float64(n.cores+want.cores) > n.cpus*pl.CPUOvercommit {
-		return fmt.Sprintf("runners have %d of the %.0f cores that they may have (%.0f times cpu_overcommit), %d needed", n.cores, n.cpus*pl.CPUOvercommit, n.cpus, want.cores), false
-	}
-	for _, s := range c.spaces {
-		if why := pl.refusesSpace(s, c.needs); why != "" {
-			return why, false
+// refused has the reason of each candidate that doesn't fit, by node.
+func (pl Placement) refused(list []candidate, shut func([]thing) string) []refusal {
+	var out []refusal
+	for i := range list {
+		c := &list[i]
+		v := pl.fits(c)
+		r := refusal{node: c.load.name, why: pl.why(c, v), tasks: v.lack.passes(), code: c.code}
+		if cordoned := shut(c.things); cordoned != "" && (v.lack == noLack || r.tasks) {
+			r.why, r.tasks, r.code = cordoned, false, WaitCordoned
+		}
+		if r.why != "" {
+			out = append(out, r)
 		}
 	}
-	if n.tasks >= pl.nodeTasks() {
-		return fmt.Sprintf("%d clones and destroys run already", n.tasks), true
-	}
-	for _, s := range c.spaces {
-		if s.tasks >= pl.storageTasks() {
-			return fmt.Sprintf("%d clones and destroys run already on storage %s", s.tasks, s.name), true
+	slices.SortFunc(out, func(a, b refusal) int { return cmp.Or(cmp.Compare(a.node, b.node), cmp.Compare(a.why, b.why)) })
+	return out
+}
+
+// better reports whether a is to be taken before b; both fit.
+func (pl Placement) better(a, b *candidate, pool string) bool {
+	if x, y := a.from.image.Version, b.from.image.Version; x != y { // most often all are the same
+		if v := runner.CompareVersions(y, x); v != 0 {
+			return v < 0
 		}
 	}
-	return "", false
-}
-
-func (pl Placement) refusesSpace(s *spaceLoad, needs runner.Bytes) string {
-	if !s.known {
-		return ""
+	if x, y := a.load.ofPool[pool], b.load.ofPool[pool]; pl.AntiAffinity && x != y {
+		return x < y
 	}
-	if !s.active {
-		return fmt.Sprintf("storage %s isn't active", s.name)
-	}
-	if free := s.free - s.promised - pl.StorageReserve; pl.countsSpace(s) && free < needs {
-		return fmt.Sprintf("storage %s has %s free after %s of reserve and what runners may grow, %s needed", s.name, max(free, 0), pl.StorageReserve, needs)
-	}
-	return ""
-}
-
-func (pl Placement) countsMemory(n *nodeLoad) bool { return pl.MemoryOvercommit > 0 && n.memory > 0 }
-func (pl Placement) countsCores(n *nodeLoad) bool  { return pl.CPUOvercommit > 0 && n.cpus > 0 }
-func (pl Placement) countsSpace(s *spaceLoad) bool {
-	return s.size > 0 && (pl.StorageReserve > 0 || pl.LinkedGrowth > 0)
-}
-
-// freeMemory is what runners may still be promised.
-func (pl Placement) freeMemory(n *nodeLoad) runner.Bytes {
-	return runner.Bytes(float64(n.memory)*pl.MemoryOvercommit) - pl.MemoryReserve - n.used - n.promised
-}
-
-// compare orders candidates that fit, the better one first.
-func (pl Placement) compare(a, b candidate, pool string) int {
-	byVersion := runner.CompareVersions(b.from.image.Version, a.from.image.Version)
-	apart := 0
-	if pl.AntiAffinity {
-		apart = cmp.Compare(a.load.ofPool[pool], b.load.ofPool[pool])
-	}
-	load := cmp.Compare(pl.load(a.load, a.want), pl.load(b.load, b.want))
+	load := cmp.Compare(pl.load(a.load, &a.want), pl.load(b.load, &b.want))
 	count := cmp.Compare(float64(a.load.runners+1)/pl.weight(a.load.name), float64(b.load.runners+1)/pl.weight(b.load.name))
 	if pl.Strategy == Pack {
 		load, count = -load, -count
 	}
-	return cmp.Or(byVersion, apart, load, count, cmp.Compare(a.load.name, b.load.name))
+	return cmp.Or(load, count, cmp.Compare(a.load.name, b.load.name)) < 0
 }
 
 // load is how full the node would be with the VM: of memory and cores the scarcer one, over the node's weight. 0 where
 // neither is known.
-func (pl Placement) load(n *nodeLoad, want size) float64 {
+func (pl Placement) load(n *nodeLoad, want *size) float64 {
 	share := 0.0
 	if pl.countsMemory(n) {
 		share = float64(n.used+n.promised+want.memory) / (float64(n.memory) * pl.MemoryOvercommit)
@@ -221,7 +173,7 @@ func (pl Placement) load(n *nodeLoad, want size) float64 {
 }
 
 // take notes that the VM is going to be there.
-func (c candidate) take(pool string) {
+func (c *candidate) take(pool string) {
 	n := c.load
 	n.promised += c.want.memory
 	n.cores += c.want.cores

@@ -82,7 +82,7 @@ func TestPlacementChooses(t *testing.T) {
 				tc.rules(&rules)
 			}
 			list := []candidate{someNode("b", tc.b), someNode("a", tc.a)}
-			chosen, refused := rules.place(wanting(list, middle), "ep", nothingShut)
+			chosen, refused := rules.place(wanting(list, middle), "ep", nothingShut), rules.refused(list, nothingShut)
 			got := ""
 			if chosen >= 0 {
 				got = list[chosen].load.name
@@ -126,7 +126,7 @@ func TestPlacementNeverGoesOverWhatThereIs(t *testing.T) {
 		list := drawNodes(t)
 		for range 60 {
 			want := size{memory: runner.Bytes(rapid.IntRange(1, 16).Draw(t, "memory")) * runner.GiB, cores: rapid.IntRange(1, 8).Draw(t, "cores")}
-			chosen, refused := rules.place(wanting(list, want), "ep", nothingShut)
+			chosen, refused := rules.place(wanting(list, want), "ep", nothingShut), rules.refused(list, nothingShut)
 			if chosen < 0 {
 				if len(refused) != len(list) {
 					t.Fatalf("%d reasons for %d nodes", len(refused), len(list))
@@ -160,13 +160,13 @@ func TestPlacementIsTheSameInAnyOrderOfTheNodes(t *testing.T) {
 		list := drawNodes(t)
 		rules := usual
 		rules.Strategy = rapid.SampledFrom([]Strategy{Spread, Pack}).Draw(t, "strategy")
-		first, reasons := rules.place(wanting(list, middle), "ep", nothingShut)
+		first, reasons := rules.place(wanting(list, middle), "ep", nothingShut), rules.refused(list, nothingShut)
 		name := ""
 		if first >= 0 {
 			name = list[first].load.name
 		}
 		rand.New(rand.NewPCG(1, 2)).Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
-		again, others := rules.place(wanting(list, middle), "ep", nothingShut)
+		again, others := rules.place(wanting(list, middle), "ep", nothingShut), rules.refused(list, nothingShut)
 		if (again >= 0) != (first >= 0) || again >= 0 && list[again].load.name != name || !slices.Equal(reasons, others) {
 			t.Fatalf("%q first, %d afterwards", name, again)
 		}
@@ -183,7 +183,7 @@ func TestEqualNodesGetEqualShares(t *testing.T) {
 		}
 		small := size{memory: runner.GiB, cores: 1}
 		for range rapid.IntRange(1, 40).Draw(t, "runners") {
-			if chosen, _ := rules.place(wanting(list, small), "ep", nothingShut); chosen >= 0 {
+			if chosen := rules.place(wanting(list, small), "ep", nothingShut); chosen >= 0 {
 				list[chosen].take("ep")
 			}
 		}
@@ -234,7 +234,7 @@ func BenchmarkPlacementOverFiftyNodes(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if chosen, _ := usual.place(wanting(list, middle), "ep", nothingShut); chosen < 0 {
+		if chosen := usual.place(wanting(list, middle), "ep", nothingShut); chosen < 0 {
 			b.Fatal("none fits")
 		}
 	}

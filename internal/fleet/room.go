@@ -52,9 +52,8 @@ func number(text string, otherwise int64) int64 {
 	return otherwise
 }
 
-// wants is what a runner of the pool takes when it is cloned from the template.
-func wants(pool runner.Pool, t template) size {
-	s := sizeOf(t.cfg)
+// wants is what a runner of the pool takes when it is cloned from a template of that size.
+func wants(pool runner.Pool, s size) size {
 	if pool.Memory > 0 {
 		s.memory = pool.Memory
 	}
@@ -62,6 +61,16 @@ func wants(pool runner.Pool, t template) size {
 		s.cores = pool.Cores
 	}
 	return s
+}
+
+// wants is the same, given the template: a plan asks it of the same few again and again.
+func (p *planner) wants(pool runner.Pool, t *template) size {
+	s, known := p.room.sizes[t.id]
+	if !known || t.id == 0 {
+		s = sizeOf(t.cfg)
+		p.room.sizes[t.id] = s
+	}
+	return wants(pool, s)
 }
 
 // room is what a plan knows of nodes and storages; a clone that is planned takes its part of it.
@@ -72,12 +81,16 @@ type room struct {
 	full map[string]Reason
 	// lists are the candidates of each pool, next the best of them as long as nothing more was planned.
 	lists map[string][]candidate
-	next  map[string]candidate
+	next  map[string]*candidate
+	sizes map[int]size // of templates
 }
 
 // measure counts what our runners take of each node and storage.
 func (p *planner) measure() {
-	p.room = room{nodes: map[string]*nodeLoad{}, spaces: map[string]*spaceLoad{}, full: map[string]Reason{}, lists: map[string][]candidate{}, next: map[string]candidate{}}
+	p.room = room{
+		nodes: map[string]*nodeLoad{}, spaces: map[string]*spaceLoad{}, full: map[string]Reason{}, lists: map[string][]candidate{},
+		next: map[string]*candidate{}, sizes: map[int]size{},
+	}
 	for name, n := range p.o.supply.nodes {
 		p.room.nodes[name] = &nodeLoad{node: n, ofPool: map[string]int{}}
 	}
@@ -87,7 +100,8 @@ func (p *planner) measure() {
 		v, there := p.o.supply.vms[e.vmid]
 		s := v.size
 		if !there || s.memory == 0 {
-			s = wants(pool, p.o.supply.baseOf(e, pool))
+			t := p.o.supply.baseOf(e, pool)
+			s = p.wants(pool, &t)
 		}
 		n.runners++
 		n.ofPool[e.pool]++
@@ -174,7 +188,8 @@ func (p *planner) spacesOfEntry(e *entry) []*spaceLoad {
 	storages := p.o.supply.vms[e.vmid].size.storages
 	if len(storages) == 0 {
 		pool, _ := p.s.poolOf(e)
-		storages = wants(pool, p.o.supply.baseOf(e, pool)).storages
+		t := p.o.supply.baseOf(e, pool)
+		storages = p.wants(pool, &t).storages
 	}
 	return p.spacesOf(e.node, storages)
 }
@@ -247,7 +262,7 @@ func (p *planner) reaches(name string, t template) bool {
 }
 
 func (p *planner) candidate(pool runner.Pool, name string, t template) candidate {
-	c := candidate{load: p.nodeLoad(name), from: t, want: wants(pool, t), full: pool.FullClone}
+	c := candidate{load: p.nodeLoad(name), from: t, want: p.wants(pool, &t), full: pool.FullClone}
 	storages := c.want.storagesFor(pool)
 	c.spaces = p.spacesOf(name, storages)
 	c.things = p.o.supply.things(name, t, storages)
@@ -269,9 +284,9 @@ func (p *planner) candidate(pool runner.Pool, name string, t template) candidate
 }
 
 // findPlace chooses where the pool's next runner goes; ok is false when nowhere, and r says why.
-func (p *planner) findPlace(pool runner.Pool) (c candidate, r Reason, ok bool) {
+func (p *planner) findPlace(pool runner.Pool) (c *candidate, r Reason, ok bool) {
 	if r, full := p.room.full[pool.Name]; full {
-		return candidate{}, r, false
+		return nil, r, false
 	}
 	if c, ok := p.room.next[pool.Name]; ok {
 		return c, Reason{}, true
@@ -281,11 +296,11 @@ func (p *planner) findPlace(pool runner.Pool) (c candidate, r Reason, ok bool) {
 		list = p.candidates(pool)
 		p.room.lists[pool.Name] = list
 	}
-	chosen, refused := p.s.Placement.place(list, pool.Name, p.shut)
-	if chosen >= 0 {
-		p.room.next[pool.Name] = list[chosen]
-		return list[chosen], Reason{}, true
+	if chosen := p.s.Placement.place(list, pool.Name, p.shut); chosen >= 0 {
+		p.room.next[pool.Name] = &list[chosen]
+		return &list[chosen], Reason{}, true
 	}
+	refused := p.s.Placement.refused(list, p.shut)
 	switch limited := slices.ContainsFunc(refused, func(r refusal) bool { return r.tasks }); {
 	case limited:
 		r = Reason{WaitCloneLimit, words(refused)}
@@ -298,11 +313,11 @@ func (p *planner) findPlace(pool runner.Pool) (c candidate, r Reason, ok bool) {
 		}
 	}
 	p.room.full[pool.Name] = r
-	return candidate{}, r, false
+	return nil, r, false
 }
 
 // take notes that the pool's next runner goes there, and that it tries a template at fault, or what is cordoned.
-func (p *planner) take(pool runner.Pool, at candidate) {
+func (p *planner) take(pool runner.Pool, at *candidate) {
 	at.take(pool.Name)
 	clear(p.room.next)
 	p.tried[at.from.id] = true
