@@ -31,6 +31,10 @@ func shown() fleet.Status {
 			Reason: fleet.Reason{Code: fleet.WaitPoolMax, Text: "pool ep is at its max of 8"},
 		}},
 		Quarantine: []fleet.Quarantine{{VMID: 230, Node: "pve1", Why: "its clone was killed midway", Command: "qm unlock 230", Since: now.Add(-time.Minute)}},
+		Nodes: []fleet.NodeStatus{
+			{Name: "pve1", State: fleet.NodeOnline, Runners: 2, Memory: 64 * runner.GiB, MemoryFree: 20 * runner.GiB, Cores: 16, CoresTaken: 8},
+			{Name: "pve2", State: fleet.NodeMaintenance, Why: "an administrator has put it into maintenance"},
+		},
 		Cordons: []fleet.CordonStatus{
 			{Kind: fleet.ThingNode, Node: "pve2", Failures: 3, Since: now, Until: now.Add(30 * time.Second), Reason: "clones fail"},
 			{Kind: fleet.ThingStorage, Name: "ceph", Failures: 4, Since: now.Add(-2 * time.Minute), Until: now.Add(-time.Minute), Reason: "no space left"},
@@ -72,6 +76,8 @@ func TestStatusShowsTheFleet(t *testing.T) {
 		"not ready because: pool ep: the last runner failed",
 		"warnings: template old: build it anew",
 		"ep NREL/EnergyPlus 2/8 0 1 1 debian-12",
+		"pve1 online 2 20.0 GiB of 64.0 GiB 8 of 16",
+		"pve2 maintenance 0 - 0 an administrator has put it into maintenance",
 		"ep-1 ep 201 pve1 busy 1m30s 11",
 		"ep-2 ep 202 pve1 failed 1d01h 13 its guest hangs",
 		"12 ep 2h00m pool_at_max pool ep is at its max of 8",

@@ -33,6 +33,17 @@ func showStatus(w io.Writer, s fleet.Status, now time.Time) {
 		p := s.Pools[i]
 		return []string{p.Name, p.Target, fmt.Sprintf("%d/%d", p.Runners, p.Max), strconv.Itoa(p.Idle), strconv.Itoa(p.Busy), strconv.Itoa(p.Waiting), p.Template}
 	})
+	table(w, "NODE\tSTATE\tRUNNERS\tMEMORY FREE\tCORES TAKEN\tWHY", len(s.Nodes), func(i int) []string {
+		n := s.Nodes[i]
+		memory, cores := "-", strconv.Itoa(n.CoresTaken)
+		if n.Memory > 0 {
+			memory = fmt.Sprintf("%s of %s", n.MemoryFree, n.Memory)
+		}
+		if n.Cores > 0 {
+			cores += fmt.Sprintf(" of %.0f", n.Cores)
+		}
+		return []string{n.Name, string(n.State), strconv.Itoa(n.Runners), memory, cores, n.Why}
+	})
 	table(w, "RUNNER\tPOOL\tVMID\tNODE\tSTATE\tAGE\tJOB\tREMARK", len(s.Runners), func(i int) []string {
 		r := s.Runners[i]
 		return []string{cmp.Or(r.Name, "-"), cmp.Or(r.Pool, "-"), strconv.Itoa(r.VMID), r.Node, string(r.State), span(now.Sub(r.Created)), number(r.Job), r.Reason}

@@ -85,6 +85,8 @@ type decision struct {
 	github bool
 	// kept are the runners, by VMID, that their pools want to have without a job.
 	kept []int
+	// nodes are those that runners may live on, with what is planned.
+	nodes []NodeStatus
 }
 
 // maxStorageTasks is how many clones and destroys run at once: a storage's lock is held while disks are allocated and
@@ -98,6 +100,7 @@ func plan(s Spec, o observed, now time.Time) decision {
 	p.measure()
 	p.cordonOff()
 	p.serveJobs()
+	p.d.nodes = p.nodeStatus()
 	if o.ending == stopping {
 		return p.d
 	}

@@ -80,6 +80,7 @@ type Status struct {
 	GitHub     Health            `json:"github"`
 	Pools      []PoolStatus      `json:"pools"`
 	Capacity   CapacityStatus    `json:"capacity"`
+	Nodes      []NodeStatus      `json:"nodes"`
 	Runners    []RunnerStatus    `json:"runners"`
 	Warm       []WarmStatus      `json:"warm"`
 	Waiting    []WaitingStatus   `json:"waiting"`
@@ -188,7 +189,7 @@ func (c *Controller) publish(d decision, now time.Time) {
 	for _, id := range sortedKeys(c.ledger.quarantined) {
 		s.Quarantine = append(s.Quarantine, c.ledger.quarantined[id])
 	}
-	s.Cordons = c.cordonStatus()
+	s.Cordons, s.Nodes = c.cordonStatus(), append([]NodeStatus{}, d.nodes...)
 	s.Warm = c.warmStatus(now)
 	s.Waiting = c.explain(d.waiting, now)
 	c.progress.waiting(d.waiting, c.queue.at)

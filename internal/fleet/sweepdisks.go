@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"mayfly/internal/proxmox"
@@ -34,25 +35,36 @@ func (c *Controller) sweepDisks(ctx context.Context, now time.Time) {
 		return
 	}
 	c.nextDisks = now.Add(disksEvery)
+	nodes := slices.DeleteFunc(c.spec.order(c.seen.nodes), func(name string) bool { return c.seen.down(name) != "" })
 	c.steps.Go(func() {
 		c.sequence.Turn(ctx, "disks")
 		looking, cancel := context.WithTimeout(ctx, disksTimeout)
 		defer cancel()
-		found, err := FindLeftDisks(looking, c.pve, c.fixed, c.spec.Node, now.Add(-LeftDiskMemory))
-		c.send(ctx, func(now time.Time) { c.tookDisks(ctx, found, err, now) })
+		found := map[string][]LeftDisk{} // by node, of those that told
+		for _, name := range nodes {
+			on, err := FindLeftDisks(looking, c.pve, c.fixed, name, now.Add(-LeftDiskMemory))
+			if err != nil {
+				c.log.Warn("disks not looked for", "node", name, "reason", err)
+				continue
+			}
+			found[name] = on
+		}
+		c.send(ctx, func(now time.Time) { c.tookDisks(ctx, found, now) })
 	})
 }
 
 // tookDisks tells of disks that were found, and starts the removal of those whose time has come. Their VMIDs are held back
 // meanwhile.
-func (c *Controller) tookDisks(ctx context.Context, found []LeftDisk, err error, now time.Time) {
-	if err != nil {
-		c.log.Warn("disks not looked for", "reason", err)
-		return
+func (c *Controller) tookDisks(ctx context.Context, found map[string][]LeftDisk, now time.Time) {
+	c.leftDisks = slices.DeleteFunc(c.leftDisks, func(d LeftDisk) bool { _, told := found[d.Node]; return told })
+	for _, name := range sortedKeys(found) {
+		c.leftDisks = append(c.leftDisks, found[name]...)
 	}
-	c.leftDisks = found
-	for i, d := range found {
-		if key := "disk " + d.Volume; !c.saidOnce[key] {
+	for i, d := range c.leftDisks {
+		if _, told := found[d.Node]; !told {
+			continue
+		}
+		if key := "disk " + d.Node + " " + d.Volume; !c.saidOnce[key] {
 			c.saidOnce[key] = true
 			c.log.Warn("disk left", "volume", d.Volume, "vmid", d.VMID, "node", d.Node, "reason",
 				"the destroy of its VM could not remove it", "next", "on node "+d.Node+" run: "+d.Command)
@@ -74,7 +86,7 @@ func (c *Controller) tookDisks(ctx context.Context, found []LeftDisk, err error,
 
 func (c *Controller) removeDisk(ctx context.Context, d LeftDisk) {
 	c.steps.Go(func() {
-		c.sequence.Turn(ctx, "disk "+d.Volume)
+		c.sequence.Turn(ctx, "disk "+d.Node+" "+d.Volume)
 		removing, cancel := context.WithTimeout(ctx, disksTimeout)
 		defer cancel()
 		upid, err := RemoveLeftDisk(removing, c.pve, d)
@@ -89,7 +101,7 @@ func (c *Controller) removedDisk(d LeftDisk, err error) {
 	delete(c.ledger.heldBack, d.VMID)
 	for i := range c.leftDisks {
 		switch {
-		case c.leftDisks[i].Volume != d.Volume:
+		case c.leftDisks[i].Volume != d.Volume || c.leftDisks[i].Node != d.Node:
 		case err == nil:
 			c.leftDisks = append(c.leftDisks[:i:i], c.leftDisks[i+1:]...)
 			c.log.Info("disk removed", "volume", d.Volume, "vmid", d.VMID, "node", d.Node)

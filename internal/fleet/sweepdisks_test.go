@@ -34,11 +34,16 @@ func TestADiskThatADestroyLeft(t *testing.T) {
 	for _, tc := range []struct {
 		name string
 		may  bool
-	}{{"goes where the token may", true}, {"is told of where it may not", false}} {
+		node string
+	}{{"goes where the token may", true, "pve1"}, {"is told of where it may not", false, "pve1"}, {"goes from any node", true, "pve2"}} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				engine := &sticky{}
 				b := newBench(t, func(s *setup) {
+					if tc.node != "pve1" {
+						onNodes(s)
+						s.spec.Nodes = []string{tc.node}
+					}
 					s.engine = func(e pve.Engine) pve.Engine { engine.Engine = e; return engine }
 					if tc.may {
 						s.pve.Tokens, s.as = []pve.Token{administrator}, administrator.ID
@@ -50,7 +55,7 @@ func TestADiskThatADestroyLeft(t *testing.T) {
 				engine.sticks.Store(false)
 				var left []fleet.LeftDisk
 				b.until(80*time.Minute, "it is told of", func() bool { left = b.controller.Status().LeftDisks; return len(left) > 0 })
-				if len(left) != 1 || left[0].VMID != 201 || left[0].Command != "pvesm free "+left[0].Volume || left[0].Unseen == tc.may {
+				if len(left) != 1 || left[0].VMID != 201 || left[0].Command != "pvesm free "+left[0].Volume || left[0].Unseen == tc.may || left[0].Node != tc.node {
 					t.Errorf("left: %+v", left)
 				}
 				for range 8 { // jobs go on meanwhile, on its VMID, too
@@ -62,7 +67,7 @@ func TestADiskThatADestroyLeft(t *testing.T) {
 				for _, r := range b.pve.Requests() {
 					if r.Method == http.MethodDelete && strings.Contains(r.Path, "/content/") {
 						deleted++
-						if !strings.Contains(r.Path, "vm-201-disk-0") {
+						if !strings.Contains(r.Path, "/nodes/"+tc.node+"/") || !strings.Contains(r.Path, "vm-201-disk-0") {
 							t.Errorf("%s was deleted", r.Path)
 						}
 					}

@@ -49,6 +49,9 @@ var (
 	maxRunners  = Metric{"mayfly_max_runners", Gauge, nil, "How many runners there may be at once in all pools together."}
 	vmids       = Metric{"mayfly_vmids", Gauge, nil, "VMIDs of the installation's range."}
 	vmidsFree   = Metric{"mayfly_vmids_free", Gauge, nil, "VMIDs that the next runner could have."}
+	nodeUp      = Metric{"mayfly_node_up", Gauge, []string{"node"}, "1 while new runners may be made on the node: it is online, answers, and is neither in maintenance nor cordoned."}
+	nodeMemory  = Metric{"mayfly_node_memory_free_bytes", Gauge, []string{"node"}, "Memory that new runners on the node may still be promised; missing where the token may not know (Sys.Audit on the node)."}
+	nodeCores   = Metric{"mayfly_node_cores_taken", Gauge, []string{"node"}, "Cores of running runners on the node."}
 	quarantined = Metric{"mayfly_quarantined_vms", Gauge, nil, "VMIDs set aside until an administrator has typed the command that /status tells."}
 	cordoned    = Metric{"mayfly_cordoned", Gauge, []string{"kind", "node"}, "What is left alone for a while because VMs kept failing there. kind is node, storage or template; node is empty for a storage that nodes share. A combination that there is none of is missing."}
 	unclaimed   = Metric{"mayfly_unclaimed_vms", Gauge, nil, "VMs in the range that aren't provably ours; they are never touched."}
@@ -80,7 +83,7 @@ func All() []Metric {
 		[]Metric{buildInfo, ready, lastPass, standby, rivals, warnings},
 		[]Metric{stageDuration, failures},
 		[]Metric{runners, poolMax, demandJobs, waitingJobs, oldestJob},
-		[]Metric{maxRunners, vmids, vmidsFree, quarantined, cordoned, unclaimed, rogues},
+		[]Metric{maxRunners, vmids, vmidsFree, nodeUp, nodeMemory, nodeCores, quarantined, cordoned, unclaimed, rogues},
 		[]Metric{sourceUp, lastPoll, polls, pollFailures},
 		[]Metric{apiRequests, apiDuration, apiInFlight, rateLimit, rateLeft, rateReset, githubPaused},
 	)

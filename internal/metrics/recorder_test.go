@@ -38,6 +38,10 @@ func full() *metrics.Recorder {
 					{Job: 900000000047114, Since: now.Add(-time.Minute), Reason: fleet.Reason{Code: fleet.WaitNoPool}},
 				},
 				Quarantine: make([]fleet.Quarantine, 1), Unclaimed: make([]fleet.UnclaimedStatus, 2), Rogues: make([]fleet.RogueStatus, 3),
+				Nodes: []fleet.NodeStatus{
+					{Name: "pve1", State: fleet.NodeOnline, Runners: 2, Memory: 64 << 30, MemoryFree: 20 << 30, CoresTaken: 8},
+					{Name: "pve2", State: fleet.NodeCordoned, Runners: 1},
+				},
 				Cordons: []fleet.CordonStatus{{Kind: fleet.ThingNode, Node: "pve2"}, {Kind: fleet.ThingTemplate, Node: "pve2", Name: "9000"}, {Kind: fleet.ThingTemplate, Node: "pve2", Name: "9001"}},
 			}
 		},
@@ -90,6 +94,10 @@ func TestPageTellsTheFleet(t *testing.T) {
 		`mayfly_waiting_jobs{code="no_pool_matches",pool=""} 1`,
 		"mayfly_vmids_free 90",
 		"mayfly_quarantined_vms 1",
+		`mayfly_node_up{node="pve1"} 1`,
+		`mayfly_node_up{node="pve2"} 0`,
+		`mayfly_node_memory_free_bytes{node="pve1"} 2.147483648e+10`,
+		`mayfly_node_cores_taken{node="pve1"} 8`,
 		`mayfly_cordoned{kind="node",node="pve2"} 1`,
 		`mayfly_cordoned{kind="template",node="pve2"} 2`,
 		"mayfly_rogue_runners 3",

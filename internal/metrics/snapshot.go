@@ -53,9 +53,20 @@ func (to sink) fleet(s fleet.Status, now time.Time) {
 	to.put(vmids, float64(s.Capacity.VMIDs))
 	to.put(vmidsFree, float64(s.Capacity.VMIDsFree))
 	to.put(quarantined, float64(len(s.Quarantine)))
+	to.nodes(s)
 	to.cordons(s)
 	to.put(unclaimed, float64(len(s.Unclaimed)))
 	to.put(rogues, float64(len(s.Rogues)))
+}
+
+func (to sink) nodes(s fleet.Status) {
+	for _, n := range s.Nodes {
+		to.put(nodeUp, flag(n.State == fleet.NodeOnline), n.Name)
+		to.put(nodeCores, float64(n.CoresTaken), n.Name)
+		if n.Memory > 0 {
+			to.put(nodeMemory, float64(n.MemoryFree), n.Name)
+		}
+	}
 }
 
 func (to sink) cordons(s fleet.Status) {
