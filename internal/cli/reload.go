@@ -6,10 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"os/signal"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"mayfly/internal/config"
@@ -24,6 +22,8 @@ const reloadPeriod = 2 * time.Second
 type reloader struct {
 	controller *fleet.Controller
 	files      configFiles
+	read       string // their contents that the configuration of the start is from
+	reloads    <-chan os.Signal
 	log        *slog.Logger
 
 	began    *config.Config // what keys that need a restart are held against
@@ -32,9 +32,9 @@ type reloader struct {
 	values   atomic.Pointer[configInForce]
 }
 
-func newReloader(c *config.Config, controller *fleet.Controller, files configFiles, log *slog.Logger) *reloader {
-	r := &reloader{controller: controller, files: files, log: log, began: c, inForce: c}
-	r.values.Store(inForce(c, c, files))
+func newReloader(c *config.Config, controller *fleet.Controller, how serving, log *slog.Logger) *reloader {
+	r := &reloader{controller: controller, files: how.files, read: how.read, reloads: how.reloads, log: log, began: c, inForce: c}
+	r.values.Store(inForce(c, c, how.files))
 	return r
 }
 
@@ -68,20 +68,21 @@ func (r *reloader) Status() fleet.Status {
 	return s
 }
 
-// run reads the configuration again at SIGHUP and when its files have changed, until ctx ends.
+// run reads the configuration again at SIGHUP and when its files have changed, until ctx ends. Where a dispatcher has stood by,
+// they may have changed long ago.
 func (r *reloader) run(ctx context.Context) {
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
 	tick := time.NewTicker(reloadPeriod)
 	defer tick.Stop()
 	last := r.files.contents()
 	done := last
+	if last != r.read {
+		r.take(ctx)
+	}
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-hup:
+		case <-r.reloads:
 			last = r.files.contents()
 			done = last
 			r.take(ctx)

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
+	"os/signal"
 	"syscall"
 	"time"
 
@@ -47,15 +49,21 @@ Under systemd (Type=notify) it tells when it is ready, what it does and, with Wa
   curl -s http://127.0.0.1:9180/readyz`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			// A reload that comes before there is anything to reload must not end the process, nor be lost.
+			reloads := make(chan os.Signal, 1)
+			signal.Notify(reloads, syscall.SIGHUP)
+			defer signal.Stop(reloads)
 			var overrides []config.Override
 			if cmd.Flags().Changed("listen") {
 				overrides = append(overrides, config.Override{Path: "web.listen", Flag: "--listen", Value: listen})
 			}
+			var files configFiles = func() config.LoadOptions { return a.loadOptions(overrides...) }
+			read := files.contents()
 			c, err := a.loadConfig(warnsOfTLS, overrides...)
 			if err != nil {
 				return err
 			}
-			return a.serve(cmd.Context(), c, serving{drain: drain, files: func() config.LoadOptions { return a.loadOptions(overrides...) }})
+			return a.serve(cmd.Context(), c, serving{drain: drain, files: files, read: read, reloads: reloads})
 		},
 	}
 	cmd.Flags().StringVar(&listen, "listen", "", "`HOST:PORT` of /healthz, /readyz, /status, /config and /metrics, port 0 for any free one (default: web.listen, 127.0.0.1:9180)")
@@ -69,8 +77,10 @@ type serving struct {
 	drain bool
 	// term ends with the lease; nil where there is none. With one the doors are the caller's.
 	term *lease.Term
-	// files are read again when they change; nil keeps the configuration of the start.
-	files configFiles
+	// files are read again when they differ from what was read, and at each of reloads; nil keeps the configuration of the start.
+	files   configFiles
+	read    string
+	reloads <-chan os.Signal
 	// made hears of the controller before that runs, following of what follows the files then; nil for nobody.
 	made      func(*fleet.Controller)
 	following func(*reloader)
@@ -146,7 +156,7 @@ func (a *app) serveFleet(ctx context.Context, c *config.Config, both clients, te
 	group.Go(func() error { return stopWhenTold(ctx, told, controller, how.drain, a.logger) })
 	var state web.Fleet = controller
 	if how.files != nil {
-		r := newReloader(c, controller, how.files, a.logger)
+		r := newReloader(c, controller, how, a.logger)
 		state = r
 		if how.following != nil {
 			how.following(r)
