@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"mayfly/internal/github"
 	"mayfly/internal/proxmox"
 	"mayfly/internal/runner"
 )
@@ -26,7 +27,7 @@ func (c *Controller) destroy(ctx context.Context, a action) outcome {
 	read := time.Now()
 	held, err := c.deregister(ctx, a, cfg, marker)
 	switch {
-	case err != nil && !a.force:
+	case err != nil && (!a.force || !a.stopped && outOfStep(err)):
 		return c.again(fmt.Errorf("runner %s: deregister: %w", a.name, err))
 	case held.busy && !a.force:
 		return c.kept(held)
@@ -53,6 +54,13 @@ func (c *Controller) destroy(ctx context.Context, a action) outcome {
 		return c.indebted(a, held, c.stuck(err))
 	}
 	return c.indebted(a, held, c.spent(a, held))
+}
+
+// outOfStep reports whether the request was only held back by the pace of changes, for a moment: whatever still runs in a VM can wait
+// for so long.
+func outOfStep(err error) bool {
+	var limited *github.Error
+	return errors.As(err, &limited) && !limited.RetryAt.IsZero() && time.Until(limited.RetryAt) < shortDelay
 }
 
 // provenOurs reads the VM's config and proves by it that the VM is the runner's; else it gives the outcome, which is the end of

@@ -22,6 +22,7 @@ const breakageStory = 15 * time.Minute
 // busy makes a world with much to do and without faults, in which only the breakage can be what is wrong.
 func busy(s *settings) {
 	s.runners, s.pools, s.perHour, s.lasting, s.faults, s.guests = 6, 1, 60, time.Minute, 0, 0
+	s.idle, s.spares, s.iso = 0, 0, false
 }
 
 // TestBreakagesAreCaught breaks the dispatcher on purpose, through its seams: a rule that never fails proves nothing.

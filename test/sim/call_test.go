@@ -77,6 +77,7 @@ const (
 	routeRunners = "GET /repos/*/*/actions/runners"
 	routeRead    = "GET /nodes/*/qemu/*/agent/file-read"
 	routeExec    = "POST /nodes/*/qemu/*/agent/exec"
+	routeUpload  = "POST /nodes/*/storage/local/upload"
 	routeWrite   = "POST /nodes/*/qemu/*/agent/file-write"
 )
 

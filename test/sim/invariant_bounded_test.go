@@ -17,6 +17,10 @@ func (r *bounded) finished(pve.State, gh.State) {
 	r.w.plan.mu.Lock()
 	defer r.w.plan.mu.Unlock()
 	most := r.w.jobs
+	if waiting := r.w.pools * (r.w.idle + r.w.spares); waiting > 0 {
+		// Runners that wait for a job are replaced as they age, and each job may need the room of another pool's.
+		most += r.w.jobs + waiting*int(1+r.w.troubled/spareAge)
+	}
 	for _, id := range r.w.plan.fired {
 		most += 2
 		if strings.HasPrefix(id, "crash") || strings.HasPrefix(id, "freeze") {

@@ -17,6 +17,8 @@ type explained struct {
 const (
 	// toldWithin is how long a job may wait before the dispatcher speaks of it, while GitHub answers.
 	toldWithin = 3 * time.Minute
+	// silentFor is how many samples in a row it may then be missing: twenty replies in a row may say wrongly that nothing changed.
+	silentFor = 6
 	// freshWithin is how old the status may be.
 	freshWithin = time.Minute
 )
@@ -57,7 +59,7 @@ func (r *explained) sampled(s sample) {
 		case r.known[j.ID] && !s.status.GitHub.OK:
 			r.w.violated("demand kept", "job %d still waits, and is forgotten because GitHub can't be read", j.ID)
 		case time.Since(j.Queued) > toldWithin && s.status.GitHub.OK:
-			if r.silent[j.ID]++; r.silent[j.ID] == 3 {
+			if r.silent[j.ID]++; r.silent[j.ID] == silentFor {
 				r.w.violated("explained", "job %d has waited for %s and nobody says why", j.ID, time.Since(j.Queued))
 			}
 		}

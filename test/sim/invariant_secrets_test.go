@@ -8,7 +8,7 @@ import (
 	"mayfly/internal/sim/pve"
 )
 
-// secrets: GitHub's token is never sent to Proxmox, nor the other way round; an identity goes into a guest and nowhere else;
+// secrets: GitHub's token is never sent to Proxmox, nor the other way round; an identity goes into a guest, or on a medium for one, and nowhere else;
 // the log and the VMs' configs hold none of them.
 type secrets struct {
 	anyRule
@@ -28,7 +28,7 @@ func (r *secrets) began(c *call) {
 	if has(r.w.secrets.proxmox) {
 		r.w.violated("secrets", "%s %s holds Proxmox's token", c.method, c.path)
 	}
-	if has(identityMark) && !c.is(routeExec) && !c.is(routeWrite) {
+	if has(identityMark) && !c.is(routeExec) && !c.is(routeWrite) && !c.is(routeUpload) {
 		r.w.violated("secrets", "%s %s holds an identity", c.method, c.path)
 	}
 }

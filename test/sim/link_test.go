@@ -38,6 +38,10 @@ func (l *link) RoundTrip(req *http.Request) (*http.Response, error) {
 	if made, err := url.ParseQuery(string(body)); err == nil && made.Has("newid") { // clones of a template have the same path
 		key += " " + made.Get("newid")
 	}
+	if _, after, is := bytes.Cut(body, []byte(`filename="`)); is { // so have uploads to a storage
+		name, _, _ := bytes.Cut(after, []byte(`"`))
+		key += " " + string(name)
+	}
 	if l.proc == nil { // guests have the same paths, but each its own token
 		key += " " + req.Header.Get("Authorization")
 	}

@@ -8,12 +8,14 @@ import (
 	"sync/atomic"
 	"time"
 
+	"mayfly/internal/cloudinit"
 	"mayfly/internal/demand"
 	"mayfly/internal/fleet"
 	"mayfly/internal/github"
 	"mayfly/internal/handoff"
 	"mayfly/internal/proxmox"
 	"mayfly/internal/runner"
+	"mayfly/runners"
 )
 
 // process is one life of the dispatcher, from its start to its death. All that it does to the world passes its links, so
@@ -93,6 +95,9 @@ func (w *world) newProcess() *process {
 			NewName: p.name,
 		},
 	}
+	if w.iso {
+		o.Seeders = w.seeders(pveClient, o.Logger)
+	}
 	if w.broken != nil {
 		w.broken(w, p, &o)
 	}
@@ -102,6 +107,19 @@ func (w *world) newProcess() *process {
 	w.trace.add("process %d starts", p.gen)
 	go func() { p.ended <- p.c.Run(ctx) }()
 	return p
+}
+
+// seeders put identities on media.
+func (w *world) seeders(c *proxmox.Client, log *slog.Logger) map[fleet.Way]fleet.Seeder {
+	template, err := cloudinit.Parse("embedded", runners.UserDataTemplate)
+	if err != nil {
+		panic(err)
+	}
+	iso, err := handoff.NewISO(c, handoff.ISOOptions{Storage: mediaStorage, Node: w.nodes[0], Installation: w.spec.Installation, Template: template, Logger: log})
+	if err != nil {
+		panic(err)
+	}
+	return map[fleet.Way]fleet.Seeder{fleet.WayISO: iso}
 }
 
 func (w *world) proxmoxClient(p *process) *proxmox.Client {

@@ -18,6 +18,9 @@ type settings struct {
 	place    fleet.Placement
 	runners  int           // at once
 	pools    int           // of runners, each with a label of its own
+	idle     int           // runners of each pool that wait for a job
+	spares   int           // booted ones beside
+	iso      bool          // the identity comes on a medium, before the start; else by the guest agent
 	troubled time.Duration // for how long jobs come and things go wrong; then all must come right
 	perHour  float64       // jobs
 	lasting  time.Duration // of a usual job
@@ -55,6 +58,12 @@ func settingsOf(seed uint64, troubled time.Duration) settings {
 		s.place.Strategy = fleet.Pack
 	}
 	s.pools = min(pick("pools", 1, 1, 2, 3), s.runners)
+	if s.runners > s.pools {
+		s.idle, s.spares = pick("idle", 0, 0, 0, 1, 2), pick("spares", 0, 0, 0, 1, 2)
+	}
+	if s.iso = len(s.nodes) == 1 && chance(seed, "iso") < 0.3; s.iso {
+		s.spares = 0 // there is no guest agent that could give one its identity later
+	}
 	// A runner's life beside its job: clone, boot, two polls, lingering, destruction.
 	life := s.lasting + s.boot + 90*time.Second
 	s.perHour = min(0.35*float64(s.runners)*float64(time.Hour)/float64(life), 150)
@@ -62,8 +71,19 @@ func settingsOf(seed uint64, troubled time.Duration) settings {
 }
 
 func (s settings) String() string {
-	return fmt.Sprintf("%d nodes (ours %v, shared template %t), %d runners in %d pools, %.0f jobs an hour of %s, %g‰ faults, %d%% bad guests", len(s.nodes), s.ours, s.shared, s.runners, s.pools, s.perHour, s.lasting, s.faults, s.guests)
+	return fmt.Sprintf("%d nodes (ours %v, shared template %t), %d runners in %d pools (%d idle, %d spares, iso %t), %.0f jobs an hour of %s, %g‰ faults, %d%% bad guests", len(s.nodes), s.ours, s.shared, s.runners, s.pools, s.idle, s.spares, s.iso, s.perHour, s.lasting, s.faults, s.guests)
 }
+
+// spareAge is how old a runner without a job gets.
+const spareAge = 2 * time.Hour
+
+// mediaStorage is where media with identities are uploaded to, and mediaToken the token that may do so, beside all that the
+// fleet's may.
+const (
+	mediaStorage = "local"
+	mediaToken   = "iso@pve!mayfly"
+	mediaSecret  = "7d1e6a52-0c4b-4f1e-9a38-2b5c0e9f6d17"
+)
 
 func poolName(i int) string { return fmt.Sprintf("pool%d", i+1) }
 
@@ -75,11 +95,15 @@ func (s settings) spec() fleet.Spec {
 		Installation: "simulated", Node: s.nodes[0], Nodes: s.ours, Placement: s.place, ResourcePool: "ci", VMIDs: fleet.Range{Start: 200, End: 299 + 6*s.runners}, MaxRunners: s.runners,
 		PollInterval: 15 * time.Second, Timing: fleet.Timing{Supply: s.supply},
 	}
+	if s.iso {
+		spec.Way, spec.Storage, spec.WebURL = fleet.WayISO, mediaStorage, "https://github.example"
+	}
 	for i := range s.pools {
 		spec.Pools = append(spec.Pools, runner.Pool{
 			Name: poolName(i), Target: runner.Target{Owner: "NREL", Repo: "EnergyPlus"}, Labels: []string{poolName(i), "linux", "x64"}, GroupID: 1,
 			NamePrefix: poolName(i), Template: "ubuntu-2204-runner-template", Max: max(1, s.runners*2/(s.pools+1)), RunnerUser: "runner",
 			BootTimeout: 5 * time.Minute, IdleTimeout: 10 * time.Minute, MaxJobDuration: maxJob,
+			MinIdle: s.idle, BootedSpares: s.spares, SpareMaxAge: spareAge,
 		})
 	}
 	return spec

@@ -57,6 +57,9 @@ func (w *world) story() {
 		w.adminEnds(v, true)
 		w.sleepUntil(time.Now().Add(sampleEvery))
 	}
+	if w.idle+w.spares > 0 {
+		w.nobodyWaits()
+	}
 	if w.proc.dead() {
 		w.proc = w.newProcess()
 	}
@@ -69,6 +72,16 @@ func (w *world) story() {
 	}
 	w.sleepUntil(time.Now().Add(time.Minute))
 	w.finish(w.quiet())
+}
+
+// nobodyWaits starts the dispatcher anew with pools that keep no runners without a job.
+func (w *world) nobodyWaits() {
+	if !w.proc.dead() {
+		w.proc.kill()
+	}
+	for i := range w.spec.Pools {
+		w.spec.Pools[i].MinIdle, w.spec.Pools[i].BootedSpares = 0, 0
+	}
 }
 
 func taken(v *machine) bool { return !v.taken.IsZero() }

@@ -105,6 +105,9 @@ func live(t *testing.T, r run) result {
 	})
 	w.pve = pve.New(w.cluster())
 	w.spec.Token, w.secrets = w.pve.Info().TokenID, tokens{w.gh.Info().Token, w.pve.Info().TokenSecret}
+	if w.iso {
+		w.spec.Token, w.secrets.proxmox = mediaToken, mediaSecret
+	}
 	w.story()
 	w.proc.kill()
 	cancel()
@@ -133,6 +136,14 @@ func (w *world) cluster() pve.Options {
 	if w.shared {
 		o.TemplateStorage = sharedStorage
 		o.Storages = []pve.Storage{{ID: sharedStorage, Type: "rbd", Content: []string{"images"}, Shared: true}}
+	}
+	if w.iso {
+		o.CloudInitDrive, o.TemplateAgentOff = true, true
+		o.Roles = []pve.Role{{Name: "Media", Privileges: []string{"Datastore.Audit", "Datastore.AllocateTemplate", "Datastore.Allocate"}}}
+		o.Tokens = []pve.Token{{ID: mediaToken, Secret: mediaSecret, Roles: map[string]string{
+			"/pool/ci": "CIRunnerVM", "/pool/ci-templates": "PVETemplateUser", "/storage/local-lvm": "CIRunnerDS",
+			"/storage/" + mediaStorage: "Media", "/sdn/zones/localnetwork/vmbr0": "PVESDNUser", "/nodes": "CIRunnerNode",
+		}}}
 	}
 	return o
 }
