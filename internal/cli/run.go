@@ -116,6 +116,11 @@ func (a *app) serveFleet(ctx context.Context, c *config.Config, both clients, te
 		return err
 	}
 	spec := fleetSpec(c)
+	if len(seeders) > 0 {
+		if spec.UserData, _, err = c.UserData(); err != nil {
+			return err
+		}
+	}
 	controller, err := newController(spec, both, handoff.AgentOptions{}, seeders, a.logger, nil, figures)
 	if err != nil {
 		return usageError{err}

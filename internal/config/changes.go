@@ -13,7 +13,8 @@ type When string
 const (
 	// AtOnce: from the next pass on.
 	AtOnce When = "at once"
-	// NextRunner: for runners that are made from now on; those that live keep what they were made with.
+	// NextRunner: for runners that are made from now on. Those with a job keep what they were made with; warm ones make way
+	// where their VM would be another.
 	NextRunner When = "next runner"
 	// NextStart: after a restart of the dispatcher.
 	NextStart When = "restart"

@@ -70,7 +70,7 @@ func poolOfTemplate(s Spec, o supply, id string) string {
 func (l *ledger) adopt(v vm, at time.Time) {
 	e := &entry{
 		vmid: v.id, node: v.node, name: v.marker.Runner, pool: v.marker.Pool, template: v.marker.Template, created: v.marker.Created,
-		cloned: v.marker.Created, configured: v.marker.Created, adopted: true, medium: true, process: v.marker.Process,
+		cloned: v.marker.Created, configured: v.marker.Created, adopted: true, medium: true, process: v.marker.Process, shape: v.marker.Shape,
 	}
 	if v.marker.Ends {
 		e.failed = lostIdentity
@@ -100,6 +100,9 @@ func (l *ledger) absorbQueue(s Spec, q queue) {
 			if e := byName[r.Name]; e != nil {
 				e.target = target
 				e.sawRegistration(r, q.at)
+				if pool, known := s.Pool(e.pool); known && e.adopted {
+					e.outdated = e.outdated || !wears(r, s.labels(pool))
+				}
 			}
 		}
 		for _, e := range l.runners {

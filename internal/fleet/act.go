@@ -28,7 +28,7 @@ func (c *Controller) do(ctx context.Context, a action, now time.Time) {
 		return
 	case StepClone:
 		a.name = c.sequence.NewName(a.pool.NamePrefix)
-		c.ledger.runners[a.vmid] = &entry{vmid: a.vmid, name: a.name, pool: a.pool.Name, node: a.node, template: a.template.id, source: a.source(), created: now, way: a.template.way, wantedBy: a.job}
+		c.ledger.runners[a.vmid] = &entry{vmid: a.vmid, name: a.name, pool: a.pool.Name, node: a.node, template: a.template.id, source: a.source(), created: now, shape: a.shape, way: a.template.way, wantedBy: a.job}
 		c.ledger.tries(a.template.id, now)
 		c.sayTemplate(a)
 		c.start(ctx, a, c.spec.Timing.Clone, now, c.clone)
@@ -68,6 +68,9 @@ func (c *Controller) do(ctx context.Context, a action, now time.Time) {
 		}
 		c.log.Info("runner ends", "runner", a.name, "vmid", a.vmid, "node", a.node, "pool", a.pool.Name, "reason", a.why)
 		c.ledger.runners[a.vmid].ends = a.why
+		if a.unfit {
+			c.ledger.runners[a.vmid].wantedBy = 0
+		}
 		c.cameToNothing(c.ledger.runners[a.vmid], now) // before another is made for its job
 		c.start(ctx, a, c.spec.Timing.Stop+c.spec.Timing.Destroy, now, c.destroy)
 	}

@@ -25,7 +25,7 @@ func (c *Controller) clone(ctx context.Context, a action) outcome {
 	marker := runner.Marker{
 		Installation: c.spec.Installation, Runner: a.name, VMID: a.vmid, Pool: a.pool.Name,
 		Created: time.Now(), Version: c.version, Template: a.template.id,
-		Process: c.process,
+		Process: c.process, Shape: a.shape,
 	}
 	asked := time.Now()
 	options := proxmox.CloneOptions{NewID: a.vmid, Name: a.name, Description: marker.Description(), Pool: c.spec.ResourcePool, Full: a.full}
@@ -68,7 +68,7 @@ func (c *Controller) follow(ctx context.Context, a action) outcome {
 			delete(c.ledger.runners, e.vmid)
 			return
 		}
-		e.name, e.pool, e.template, e.created, e.process = marker.Runner, marker.Pool, marker.Template, marker.Created, marker.Process
+		e.name, e.pool, e.template, e.created, e.process, e.shape = marker.Runner, marker.Pool, marker.Template, marker.Created, marker.Process, marker.Shape
 	}
 }
 

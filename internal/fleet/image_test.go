@@ -48,12 +48,17 @@ func (a admin) post(path string, form url.Values) {
 // build makes a template as an image build does.
 func (a admin) build(i runner.Image, node string, tags ...string) {
 	a.b.t.Helper()
-	a.done(a.Clone(a.b.t.Context(), "pve1", 9000, proxmox.CloneOptions{
-		NewID: i.VMID, Name: i.TemplateName(), Description: i.Description(), Pool: "ci-templates", Full: true, Target: node,
-	}))
-	a.post("/nodes/pve1/qemu/"+strconv.Itoa(i.VMID)+"/template", nil)
-	a.b.until(time.Minute, "it is a template", func() bool { return a.b.vm(i.VMID).Template })
+	a.template(proxmox.CloneOptions{NewID: i.VMID, Name: i.TemplateName(), Description: i.Description(), Target: node})
 	a.set(i.VMID, "tags", strings.Join(append([]string{runner.TagImage}, tags...), ";"))
+}
+
+// template makes one more template of the bench's.
+func (a admin) template(o proxmox.CloneOptions) {
+	a.b.t.Helper()
+	o.Pool, o.Full = "ci-templates", true
+	a.done(a.Clone(a.b.t.Context(), "pve1", 9000, o))
+	a.post("/nodes/pve1/qemu/"+strconv.Itoa(o.NewID)+"/template", nil)
+	a.b.until(time.Minute, "it is a template", func() bool { return a.b.vm(o.NewID).Template })
 }
 
 // clonedFrom counts our VMs by the template that their marker names.

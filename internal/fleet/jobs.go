@@ -161,7 +161,7 @@ func (p *planner) whyNoPool(j runner.Job) string {
 func (p *planner) covers(pool runner.Pool) []*entry {
 	var list []*entry
 	for _, e := range p.byPool[pool.Name] {
-		if (e.state().CanTakeJob() || e.unexplained(p.now)) && p.counts(e) && !p.lost(e) && !e.outdated {
+		if (e.state().CanTakeJob() || e.unexplained(p.now)) && p.counts(e) && !p.lost(e) && !e.outdated && p.misfit(e) == "" {
 			list = append(list, e)
 		}
 	}
@@ -274,7 +274,7 @@ func (p *planner) clone(pool runner.Pool) Reason {
 	p.open[pool.Name]--
 	p.tasks++
 	p.cloned[pool.Name] = true
-	p.d.actions = append(p.d.actions, action{step: StepClone, vmid: vmid, pool: pool, node: at.load.name, template: at.from, full: at.full, why: "a job waits"})
+	p.d.actions = append(p.d.actions, action{step: StepClone, vmid: vmid, pool: pool, node: at.load.name, template: at.from, full: at.full, shape: p.s.shapeKey(pool, at.from), why: "a job waits"})
 	return Reason{WaitRunner, "a runner is being made for it"}
 }
 

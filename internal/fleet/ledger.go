@@ -68,6 +68,7 @@ type entry struct {
 	// made is its pool as it was when a reload changed that; nil while its pool is as it was.
 	made     *runner.Pool
 	outdated bool      // it is registered with what its pool has no longer
+	shape    string    // the key of its shape; "" where its marker was written before that was noted
 	created  time.Time // from the marker, so that a restart doesn't reset a deadline
 
 	// op is the step in flight; nil when none is. At most one step works on a runner.

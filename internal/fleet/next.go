@@ -107,6 +107,8 @@ func (p *planner) mustGo(e *entry) (why string, force bool) {
 		return "its pool is no longer configured", false
 	case e.outdated && e.state() == runner.Idle:
 		return "its pool registers runners otherwise now", false
+	case p.misfitGoes(e) != "":
+		return p.misfitGoes(e), false
 	case drain != "":
 		return drain, false
 	case p.forlorn(e) != "":
@@ -189,7 +191,7 @@ func (p *planner) destroy(e *entry, why string, force bool) {
 	}
 	p.addTask(e)
 	stopped := p.o.supply.vms[e.vmid].status == "stopped"
-	p.act(e, action{step: StepDestroy, why: why, force: force, sweeps: sweeps, stopped: stopped, unsure: !stopped && e.delivered.IsZero()})
+	p.act(e, action{step: StepDestroy, why: why, force: force, sweeps: sweeps, unfit: p.misfit(e) != "", stopped: stopped, unsure: !stopped && e.delivered.IsZero()})
 }
 
 // mustSeed reports whether the runner gets its identity before it starts.
@@ -211,7 +213,7 @@ func (p *planner) seedsEntry(e *entry) (Way, bool) {
 // mint gives a runner an identity when there is a job for it: minted late, an identity doesn't age unused.
 func (p *planner) mint(e *entry, step Step, why string) {
 	pool, _ := p.s.Pool(e.pool)
-	if p.unreadable(pool) {
+	if p.unreadable(pool) || p.misfit(e) != "" {
 		return
 	}
 	if p.o.queue.demand.At.Before(p.o.ledger.turn[e.pool]) {
@@ -220,7 +222,7 @@ func (p *planner) mint(e *entry, step Step, why string) {
 	}
 	registered := p.plannedIdentities(e.pool)
 	for _, other := range p.byPool[e.pool] {
-		if other.outdated {
+		if other.outdated || p.misfit(other) != "" {
 			continue
 		}
 		s := other.state()

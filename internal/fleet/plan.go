@@ -67,6 +67,10 @@ type action struct {
 	about bool
 	// sweeps says that its end counts against minSweep.
 	sweeps bool
+	// unfit says that the runner goes for what its pool is now, which is no failure of its own.
+	unfit bool
+	// shape is the key of the VM that is to be made.
+	shape string
 	// theirs says that another process looks after the runner.
 	theirs bool
 	// noTags and noMAC leave those alone: the token may not set them, as an earlier refusal told.
@@ -141,13 +145,14 @@ type planner struct {
 	key     []byte           // its working memory
 	shunned map[thing]string // what nothing may go to, and why
 
-	answers  map[int]bool     // runners that answer for a waiting job each
-	cramped  int              // jobs that wait for nothing but room
-	squeezed map[string]int   // jobs of each pool that wait for nothing but room in it or in the fleet
-	needs    map[where]need   // waiting jobs of pools that serve several repositories
-	levels   map[string]level // what holds for a pool now
-	keeps    map[int]bool     // warm runners that are wanted
-	retire   map[int]string   // warm runners that shall go, and why
+	answers  map[int]bool      // runners that answer for a waiting job each
+	cramped  int               // jobs that wait for nothing but room
+	squeezed map[string]int    // jobs of each pool that wait for nothing but room in it or in the fleet
+	needs    map[where]need    // waiting jobs of pools that serve several repositories
+	levels   map[string]level  // what holds for a pool now
+	keeps    map[int]bool      // warm runners that are wanted
+	retire   map[int]string    // warm runners that shall go, and why
+	shapes   map[origin]string // what shapeNow has found
 }
 
 // sorted lists the runners in the order in which they were made.
@@ -183,7 +188,7 @@ func (p *planner) count() {
 	p.fitting = map[string][]int{}
 	p.open, p.cannot = map[string]int{}, map[string]bool{}
 	p.answers, p.squeezed, p.needs = map[int]bool{}, map[string]int{}, map[where]need{}
-	p.levels, p.keeps, p.retire = map[string]level{}, map[int]bool{}, map[int]string{}
+	p.levels, p.keeps, p.retire, p.shapes = map[string]level{}, map[int]bool{}, map[int]string{}, map[origin]string{}
 	for id := range p.o.supply.taken {
 		p.taken[id] = true
 	}

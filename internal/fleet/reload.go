@@ -15,9 +15,10 @@ import (
 // from what it follows now: what else differs is named in the error, and nothing has changed then. It returns when the
 // new spec is in force, or with the error of ctx, which has to end no later than the one that Run has.
 //
-// No job is dropped. A runner keeps what it was made with: its shape and its deadlines. One that is registered with what
-// its pool no longer has (labels, runner group, target) ends when it is idle; a pool that is gone takes its runners
-// along but for those with a job, which finish it.
+// No job is dropped. A runner keeps the deadlines that it was made with, and its shape while a job is on it; one without a
+// job goes when its pool makes others now ([planner.misfit]). One that is registered with what its pool no longer has
+// (labels, runner group, target) ends when it is idle; a pool that is gone takes its runners along but for those with a
+// job, which finish it.
 func (c *Controller) Reload(ctx context.Context, next Spec) error {
 	if err := next.check(); err != nil {
 		return err

@@ -40,6 +40,8 @@ type Spec struct {
 	Way Way
 	// Storage is where WayISO uploads to.
 	Storage string
+	// UserData is what the user-data of guests is made from, where their way has any.
+	UserData string
 	// WebURL is where GitHub's repositories are for people, "https://github.com"; config.sh registers there.
 	WebURL string
 	// Hosted says that GitHub has runners of its own there: a job that names only their labels is left to them.

@@ -167,6 +167,9 @@ func (p *planner) oldest(pool runner.Pool, free []*entry) (*entry, string) {
 
 // outOfDate says why a warm runner is no longer what the pool would make now.
 func (p *planner) outOfDate(pool runner.Pool, e *entry) string {
+	if e.shape == "" {
+		return "it was made before its notes told its shape"
+	}
 	if t, ok := choose(pool, p.o.supply, p.o.ledger, p.now); ok && t.problem == "" && e.template != 0 && t.id != 0 && !p.current(pool, e.template) {
 		return fmt.Sprintf("it is of an earlier template (VM %d), and new ones come from VM %d", e.template, t.id)
 	}
@@ -206,7 +209,7 @@ func (p *planner) makeWarm(pool runner.Pool) (Reason, bool) {
 func (p *planner) makeRoom() {
 	needed := p.cramped
 	for _, e := range p.o.ledger.runners {
-		if s := e.state(); s == runner.Destroying || s == runner.Draining || s == runner.Failed {
+		if s := e.state(); s == runner.Destroying || s == runner.Draining || s == runner.Failed || p.misfitGoes(e) != "" {
 			needed-- // that one's place comes soon
 		}
 	}

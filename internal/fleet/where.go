@@ -139,7 +139,7 @@ func (p *planner) giveWay(pool runner.Pool) {
 	}
 	needed := p.squeezed[pool.Name]
 	for _, e := range p.byPool[pool.Name] {
-		if s := e.state(); s == runner.Destroying || s == runner.Draining || s == runner.Failed || p.retire[e.vmid] != "" {
+		if s := e.state(); s == runner.Destroying || s == runner.Draining || s == runner.Failed || p.retire[e.vmid] != "" || p.misfitGoes(e) != "" {
 			needed-- // that one's place comes soon
 		}
 	}

@@ -90,6 +90,9 @@ func TestARunnerIsBoundToTheRepositoryOfTheJobThatWaits(t *testing.T) {
 			if tc.world != nil {
 				tc.world(&o)
 			}
+			for _, e := range o.ledger.runners {
+				e.shape = s.shapeKey(s.Pools[0], o.supply.templates["tmpl"])
+			}
 			var got []string
 			for _, a := range plan(s, o, noon.Add(time.Second)).actions {
 				switch a.step {

@@ -40,6 +40,9 @@ type Marker struct {
 	Template int `json:"template,omitempty"`
 	// Process is the dispatcher's process that made the VM; zero where the marker was written before that was noted.
 	Process Process `json:"process,omitzero"`
+	// Shape is a key for all that the configuration gave the VM (fleet, shape.go); "" where the marker was written before
+	// that was noted.
+	Shape string `json:"shape,omitempty"`
 	// Ends is set before a registration is removed of which nobody knows whether the VM has its identity: such a VM never
 	// gets another, whatever becomes of the process that is about to destroy it.
 	Ends bool `json:"ends,omitempty"`
