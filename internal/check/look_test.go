@@ -108,6 +108,7 @@ func mistakes(t *testing.T) []mistake {
 		{"SCSI controller by default", setting{admin: set(t, 9000, nil, "scsihw")}, "template-settings", check.Warning, "an emulated SCSI controller", "qm set 9000 --scsihw virtio-scsi-single"},
 		{"image in a drive", setting{through: rewritten("/qemu/9000/config", `"ostype"`, `"ide3":"local:iso/setup.iso,media=cdrom","ostype"`)}, "template-settings", check.Warning, "has local:iso/setup.iso in drive ide3", "qm set 9000 --ide3 none,media=cdrom"},
 		{"no linked clones", setting{through: rewritten("/nodes/pve1/storage", `"lvmthin"`, `"lvm"`)}, "template-linked-clone", check.Error, "storage local-lvm of type lvm", "full_clone: true"},
+		{"disk of a pool smaller than the template's", setting{file: func(c *config.Config) { c.Pools[0].Disk = 4 * runner.GiB }}, "template-disk", check.Warning, "disks don't shrink", "take disk out of pool energyplus"},
 		{"foreign contract", setting{admin: set(t, 9000, image(1, 99))}, "template-contract", check.Error, "contract 99", "mayfly image build debian-12"},
 		{"runner release ages", setting{admin: set(t, 9000, image(16, 2))}, "template-runner-release", check.Warning, "released 16 days ago", "mayfly image build debian-12"},
 		{"runner release is old", setting{admin: set(t, 9000, image(26, 2))}, "template-runner-release", check.Error, "released 26 days ago", "mayfly image build debian-12"},

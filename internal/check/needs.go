@@ -43,9 +43,9 @@ func when(used bool) Level {
 }
 
 func runNeeds(c *config.Config, p places) []need {
-	cores, memory := false, false
+	cores, memory, disk := false, false, false
 	for _, pool := range c.Pools {
-		cores, memory = cores || pool.Cores > 0, memory || pool.Memory > 0
+		cores, memory, disk = cores || pool.Cores > 0, memory || pool.Memory > 0, disk || pool.Disk > 0
 	}
 	// What auto comes to, and whether any way works, has a finding of its own.
 	byAgent, byISO, bySnippet := c.Handoff == config.HandoffAgent, c.Handoff == config.HandoffISO, c.Handoff == config.HandoffSnippet
@@ -59,7 +59,7 @@ func runNeeds(c *config.Config, p places) []need {
 		vm("VM.Config.CPU", when(cores), "set up: cores of a pool"),
 		vm("VM.Config.Memory", when(memory), "set up: memory of a pool"),
 		vm("VM.Config.Network", Warning, "set up: a MAC address for each VMID, which saves DHCP leases"),
-		vm("VM.Config.Disk", Warning, "set up: disks"),
+		vm("VM.Config.Disk", when(disk), "set up: disk of a pool"),
 		vm("VM.Config.CDROM", when(byISO), "set up: the image of hand-off iso"),
 		vm("VM.Config.Cloudinit", when(bySnippet), "set up: the user-data of hand-off snippet"),
 		vm("VM.Config.HWType", Warning, "set up: hardware"),

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"mayfly/internal/config"
+	"mayfly/internal/fleet"
 	"mayfly/internal/handoff"
 	"mayfly/internal/proxmox"
 	"mayfly/internal/runner"
@@ -143,6 +144,7 @@ func (c *checker) lookAtTemplates(context.Context) {
 		}
 		c.settings(t)
 		c.linked(t)
+		c.sizes(t)
 		c.contents(t)
 		if len(c.findings) == before {
 			c.ok("template", t.String(), "can be cloned, started and destroyed")
@@ -250,6 +252,18 @@ func (c *checker) linked(t template) {
 			c.tell("template-linked-clone", Error, t.String(), fmt.Sprintf("has disk %s on storage %s of type %s, which has no linked clones", d.key, d.storage, storages[at].Type),
 				"set full_clone: true for its pools, or build it on another storage (LVM-thin, ZFS, a directory, Ceph RBD)")
 			return
+		}
+	}
+}
+
+// sizes looks whether the clones can have the disks that pools ask for.
+func (c *checker) sizes(t template) {
+	for _, pool := range c.Config.Pools {
+		if pool.Base() != t.base {
+			continue
+		}
+		if words := fleet.DiskProblem(pool, t.id, t.cfg); words != "" {
+			c.tell("template-disk", Warning, t.String(), words, "take disk out of pool "+pool.Name+", or set it to more than the template's")
 		}
 	}
 }

@@ -51,7 +51,7 @@ func (f *File) config() *Config {
 		c.Pools = append(c.Pools, runner.Pool{
 			Name: p.Name, Target: target, More: more, Labels: slices.Clone(p.Labels), AcceptUnlabeled: p.AcceptUnlabeled,
 			GroupID: int64(p.RunnerGroupID), NamePrefix: p.NamePrefix, Jobs: jobs, Template: p.Template, Image: p.Image, Nodes: slices.Clone(p.Nodes), Max: p.Max, Priority: p.Priority, Share: p.Share,
-			RunnerUser: p.RunnerUser, Cores: p.Cores, Memory: runner.Bytes(p.Memory), FullClone: p.FullClone, Storage: p.Storage,
+			RunnerUser: p.RunnerUser, Cores: p.Cores, Memory: runner.Bytes(p.Memory), Disk: runner.Bytes(p.Disk), FullClone: p.FullClone, Storage: p.Storage,
 			BootTimeout: time.Duration(p.BootTimeout), IdleTimeout: time.Duration(p.IdleTimeout), MaxJobDuration: time.Duration(p.MaxJobDuration),
 			MinIdle: p.MinIdle, MinIdleSchedule: slices.Clone(p.MinIdleSchedule), BootedSpares: p.BootedSpares, BootedSparesSchedule: slices.Clone(p.BootedSparesSchedule),
 			TimeZone: p.TimeZone, SpareMaxAge: time.Duration(p.SpareMaxAge),
@@ -103,7 +103,7 @@ func fileOf(c *Config) *File {
 		f.Pools = append(f.Pools, FilePool{
 			Name: p.Name, Target: target, Targets: targets, Labels: p.Labels, AcceptUnlabeled: p.AcceptUnlabeled,
 			RunnerGroupID: int(p.GroupID), NamePrefix: p.NamePrefix, Jobs: jobs, Template: p.Template, Image: p.Image, Nodes: slices.Clone(p.Nodes), Max: p.Max, Priority: p.Priority, Share: p.Share,
-			RunnerUser: p.RunnerUser, Cores: p.Cores, Memory: Size(p.Memory), FullClone: p.FullClone, Storage: p.Storage,
+			RunnerUser: p.RunnerUser, Cores: p.Cores, Memory: Size(p.Memory), Disk: Size(p.Disk), FullClone: p.FullClone, Storage: p.Storage,
 			BootTimeout: Duration(p.BootTimeout), IdleTimeout: Duration(p.IdleTimeout), MaxJobDuration: Duration(p.MaxJobDuration),
 			MinIdle: p.MinIdle, MinIdleSchedule: p.MinIdleSchedule, BootedSpares: p.BootedSpares, BootedSparesSchedule: p.BootedSparesSchedule,
 			TimeZone: p.TimeZone, SpareMaxAge: Duration(p.SpareMaxAge),

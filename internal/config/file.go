@@ -157,6 +157,9 @@ type FilePool struct {
 	Cores int `yaml:"cores" min:"1" max:"768" derived:"the template's"`
 	// Memory of each VM.
 	Memory Size `yaml:"memory" derived:"the template's"`
+	// Size of the disk that each VM boots from. It can only be larger than the template's: disks don't shrink. The guest grows its file
+	// system when it boots; an image of Mayfly's does.
+	Disk Size `yaml:"disk" derived:"the template's"`
 	// Whether VMs are full copies of the template instead of linked clones: slow, and independent of its storage.
 	FullClone bool `yaml:"full_clone" default:"false"`
 	// The storage of full clones.

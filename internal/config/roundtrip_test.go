@@ -71,6 +71,7 @@ func drawYAML(t *rapid.T) string {
 		maybe("    image: %s", text(`[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?`))
 		maybe("    cores: %d", number(1, 64))
 		maybe("    memory: %dMiB", number(16, 100000))
+		maybe("    disk: %dGiB", number(1, 4096))
 		maybe("    idle_timeout: %ds", number(10, 86400))
 		maybe("    time_zone: %s", func() any { return rapid.SampledFrom([]string{"UTC", "Europe/Berlin"}).Draw(t, "zone") })
 		maybe("    spare_max_age: %ds", number(600, 2592000))

@@ -26,7 +26,8 @@ func Tags(installation, pool string) []string {
 }
 
 // configure shapes the clone: tags, size, MAC address, and what a one-job VM must not inherit. It is one PUT, which is
-// synchronous. The config is read before, so after a lost reply it is known whether that took effect.
+// synchronous, and a task where its pool asks for a larger disk. The config is read before, so after a lost reply it is
+// known whether that took effect.
 func (c *Controller) configure(ctx context.Context, a action) outcome {
 	read := time.Now()
 	cfg, err := c.pve.VMConfig(ctx, a.node, a.vmid)
@@ -46,9 +47,13 @@ func (c *Controller) configure(ctx context.Context, a action) outcome {
 		}
 		switch {
 		case err == nil:
+			cfg, err := c.grow(ctx, a, cfg.With(set))
+			if err != nil {
+				return c.stepFailed(err)
+			}
 			return done(func(e *entry, now time.Time) {
 				e.configured = now
-				c.configs[e.vmid] = cachedConfig{cfg: cfg.With(set), read: read}
+				c.configs[e.vmid] = cachedConfig{cfg: cfg, read: read}
 				c.lostPrivileges(lostTags, lostNet)
 			})
 		case set["tags"] != "" && refusesTag(err):

@@ -60,6 +60,9 @@ func wants(pool runner.Pool, s size) size {
 	if pool.Cores > 0 {
 		s.cores = pool.Cores
 	}
+	if option, root := RootDisk(t.cfg); option != "" {
+		s.disk += max(0, pool.Disk-root)
+	}
 	return s
 }
 

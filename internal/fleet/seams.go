@@ -23,6 +23,7 @@ type Inventory interface {
 type Maker interface {
 	Clone(ctx context.Context, node string, template int, o proxmox.CloneOptions) (proxmox.UPID, error)
 	SetConfig(ctx context.Context, node string, vmid int, set map[string]string, del []string, digest string) error
+	Resize(ctx context.Context, node string, vmid int, disk string, size runner.Bytes) (proxmox.UPID, error)
 }
 
 // Power starts and ends VMs.

@@ -21,6 +21,7 @@ type shape struct {
 	Base    string       `json:"base"`
 	Cores   int          `json:"cores,omitempty"`
 	Memory  runner.Bytes `json:"memory,omitempty"`
+	Disk    runner.Bytes `json:"disk,omitempty"`
 	Full    bool         `json:"full,omitempty"`
 	Storage string       `json:"storage,omitempty"`
 	User    string       `json:"user,omitempty"`
@@ -40,7 +41,7 @@ func (s Spec) shapeKey(pool runner.Pool, t template) string {
 		return ""
 	}
 	of := shape{
-		Base: pool.Base(), Cores: pool.Cores, Memory: pool.Memory, Full: pool.FullClone, Storage: pool.Storage, User: pool.RunnerUser,
+		Base: pool.Base(), Cores: pool.Cores, Memory: pool.Memory, Disk: pool.Disk, Full: pool.FullClone, Storage: pool.Storage, User: pool.RunnerUser,
 		Repositories: pool.Jobs.RepositoryList(), Events: pool.Jobs.EventList(), Forks: pool.Jobs.Forks(), Way: way,
 	}
 	if seeds {

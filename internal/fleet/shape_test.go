@@ -13,7 +13,7 @@ import (
 func TestKeysOfShapesStayAsTheyAre(t *testing.T) {
 	plain := testPool("ep", "linux")
 	full := plain
-	full.Cores, full.Memory, full.FullClone, full.Storage = 4, 8*runner.GiB, true, "fast"
+	full.Cores, full.Memory, full.Disk, full.FullClone, full.Storage = 4, 8*runner.GiB, 64*runner.GiB, true, "fast"
 	full.Jobs = runner.Policy{Repositories: []runner.Target{target}, Events: []string{"push"}, DenyForks: true}
 	for _, tc := range []struct {
 		name string
@@ -23,7 +23,7 @@ func TestKeysOfShapesStayAsTheyAre(t *testing.T) {
 		want string
 	}{
 		{name: "a plain pool", pool: plain, spec: Spec{Way: WayAgent}, want: "0ad9eee9215e"},
-		{name: "all that a pool may say", pool: full, spec: Spec{Way: WayAgent}, want: "ac905f50a9eb"},
+		{name: "all that a pool may say", pool: full, spec: Spec{Way: WayAgent}, want: "4dfd7f35abb7"},
 		{name: "auto that comes to the agent", pool: plain, spec: Spec{Way: WayAuto, UserData: "a"}, way: WayAgent, want: "0ad9eee9215e"},
 		{name: "a medium", pool: plain, spec: Spec{Way: WayISO, UserData: "a"}, want: "ac56cab20624"},
 		{name: "auto that comes to nothing", pool: plain, spec: Spec{Way: WayAuto}},
@@ -47,6 +47,7 @@ func TestShapeIsWhatAJobWouldNotice(t *testing.T) {
 		{"image", func(_ *Spec, p *runner.Pool, _ *template) { p.Image = "debian-12" }, other},
 		{"cores", func(_ *Spec, p *runner.Pool, _ *template) { p.Cores = 2 }, other},
 		{"memory", func(_ *Spec, p *runner.Pool, _ *template) { p.Memory = runner.GiB }, other},
+		{"disk", func(_ *Spec, p *runner.Pool, _ *template) { p.Disk = 64 * runner.GiB }, other},
 		{"full clone", func(_ *Spec, p *runner.Pool, _ *template) { p.FullClone = true }, other},
 		{"storage", func(_ *Spec, p *runner.Pool, _ *template) { p.Storage = "fast" }, other},
 		{"user", func(_ *Spec, p *runner.Pool, _ *template) { p.RunnerUser = "ci" }, other},

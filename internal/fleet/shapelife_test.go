@@ -62,6 +62,7 @@ func TestAJobNeverGetsAVMOfAnEarlierShape(t *testing.T) {
 	}{
 		{name: "cores", change: func(s *fleet.Spec) { s.Pools[0].Cores = 3 }, shows: "cores:3"},
 		{name: "memory", change: func(s *fleet.Spec) { s.Pools[0].Memory = 6 * runner.GiB }, shows: "memory:6144", through: true},
+		{name: "disk", change: func(s *fleet.Spec) { s.Pools[0].Disk = 64 * runner.GiB }, shows: "size=64G"},
 		{name: "full_clone", change: func(s *fleet.Spec) { s.Pools[0].FullClone = true }},
 		{name: "runner_user", change: func(s *fleet.Spec) { s.Pools[0].RunnerUser = "" }},
 		{name: "template", change: func(s *fleet.Spec) { s.Pools[0].Template = anotherTemplate }},

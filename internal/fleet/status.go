@@ -195,7 +195,7 @@ func (c *Controller) publish(d decision, now time.Time) {
 	c.progress.waiting(d.waiting, c.queue.at)
 	c.survey(s, now)
 	s.LeftDisks = append([]LeftDisk{}, c.leftDisks...)
-	s.Warnings, s.Rogues = c.releases(now), c.rogues(now)
+	s.Warnings, s.Rogues = append(c.releases(now), c.diskWarnings(s)...), c.rogues(now)
 	if words := unsweptWords(d); words != "" {
 		s.Warnings = append(s.Warnings, words)
 	}

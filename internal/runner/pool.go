@@ -43,9 +43,11 @@ type Pool struct {
 	Share int
 	// RunnerUser is the unprivileged user in the guest that runs the job.
 	RunnerUser string
-	// Cores and Memory override the template's size; 0 keeps it.
+	// Cores, Memory and Disk override the template's size; 0 keeps it. Disk is that of the disk that the VM boots from,
+	// which can only grow.
 	Cores  int
 	Memory Bytes
+	Disk   Bytes
 	// FullClone copies the whole disk instead of linking to the template's; Storage says where to ("" is the
 	// template's storage; Proxmox refuses a storage for a linked clone).
 	FullClone bool

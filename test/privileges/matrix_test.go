@@ -23,7 +23,7 @@ type scene struct {
 }
 
 func scenes() []scene {
-	sized := []string{"a pool that sets cores", "a pool that sets memory"}
+	sized := []string{"a pool that sets cores", "a pool that sets memory", "a pool that sets disk"}
 	template := []string{"CT_TEMPLATE_URL=https://appliances.example/debian-12.tar.zst"}
 	return []scene{
 		{"run, hand-off agent", "run", run(fleet.WayAgent, true), append(sized, "hand-off agent doesn't work"), []check.Feature{check.Run}, nil},

@@ -27,8 +27,8 @@ const (
 	endPatience = 2 * time.Minute
 )
 
-// run is mayfly run with a hand-off: it works when a job is done and nothing of its runner is left. sized pools set cores and
-// memory.
+// run is mayfly run with a hand-off: it works when a job is done and nothing of its runner is left. sized pools set cores,
+// memory and disk.
 func run(way fleet.Way, sized bool) act {
 	return func(t *testing.T, release int, needs, except []roles.Need) outcome {
 		o := pve.Options{CloudInitDrive: way == fleet.WaySnippet, TemplateAgentOff: way == fleet.WayISO}
@@ -104,7 +104,7 @@ func runSpec(way fleet.Way, sized bool) fleet.Spec {
 		BootTimeout: 2 * time.Minute, IdleTimeout: 10 * time.Minute, MaxJobDuration: time.Hour,
 	}
 	if sized {
-		pool.Cores, pool.Memory = 1, 2*runner.GiB
+		pool.Cores, pool.Memory, pool.Disk = 1, 2*runner.GiB, 16*runner.GiB
 	}
 	return fleet.Spec{
 		Installation: "exactly", Node: node, Token: tokenID, ResourcePool: "ci", VMIDs: fleet.Range{Start: 300, End: 319}, MaxRunners: 2,
