@@ -2,8 +2,11 @@ package fleet
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"mayfly/internal/runner"
 )
@@ -171,5 +174,113 @@ func TestLabelsThatARegistrationWears(t *testing.T) {
 		if got := wears(runner.Registration{Labels: tc.have}, want); got != tc.ok {
 			t.Errorf("%v: %t", tc.have, got)
 		}
+	}
+}
+
+// fitting gives the runners the keys that their pools make now, but for those that are misfits.
+func fitting(s Spec, o observed, misfits ...int) {
+	for id, e := range o.ledger.runners {
+		pool, _ := s.Pool(e.pool)
+		e.shape = s.shapeKey(pool, o.supply.baseOf(e, pool))
+		if slices.Contains(misfits, id) {
+			e.shape = "old"
+		}
+	}
+}
+
+// stepsOf are what is planned for the runners, by VMID; 0 is for clones.
+func stepsOf(d decision) map[int][]Step {
+	list := map[int][]Step{}
+	for _, a := range d.actions {
+		id := a.vmid
+		if a.step == StepClone {
+			id = 0
+		}
+		list[id] = append(list[id], a.step)
+	}
+	return list
+}
+
+// TestMisfitsAreNotCountedAsWhatTheyCantBe: an idle one keeps no spare from its identity, and where room is wanted for
+// other jobs it is the misfit that makes it.
+func TestMisfitsAreNotCountedAsWhatTheyCantBe(t *testing.T) {
+	spare := func(o observed, vmid int, pool string) {
+		e := o.with(vmid, pool, runner.Booting)
+		e.ready = e.started
+	}
+	second := runner.Target{Owner: "NREL", Repo: "OpenStudio"}
+	for _, tc := range []struct {
+		name  string
+		jobs  []runner.Job
+		world func(*Spec, observed)
+		want  map[int][]Step
+	}{
+		{
+			name: "an idle misfit and a spare that fits", jobs: []runner.Job{job(1, "linux")},
+			world: func(s *Spec, o observed) {
+				o.with(200, "ep", runner.Idle)
+				spare(o, 201, "ep")
+				fitting(*s, o, 200)
+			},
+			want: map[int][]Step{200: {StepDestroy}, 201: {StepRegister}},
+		},
+		{
+			name: "a job of another pool wants room", jobs: []runner.Job{job(1, "gpu")},
+			world: func(s *Spec, o observed) {
+				s.Pools, s.MaxRunners = []runner.Pool{testPool("ep", "linux"), testPool("gpu", "gpu")}, 2
+				s.Pools[0].BootedSpares = 1
+				spare(o, 200, "ep")
+				spare(o, 201, "ep")
+				fitting(*s, o, 201)
+			},
+			want: map[int][]Step{201: {StepDestroy}},
+		},
+		{
+			name: "a job of another repository of the pool wants room", jobs: []runner.Job{func() runner.Job { j := job(1, "linux"); j.Target = second; return j }()},
+			world: func(s *Spec, o observed) {
+				s.Pools[0].More, s.Pools[0].Max, s.Pools[0].MinIdle = []runner.Target{second}, 2, 1
+				o.with(200, "ep", runner.Idle).target = target
+				o.with(201, "ep", runner.Idle).target = target
+				fitting(*s, o, 201)
+			},
+			want: map[int][]Step{201: {StepDestroy}},
+		},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			s, o := testSpec(), world(tc.jobs...)
+			o.queue.registrations[second] = nil
+			tc.world(&s, o)
+			if err := s.compile(); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tc.want, stepsOf(plan(s, o, noon.Add(time.Second)))); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// TestWarmRunnerWithoutAKeyIsReplacedWhenAnotherIsUp: it is of an older Mayfly, and serves until then.
+func TestWarmRunnerWithoutAKeyIsReplacedWhenAnotherIsUp(t *testing.T) {
+	s, o := testSpec(), world()
+	s.Pools[0].BootedSpares = 1
+	if err := s.compile(); err != nil {
+		t.Fatal(err)
+	}
+	old := o.with(200, "ep", runner.Booting)
+	old.ready = old.started
+	if got := stepsOf(plan(s, o, noon.Add(time.Second))); len(got[0]) != 1 || len(got[200]) != 0 {
+		t.Errorf("alone: %v, want another made", got)
+	}
+	fresh := o.with(201, "ep", runner.Booting)
+	fresh.ready = fresh.started
+	fitting(s, o)
+	old.shape = ""
+	if got := stepsOf(plan(s, o, noon.Add(time.Second))); len(got[0]) != 0 || len(got[200]) != 1 || len(got[201]) != 0 {
+		t.Errorf("beside another: %v, want it gone", got)
+	}
+	o.queue.demand.Jobs = []runner.Job{job(1, "linux"), job(2, "linux")}
+	if got := stepsOf(plan(s, o, noon.Add(time.Second))); len(got[200]) != 1 || got[200][0] != StepRegister {
+		t.Errorf("with two jobs: %v, want both to serve", got)
 	}
 }

@@ -2,6 +2,7 @@ package fleet_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -155,4 +156,45 @@ func (b *bench) madeBefore(at time.Time) int {
 		}
 	}
 	return n
+}
+
+// TestChangesDontSpendAJobsRetries: runners that go because their pool was changed came to nothing for no fault of the
+// job that they were made for.
+func TestChangesDontSpendAJobsRetries(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, func(s *setup) { s.guests.Boot = 40 * time.Second })
+		b.queue(1, time.Minute)
+		for i := range 7 {
+			b.until(5*time.Minute, "a guest boots", func() bool {
+				return slices.ContainsFunc(b.controller.Status().Runners, func(r fleet.RunnerStatus) bool { return r.State == runner.Booting })
+			})
+			b.reload(func(s *fleet.Spec) { s.Pools[0].Memory = runner.Bytes(6+i) * runner.GiB })
+			time.Sleep(15 * time.Second) // so that no bound on sweeps counts
+		}
+		if took := b.started(); took > 10*time.Minute {
+			t.Errorf("the job waited %s", took)
+		}
+		b.served(time.Hour)
+		b.succeeded()
+		if strings.Contains(b.log.String(), "retries spent") {
+			t.Error("its retries were spent")
+		}
+	})
+}
+
+// TestCloneOfBeforeARestartThatChangedItsPool: it is found by its task, and its notes tell when it is complete.
+func TestCloneOfBeforeARestartThatChangedItsPool(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, func(s *setup) { s.spec.Pools[0].FullClone = true })
+		b.admin().template(proxmox.CloneOptions{NewID: 9150, Name: anotherTemplate})
+		b.queue(1, time.Minute)
+		b.until(time.Minute, "a clone runs", func() bool { return len(b.controller.Status().Runners) == 1 })
+		b.change(true, func(s *fleet.Spec) { s.Pools[0].Template = anotherTemplate })
+		b.served(time.Hour)
+		b.succeeded()
+		if v := b.ran(b.gh.Jobs()[0]); v.Source != 9150 {
+			t.Errorf("the job ran on VM %d, cloned from %d", v.VMID, v.Source)
+		}
+		b.made(1, 1) // the other one was never started
+	})
 }
