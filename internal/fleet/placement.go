@@ -63,6 +63,7 @@ type size struct {
 	// storages are those that its disks are on, in their order; disk is the size of all of them.
 	storages []string
 	disk     runner.Bytes
+	root     runner.Bytes // of disk, the one that it boots from; 0 where that isn't known
 }
 
 // nodeLoad is a node as placement sees it.

@@ -30,6 +30,7 @@ func sizeOf(cfg proxmox.VMConfig) size {
 	v := cfg.Values
 	memory := number(strings.TrimPrefix(v["memory"], "current="), 512) // MiB; Proxmox's own default
 	s := size{memory: runner.Bytes(memory) * runner.MiB, cores: int(number(v["cores"], 1) * number(v["sockets"], 1))}
+	_, s.root = RootDisk(cfg)
 	for _, option := range sortedKeys(v) {
 		storage, rest, isVolume := strings.Cut(v[option], ":")
 		if !isDisk(option) || !isVolume || storage == "none" || storage == "cdrom" {
@@ -60,8 +61,8 @@ func wants(pool runner.Pool, s size) size {
 	if pool.Cores > 0 {
 		s.cores = pool.Cores
 	}
-	if option, root := RootDisk(t.cfg); option != "" {
-		s.disk += max(0, pool.Disk-root)
+	if s.root > 0 {
+		s.disk += max(0, pool.Disk-s.root)
 	}
 	return s
 }
