@@ -152,6 +152,11 @@ func (c *Controller) later(err error, at time.Time) outcome {
 // giveUp is the outcome of a step that failed for good: the runner goes, and what is at fault, or else its pool, waits before
 // the next one.
 func (c *Controller) giveUp(err error) outcome {
+	return c.blaming(err, func(e *entry, now time.Time) { c.hold(e, e.failed, now) })
+}
+
+// blaming is giveUp with something else that waits instead of the pool.
+func (c *Controller) blaming(err error, hold func(e *entry, now time.Time)) outcome {
 	return func(e *entry, now time.Time) {
 		c.progress.lost(e, causeOf(err))
 		struck := c.strike(e, err, now)
@@ -160,7 +165,7 @@ func (c *Controller) giveUp(err error) outcome {
 		e.tries, e.notUntil = 0, time.Time{}
 		c.log.Error("runner failed", "runner", e.name, "vmid", e.vmid, "node", e.node, "pool", e.pool, "reason", err)
 		if !struck {
-			c.hold(e, e.failed, now)
+			hold(e, now)
 		}
 		if errors.Is(err, handoff.ErrImage) {
 			c.blame(e, faultUnfit, "its guests can't become runners ("+e.failed+")", now)

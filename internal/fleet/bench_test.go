@@ -272,13 +272,26 @@ type link struct {
 	status atomic.Int32
 	// lose, when set, chooses requests whose reply is lost after they took effect.
 	lose atomic.Pointer[func(*http.Request) bool]
+	// refuse, when set, gives the status that a request is refused with; 0 lets it through, and hangs lets it hang.
+	refuse atomic.Pointer[func(*http.Request) int]
 }
+
+// hangs is in place of a status: no reply comes.
+const hangs = -1
 
 func (l *link) RoundTrip(req *http.Request) (*http.Response, error) {
 	if l.cut.Load() {
 		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
 	}
-	if s := int(l.status.Load()); s != 0 {
+	s := int(l.status.Load())
+	if refuse := l.refuse.Load(); s == 0 && refuse != nil {
+		s = (*refuse)(req)
+	}
+	if s == hangs {
+		<-req.Context().Done()
+		return nil, req.Context().Err()
+	}
+	if s != 0 {
 		return &http.Response{
 			Status: fmt.Sprintf("%d %s", s, http.StatusText(s)), StatusCode: s, Header: http.Header{}, Body: http.NoBody, Request: req,
 		}, nil

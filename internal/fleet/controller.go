@@ -84,8 +84,9 @@ type Controller struct {
 	fatal       error
 	proxmox     health
 	github      health
-	configs     map[int]cachedConfig // of VMs, as steps left them, for the next look
-	holding     bool                 // runners wait for their end: said
+	targets     map[runner.Target]health // of GitHub, each one by itself
+	configs     map[int]cachedConfig     // of VMs, as steps left them, for the next look
+	holding     bool                     // runners wait for their end: said
 	lostNetwork bool
 	lostTags    bool
 	progress    progress
@@ -134,7 +135,7 @@ func New(o Options) (*Controller, error) {
 			spec: o.Spec, pve: o.Proxmox, gh: o.GitHub, source: o.Demand, seeders: o.Seeders,
 			configs: map[int]cachedConfig{}, silent: map[string]silence{},
 		},
-		ledger: newLedger(), configs: map[int]cachedConfig{}, states: map[int]Event{}, saidOnce: map[string]bool{}, followed: map[string]int{},
+		ledger: newLedger(), configs: map[int]cachedConfig{}, states: map[int]Event{}, saidOnce: map[string]bool{}, followed: map[string]int{}, targets: map[runner.Target]health{},
 		progress: newProgress(o.Observer),
 	}
 	c.status.Store(&Status{Proxmox: Health{Error: "not looked at yet"}, GitHub: Health{Error: "not looked at yet"}})
@@ -284,7 +285,7 @@ func (c *Controller) tookSupply(o supply, now time.Time) {
 			c.seen = o
 		}
 		c.log.Log(context.Background(), newsLevel(c.proxmox.fail(o.err, now)), "proxmox unreachable", "reason", o.err, "failures", c.proxmox.failures)
-		c.endIfHopeless(o.err)
+		c.endIfHopeless(c.proxmox, o.err)
 		return
 	}
 	first := c.proxmox.lastOK.IsZero()
@@ -317,55 +318,6 @@ func (c *Controller) tookSupply(o supply, now time.Time) {
 	}
 }
 
-// read starts a reading of GitHub.
-func (c *Controller) read(ctx context.Context) {
-	c.reading = true
-	c.lastRead = time.Now()
-	targets := c.spec.Targets()
-	c.steps.Go(func() {
-		c.sequence.Turn(ctx, "read")
-		q := c.gather.queue(ctx, targets)
-		c.send(ctx, func(now time.Time) {
-			c.reading = false
-			c.nextRead = now.Add(c.spec.PollInterval)
-			c.tookQueue(q, now)
-		})
-	})
-}
-
-func (c *Controller) tookQueue(q queue, now time.Time) {
-	first := !c.queueSeen
-	c.queueSeen = true
-	c.queue = q
-	c.ledger.absorbQueue(c.spec, q)
-	c.progress.polledTargets(c.spec.Targets(), q, now)
-	c.progress.queue(q, c.ledger.runners)
-	if len(c.spec.leaving) > 0 {
-		c.retarget()
-	}
-	c.noticeAt(q.at)
-	if len(q.failed) == 0 {
-		if c.github.ok(now) {
-			c.log.Info("github answers")
-		}
-		return
-	}
-	for _, t := range c.spec.Targets() {
-		err := q.failed[t]
-		if err == nil {
-			continue
-		}
-		c.log.Log(context.Background(), newsLevel(c.github.fail(err, now)), "github unreachable", "target", t.String(), "reason", err, "failures", c.github.failures)
-		if first {
-			c.endIfHopeless(err)
-		}
-	}
-	c.nextRead = now.Add(c.retryAfter(c.github.failures))
-	if until := q.limited(); until.After(c.nextRead) {
-		c.nextRead = until
-	}
-}
-
 // newsLevel keeps a trouble that goes on from filling the log.
 func newsLevel(news bool) slog.Level {
 	if news {
@@ -376,18 +328,22 @@ func newsLevel(news bool) slog.Level {
 
 // endIfHopeless ends Run for what no waiting mends, but only before that side has ever answered: a fleet that once ran
 // keeps its runners and says what is wrong.
-func (c *Controller) endIfHopeless(err error) {
-	pve := false
-	for _, hopeless := range []error{proxmox.Unauthorized, proxmox.Permission, proxmox.Untrusted, errNoNode} {
-		pve = pve || errors.Is(err, hopeless)
-	}
-	if pve && c.proxmox.lastOK.IsZero() {
+func (c *Controller) endIfHopeless(side health, err error) {
+	if hopeless(err) && side.lastOK.IsZero() {
 		c.fatal = fmt.Errorf("start: %w", err)
 	}
-	gh := errors.Is(err, github.Unauthorized) || errors.Is(err, github.Permission) || errors.Is(err, github.NotFound)
-	if gh && c.github.lastOK.IsZero() {
-		c.fatal = fmt.Errorf("start: %w", err)
+}
+
+// hopeless reports whether no waiting mends that.
+func hopeless(err error) bool {
+	for _, kind := range []error{
+		proxmox.Unauthorized, proxmox.Permission, proxmox.Untrusted, errNoNode, github.Unauthorized, github.Permission, github.NotFound,
+	} {
+		if errors.Is(err, kind) {
+			return true
+		}
 	}
+	return false
 }
 
 // send hands a message to the owner, or drops it when the controller ends.

@@ -356,8 +356,9 @@ func (g *gatherer) queue(ctx context.Context, targets []runner.Target) queue {
 	ctx, cancel := context.WithTimeout(ctx, queueTimeout)
 	defer cancel()
 	q := queue{at: time.Now(), registrations: map[runner.Target][]runner.Registration{}, failed: map[runner.Target]error{}}
-	for _, t := range targets {
-		list, err := g.gh.Runners(ctx, t)
+	half := time.Now().Add(queueTimeout / 2) // the rest is for the jobs
+	for i, t := range targets {
+		list, err := g.registrations(ctx, t, time.Until(half)/time.Duration(len(targets)-i))
 		if err != nil {
 			q.failed[t] = err
 			continue
@@ -375,6 +376,13 @@ func (g *gatherer) queue(ctx context.Context, targets []runner.Target) queue {
 	}
 	q.demand = reading
 	return q
+}
+
+// registrations lists those of one target, in its share of the time: one that hangs keeps no other from being read.
+func (g *gatherer) registrations(ctx context.Context, t runner.Target, share time.Duration) ([]runner.Registration, error) {
+	ctx, cancel := context.WithTimeout(ctx, share)
+	defer cancel()
+	return g.gh.Runners(ctx, t)
 }
 
 // limited returns until when GitHub asks us to wait; zero when it doesn't.

@@ -10,9 +10,15 @@ type health struct {
 	since    time.Time
 }
 
+// partly notes an answer that lacks something.
+func (h *health) partly(err error, now time.Time) {
+	h.fail(err, now)
+	h.lastOK, h.failures = now, 0
+}
+
 // ok notes an answer and reports whether it ends a time of trouble.
 func (h *health) ok(now time.Time) bool {
-	troubled := h.failures > 0
+	troubled := h.err != nil
 	*h = health{lastOK: now}
 	return troubled
 }
@@ -20,7 +26,7 @@ func (h *health) ok(now time.Time) bool {
 // fail notes a failure and reports whether it is news: the first one, or one with other words than the last.
 func (h *health) fail(err error, now time.Time) bool {
 	news := h.err == nil || h.err.Error() != err.Error()
-	if h.failures == 0 {
+	if h.err == nil {
 		h.since = now
 	}
 	h.failures++

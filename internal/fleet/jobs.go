@@ -208,6 +208,9 @@ func (p *planner) held(j runner.Job, pool runner.Pool) (Reason, bool) {
 		}
 		return Reason{WaitGitHub, "GitHub can't be read: " + err.Error()}, true
 	}
+	if r, refuses := p.refuses(j.Target); refuses {
+		return r, true
+	}
 	if err := p.o.supply.err; err != nil {
 		return Reason{WaitProxmox, "Proxmox can't be read: " + err.Error()}, true
 	}

@@ -24,6 +24,8 @@ type ledger struct {
 	turn map[string]time.Time
 	// backoff is a pool's wait after failures.
 	backoff map[string]backoff
+	// refusals are the waits of repositories that gave a runner no identity, whose pools have others, too.
+	refusals map[runner.Target]backoff
 	// circuits is what is known against templates, by VMID.
 	circuits map[int]circuit
 	// cordons is what is known against nodes, storages and templates' copies.
@@ -164,6 +166,7 @@ func newLedger() *ledger {
 		quarantined: map[int]Quarantine{},
 		turn:        map[string]time.Time{},
 		backoff:     map[string]backoff{},
+		refusals:    map[runner.Target]backoff{},
 		circuits:    map[int]circuit{},
 		cordons:     map[thing]cordon{},
 		booted:      map[bootedOn]time.Time{},

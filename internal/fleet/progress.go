@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"maps"
 	"time"
 
 	"mayfly/internal/runner"
@@ -10,11 +11,14 @@ import (
 type progress struct {
 	observer Observer
 	jobs     map[int64]*toldJob
-	begun    bool // there was a reading before
+	begun    map[runner.Target]bool // those that were read before
 }
 
 // toldJob is what the observer has heard of an open job.
-type toldJob struct{ seen, taken bool }
+type toldJob struct {
+	target      runner.Target
+	seen, taken bool
+}
 
 // told is what the observer has heard of a runner; the zero value is nothing.
 type told struct {
@@ -29,7 +33,7 @@ func newProgress(o Observer) progress {
 	if o == nil {
 		o = nobody{}
 	}
-	return progress{observer: o, jobs: map[int64]*toldJob{}}
+	return progress{observer: o, jobs: map[int64]*toldJob{}, begun: map[runner.Target]bool{}}
 }
 
 // milestone is the end of a stage of a runner's life; zero while it isn't reached.
@@ -211,7 +215,8 @@ func (p *progress) late(e *entry, pool runner.Pool, t Timing, now time.Time) {
 	}
 }
 
-// queue tells of jobs that a runner of ours has taken. A job that began before the first reading isn't told of.
+// queue tells of jobs that a runner of ours has taken. A job that began before the first reading of its target isn't told
+// of.
 func (p *progress) queue(q queue, runners map[int]*entry) {
 	byName := map[string]*entry{}
 	for _, e := range runners {
@@ -222,7 +227,8 @@ func (p *progress) queue(q queue, runners map[int]*entry) {
 		open[j.ID] = true
 		t := p.jobs[j.ID]
 		if t == nil {
-			t = &toldJob{seen: !p.begun, taken: !p.begun && j.Status != runner.JobQueued}
+			known := p.begun[j.Target]
+			t = &toldJob{target: j.Target, seen: !known, taken: !known && j.Status != runner.JobQueued}
 			p.jobs[j.ID] = t
 		}
 		if e := byName[j.RunnerName]; e != nil && j.RunnerName != "" && j.Status == runner.JobInProgress && !t.taken {
@@ -230,14 +236,11 @@ func (p *progress) queue(q queue, runners map[int]*entry) {
 			p.observer.Passed(Passage{Stage: StageQueue, Pool: e.pool, Node: e.node, Result: ResultOK, Took: max(0, q.at.Sub(j.CreatedAt))})
 		}
 	}
-	p.begun = p.begun || len(q.failed) == 0
-	if len(q.failed) == 0 { // those of a target that can't be read may be missing
-		for id := range p.jobs {
-			if !open[id] {
-				delete(p.jobs, id)
-			}
-		}
+	for t := range q.registrations {
+		p.begun[t] = p.begun[t] || q.failed[t] == nil
 	}
+	// Those of a target that can't be read may be missing.
+	maps.DeleteFunc(p.jobs, func(id int64, j *toldJob) bool { return !open[id] && q.failed[j.target] == nil })
 }
 
 // waiting tells of jobs that a reading has shown for the first time.

@@ -17,7 +17,7 @@ import (
 func (c *Controller) register(ctx context.Context, a action) outcome {
 	id, err := c.gh.CreateJITConfig(ctx, a.target, a.name, c.fixed.labels(a.pool), a.pool.GroupID)
 	if err != nil {
-		return c.notMinted(fmt.Errorf("runner %s: mint identity: %w", a.name, err))
+		return c.notMinted(a, fmt.Errorf("runner %s: mint identity: %w", a.name, err))
 	}
 	apply := done(func(e *entry, now time.Time) {
 		e.delivered = now
@@ -28,6 +28,7 @@ func (c *Controller) register(ctx context.Context, a action) outcome {
 	}
 	return func(e *entry, now time.Time) {
 		e.registration, e.target = id.RegistrationID, a.target
+		delete(c.ledger.refusals, a.target)
 		apply(e, now)
 	}
 }
@@ -51,15 +52,18 @@ func (c *Controller) deliver(ctx context.Context, a action, id runner.Identity) 
 
 // notMinted sorts out why there is no identity. Where GitHub surely made none, the booted VM waits for the next try;
 // otherwise it goes, with whatever registration has its name.
-func (c *Controller) notMinted(err error) outcome {
+func (c *Controller) notMinted(a action, err error) outcome {
+	maybe := errors.Is(err, github.MaybeHappened) || errors.Is(err, github.Exists) || errors.Is(err, context.DeadlineExceeded)
+	var limited *github.Error
 	switch {
 	case errors.Is(err, github.RateLimited):
-		var limited *github.Error
 		errors.As(err, &limited)
 		return c.later(err, limited.RetryAt)
-	case errors.Is(err, github.MaybeHappened), errors.Is(err, github.Exists), errors.Is(err, context.DeadlineExceeded):
-		return c.giveUp(err)
-	case errors.Is(err, github.Unavailable):
+	case len(a.pool.More) > 0 && maybe:
+		return c.blaming(err, func(_ *entry, now time.Time) { c.refused(a.target, err, now) })
+	case len(a.pool.More) > 0:
+		return c.unbound(a.target, err)
+	case !maybe && errors.Is(err, github.Unavailable):
 		return c.again(err)
 	}
 	return c.giveUp(err)

@@ -3,6 +3,7 @@ package fleet
 import (
 	"context"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -18,7 +19,8 @@ import (
 // No job is dropped. A runner keeps the deadlines that it was made with, and its shape while a job is on it; one without a
 // job goes when its pool makes others now ([planner.misfit]). One that is registered with what its pool no longer has
 // (labels, runner group, target) ends when it is idle; a pool that is gone takes its runners along but for those with a
-// job, which finish it.
+// job, which finish it. A target that no pool has any more is read on until nothing of ours is registered there, runners and
+// what outlived its VM.
 func (c *Controller) Reload(ctx context.Context, next Spec) error {
 	if err := next.check(); err != nil {
 		return err
@@ -54,19 +56,25 @@ func (c *Controller) reload(next Spec, now time.Time) error {
 			e.outdated = e.outdated || stays && registersElse(at, old, pool)
 		}
 	}
+	clear(c.ledger.refusals)
 	for _, pool := range next.Pools { // what made it fail may be mended
 		if old, known := c.spec.Pool(pool.Name); !known || !reflect.DeepEqual(old, pool) {
 			delete(c.ledger.backoff, pool.Name)
 		}
 	}
-	leaving := c.spec.Targets()
+	leaving := slices.Clone(c.spec.leaving)
+	for _, p := range c.spec.Pools {
+		for _, t := range p.Targets() {
+			leaving = append(leaving, runner.Pool{Target: t, NamePrefix: p.NamePrefix})
+		}
+	}
 	// One by one: steps that run read other fields of it.
 	c.spec.Pools, c.spec.MaxRunners = slices.Clone(next.Pools), next.MaxRunners
 	c.spec.schedules = next.schedules
 	if next.PollInterval > 0 {
 		c.spec.PollInterval = next.PollInterval
 	}
-	c.spec.leaving = leaving
+	c.spec.leaving = leaving // the next reading tells which of them may be forgotten
 	c.retarget()
 	c.nextLook, c.nextRead = now, now
 	return nil
@@ -82,23 +90,47 @@ type retargeter interface {
 	Retarget(targets []runner.Target)
 }
 
-// retarget forgets the targets that pools have left and that no runner has any more, and has the source read the others.
+// retarget has the source read the targets that there are now.
 func (c *Controller) retarget() {
-	c.spec.leaving = slices.DeleteFunc(slices.Clone(c.spec.leaving), func(t runner.Target) bool { return !c.lingers(t) })
 	if source, ok := c.gather.source.(retargeter); ok {
 		source.Retarget(c.spec.Targets())
 	}
 }
 
-// lingers reports whether something of ours may still be registered there.
+// leave forgets the targets that pools have left and where nothing of ours is registered any more.
+func (c *Controller) leave() {
+	if len(c.spec.leaving) == 0 {
+		return
+	}
+	var left []runner.Pool
+	for _, was := range c.spec.leaving {
+		same := func(p runner.Pool) bool { return p.At(was.Target) && p.NamePrefix == was.NamePrefix }
+		if c.lingers(was.Target) && !slices.ContainsFunc(slices.Concat(c.spec.Pools, left), same) {
+			left = append(left, was)
+		}
+	}
+	c.spec.leaving = left
+	targets := c.spec.Targets()
+	maps.DeleteFunc(c.ledger.orphans, func(_ int64, o orphan) bool { return !slices.Contains(targets, o.target) })
+	maps.DeleteFunc(c.ledger.rogues, func(_ int64, r rogue) bool { return !slices.Contains(targets, r.target) })
+	c.retarget()
+}
+
+// lingers reports whether something of ours may still be registered there. What outlived its VM counts as long as the
+// target can be read: an administrator may have taken it from the token, too, and GitHub drops such registrations in time.
 func (c *Controller) lingers(t runner.Target) bool {
 	for _, e := range c.ledger.runners {
 		if known, ok := c.spec.targetOf(e); ok && known == t {
 			return true
 		}
 	}
-	for _, r := range c.ledger.removals {
-		if r.target == t {
+	for id, r := range c.ledger.removals {
+		if _, orphaned := c.ledger.orphans[id]; r.target == t && !orphaned {
+			return true // it is given up in time
+		}
+	}
+	for _, o := range c.ledger.orphans {
+		if o.target == t && c.queue.failed[t] == nil {
 			return true
 		}
 	}

@@ -32,12 +32,12 @@ func hasLabel(r runner.Registration, label string) bool {
 	return slices.ContainsFunc(r.Labels, func(l string) bool { return strings.EqualFold(l, label) })
 }
 
-// ourName reports whether a pool of that target could have given the name.
+// ourName reports whether a pool of that target could have given the name, or could before it left the target.
 func (s Spec) ourName(target runner.Target, name string) bool {
 	if !runner.IsName(name) {
 		return false
 	}
-	for _, p := range s.Pools {
+	for _, p := range slices.Concat(s.Pools, s.leaving) {
 		if p.At(target) && len(name) > len(p.NamePrefix) && name[:len(p.NamePrefix)+1] == p.NamePrefix+"-" {
 			return true
 		}

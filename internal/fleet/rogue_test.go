@@ -54,6 +54,11 @@ func TestWhoseARegistrationIs(t *testing.T) {
 // register makes a registration as somebody else would.
 func (b *bench) register(name string, labels ...string) int64 {
 	b.t.Helper()
+	return b.registerAt(b.spec.Pools[0].Target, name, labels...)
+}
+
+func (b *bench) registerAt(t runner.Target, name string, labels ...string) int64 {
+	b.t.Helper()
 	c, err := github.New(github.Options{
 		BaseURL: "https://github.example/api/v3", Token: runner.NewSecret(b.gh.Info().Token), Transport: b.gh.RoundTripper(),
 	})
@@ -61,11 +66,17 @@ func (b *bench) register(name string, labels ...string) int64 {
 		b.t.Fatal(err)
 	}
 	defer c.Close()
-	id, err := c.CreateJITConfig(b.t.Context(), b.spec.Pools[0].Target, name, labels, 1)
+	id, err := c.CreateJITConfig(b.t.Context(), t, name, labels, 1)
 	if err != nil {
 		b.t.Fatal(err)
 	}
 	return id.RegistrationID
+}
+
+// removedBy is by whom the registration was removed, and why; "" while it is there.
+func (b *bench) removedBy(id int64) string {
+	list := b.gh.Runners()
+	return list[slices.IndexFunc(list, func(r gh.RunnerState) bool { return r.ID == id })].RemovedWhy
 }
 
 // TestOnlyOurOwnRegistrationsAreRemoved leaves registrations without a VM behind: ours goes after its grace, and of the
@@ -80,16 +91,11 @@ func TestOnlyOurOwnRegistrationsAreRemoved(t *testing.T) {
 			b.register("build-box", "self-hosted", "energyplus", "linux", "x64"),
 		}
 		b.register("print-server", "self-hosted", "printer")
-		gone := func(id int64) string {
-			list := b.gh.Runners()
-			i := slices.IndexFunc(list, func(r gh.RunnerState) bool { return r.ID == id })
-			return list[i].RemovedWhy
-		}
 		time.Sleep(9 * time.Minute)
-		if why := gone(ours); why != "" {
+		if why := b.removedBy(ours); why != "" {
 			t.Errorf("it was removed within its grace: %s", why)
 		}
-		b.until(5*time.Minute, "ours is removed", func() bool { return gone(ours) == "removed by mayfly-dispatcher" })
+		b.until(5*time.Minute, "ours is removed", func() bool { return b.removedBy(ours) == "removed by mayfly-dispatcher" })
 		time.Sleep(3 * time.Hour)
 		var told []int64
 		for _, r := range b.controller.Status().Rogues {
@@ -99,7 +105,7 @@ func TestOnlyOurOwnRegistrationsAreRemoved(t *testing.T) {
 			t.Errorf("told of %v, want %v", told, others)
 		}
 		for _, id := range others {
-			if why := gone(id); why == "removed by mayfly-dispatcher" {
+			if why := b.removedBy(id); why == "removed by mayfly-dispatcher" {
 				t.Errorf("registration %d was removed, and isn't ours", id)
 			}
 		}

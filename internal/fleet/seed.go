@@ -25,7 +25,7 @@ func (c *Controller) seed(ctx context.Context, a action) outcome {
 	}
 	id, err := c.mint(ctx, a)
 	if err != nil {
-		return c.notMinted(fmt.Errorf("runner %s: mint identity: %w", a.name, err))
+		return c.notMinted(a, fmt.Errorf("runner %s: mint identity: %w", a.name, err))
 	}
 	apply := done(func(e *entry, now time.Time) {
 		e.seeded = now
@@ -36,6 +36,7 @@ func (c *Controller) seed(ctx context.Context, a action) outcome {
 	}
 	return func(e *entry, now time.Time) {
 		e.registration, e.target = id.RegistrationID, a.target
+		delete(c.ledger.refusals, a.target)
 		apply(e, now)
 	}
 }

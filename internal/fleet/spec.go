@@ -3,6 +3,7 @@ package fleet
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"mayfly/internal/runner"
@@ -48,8 +49,9 @@ type Spec struct {
 	Hosted bool
 	Timing Timing
 
-	// leaving are targets that pools have left by a reload, and that runners may still be registered at.
-	leaving   []runner.Target
+	// leaving are targets that pools have left by a reload, and that something of ours may still be registered at: each as
+	// a pool that has nothing but the target and the prefix of the names that are ours there.
+	leaving   []runner.Pool
 	lasting   bool                 // there is a seeder whose user-data lasts
 	schedules map[string]schedules // of the pools, by name
 	alone     bool                 // no other process can be at work: Options.Alone
@@ -65,22 +67,17 @@ func (s Spec) Pool(name string) (runner.Pool, bool) {
 	return runner.Pool{}, false
 }
 
-// Targets returns the distinct targets of all pools, in their order, and those of runners whose pools have left them.
+// Targets returns the distinct targets of all pools, in their order, and those that pools have left and that something of
+// ours is still registered at.
 func (s Spec) Targets() []runner.Target {
 	var targets []runner.Target
 	seen := map[runner.Target]bool{}
-	for _, p := range s.Pools {
+	for _, p := range slices.Concat(s.Pools, s.leaving) {
 		for _, t := range p.Targets() {
 			if !seen[t] {
 				seen[t] = true
 				targets = append(targets, t)
 			}
-		}
-	}
-	for _, t := range s.leaving {
-		if !seen[t] {
-			seen[t] = true
-			targets = append(targets, t)
 		}
 	}
 	return targets

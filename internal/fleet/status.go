@@ -12,7 +12,8 @@ import (
 
 // Health is how one side answers.
 type Health struct {
-	OK     bool      `json:"ok"`
+	OK bool `json:"ok"`
+	// Error says what is wrong. Beside OK it is of some of GitHub's targets, and the others answer.
 	Error  string    `json:"error,omitempty"`
 	Since  time.Time `json:"since,omitzero"` // of the trouble
 	LastOK time.Time `json:"last_ok,omitzero"`
@@ -199,6 +200,10 @@ func (c *Controller) publish(d decision, now time.Time) {
 	if words := unsweptWords(d); words != "" {
 		s.Warnings = append(s.Warnings, words)
 	}
+	if s.GitHub.OK && s.GitHub.Error != "" {
+		s.Warnings = append(s.Warnings, "github: "+s.GitHub.Error)
+	}
+	s.Warnings = append(s.Warnings, c.refusalWords()...)
 	c.publishRivals(s)
 	s.Reasons = c.unready(s)
 	s.Ready = len(s.Reasons) == 0

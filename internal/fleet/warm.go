@@ -192,7 +192,7 @@ func (p *planner) makeWarm(pool runner.Pool) (Reason, bool) {
 	if p.tasks >= warmTasks {
 		return Reason{WaitCloneLimit, fmt.Sprintf("%d clones and destroys run already", p.tasks)}, false
 	}
-	if r, held := p.held(runner.Job{Target: pool.Target}, pool); held {
+	if r, held := p.held(runner.Job{Target: p.readable(pool)}, pool); held {
 		return r, false
 	}
 	before := len(p.d.actions)

@@ -71,7 +71,7 @@ func (p *planner) cover(covers []*entry, pool *runner.Pool, t runner.Target) int
 		switch at, is := p.bound(e); {
 		case is && at == t:
 			return i
-		case !is && free < 0 && p.o.queue.failed[t] == nil: // else it gets no identity there
+		case !is && free < 0 && p.mints(t): // else it gets no identity there
 			free = i
 		}
 	}
@@ -101,8 +101,7 @@ func (p *planner) unanswered(pool runner.Pool, covers []*entry) int {
 // mintAt chooses where a runner gets its identity: at the repository that has more waiting jobs than registered runners,
 // of those the one whose job waits longest; else at the pool's first, where the pool shall have an idle runner more.
 func (p *planner) mintAt(e *entry, pool runner.Pool, registered map[runner.Target]int) (at runner.Target, wants bool) {
-	failed := p.o.queue.failed
-	if e.adopted && slices.ContainsFunc(pool.Targets(), func(t runner.Target) bool { return failed[t] != nil }) {
+	if e.adopted && slices.ContainsFunc(pool.Targets(), func(t runner.Target) bool { return p.o.queue.failed[t] != nil }) {
 		return at, false // it may have an identity there
 	}
 	spare := 0
@@ -110,11 +109,11 @@ func (p *planner) mintAt(e *entry, pool runner.Pool, registered map[runner.Targe
 	for _, t := range pool.Targets() {
 		d := p.needAt(pool, t)
 		spare += max(0, registered[t]-d.jobs)
-		if registered[t] < d.jobs && failed[t] == nil && (!wants || d.since.Before(since)) {
+		if registered[t] < d.jobs && p.mints(t) && (!wants || d.since.Before(since)) {
 			at, since, wants = t, d.since, true
 		}
 	}
-	if !wants && spare < p.level(pool).idle && failed[pool.Target] == nil {
+	if !wants && spare < p.level(pool).idle && p.mints(pool.Target) {
 		return pool.Target, true
 	}
 	return at, wants
@@ -156,6 +155,19 @@ func (p *planner) giveWay(pool runner.Pool) {
 }
 
 // unreadable reports whether none of the pool's repositories could be read.
-func (p *planner) unreadable(pool runner.Pool) bool {
-	return !slices.ContainsFunc(pool.Targets(), func(t runner.Target) bool { return p.o.queue.failed[t] == nil })
+func (p *planner) unreadable(pool runner.Pool) bool { return p.o.queue.failed[p.readable(pool)] != nil }
+
+// readable is the first of the pool's repositories that could be read and gives runners, else one that could be read, else
+// its first.
+func (p *planner) readable(pool runner.Pool) runner.Target {
+	best := pool.Target
+	for _, t := range pool.Targets() {
+		if p.mints(t) {
+			return t
+		}
+		if p.o.queue.failed[best] != nil && p.o.queue.failed[t] == nil {
+			best = t
+		}
+	}
+	return best
 }
