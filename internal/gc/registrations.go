@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"mayfly/internal/github"
 	"mayfly/internal/runner"
@@ -23,14 +24,19 @@ func (g *run) readGitHub(ctx context.Context) {
 	}
 }
 
-// unread is why not all registrations are known; nil when they are.
+// unread is why not all registrations are known, of each target that couldn't be read; nil when they are.
 func (g *run) unread() error {
+	var all error
 	for _, t := range g.o.Spec.Targets() {
-		if err := g.problems[t]; err != nil {
-			return fmt.Errorf("read registrations of %s: %w", t, err)
+		switch err := g.problems[t]; {
+		case err == nil:
+		case all == nil:
+			all = fmt.Errorf("read registrations of %s: %w", t, err)
+		default:
+			all = fmt.Errorf("%w; and of %s: %w", all, t, err)
 		}
 	}
-	return nil
+	return all
 }
 
 // registrationOf finds the registration of a runner; nil when the lists have none.
@@ -100,13 +106,30 @@ func (g *run) removeRegistration(ctx context.Context, l lone) (Outcome, string) 
 	case now.Online || now.Busy:
 		return Kept, "it is online again"
 	}
-	switch err := g.o.GitHub.RemoveRunner(ctx, l.target, l.reg.ID); {
+	switch err := g.dismiss(ctx, l.target, l.reg.ID); {
 	case err == nil, errors.Is(err, github.NotFound):
 		return Removed, ""
 	case errors.Is(err, github.Busy):
 		return Kept, "GitHub says that it has a job"
 	default:
 		return Failed, err.Error()
+	}
+}
+
+// soon is how long a change waits for the client's own pace, which is seconds. GitHub's limits are minutes.
+const soon = 10 * time.Second
+
+// dismiss removes a registration, when GitHub wants changes to go out.
+func (g *run) dismiss(ctx context.Context, t runner.Target, id int64) error {
+	for {
+		err := g.o.GitHub.RemoveRunner(ctx, t, id)
+		var limited *github.Error
+		if !errors.Is(err, github.RateLimited) || !errors.As(err, &limited) || time.Until(limited.RetryAt) > soon {
+			return err
+		}
+		if err := wait(ctx, time.Until(limited.RetryAt)); err != nil {
+			return err
+		}
 	}
 }
 

@@ -151,7 +151,8 @@ func (g *run) destroy(ctx context.Context, s suspect) (Outcome, string) {
 	case cfg.Lock != "":
 		return Kept, "somebody works on it (lock: " + cfg.Lock + ")"
 	}
-	if outcome, detail := g.deregister(ctx, s); outcome != "" {
+	outcome, detail := g.deregister(ctx, s)
+	if outcome != "" {
 		return outcome, detail
 	}
 	if s.asked {
@@ -167,7 +168,7 @@ func (g *run) destroy(ctx context.Context, s suspect) (Outcome, string) {
 	}
 	err = g.order(ctx, v, g.o.Proxmox.Delete)
 	if err == nil {
-		return Removed, ""
+		return Removed, detail
 	}
 	if free, freeErr := g.o.Proxmox.VMIDFree(ctx, v.id); freeErr == nil && free {
 		return Removed, "somebody else did"
@@ -183,8 +184,9 @@ func (g *run) order(ctx context.Context, v vm, ask func(ctx context.Context, nod
 	return g.o.Proxmox.WaitTask(ctx, upid)
 }
 
-// deregister makes sure that no job can land on the VM any more. The outcome is "" when that is so.
-func (g *run) deregister(ctx context.Context, s suspect) (Outcome, string) {
+// deregister makes sure that no job can land on the VM any more. The outcome is "" when that is so. Nothing runs in a VM
+// that is powered off, so it doesn't wait for a repository that can't be asked.
+func (g *run) deregister(ctx context.Context, s suspect) (outcome Outcome, detail string) {
 	targets := []runner.Target{s.target}
 	if s.id == 0 {
 		targets = g.o.Spec.Targets()
@@ -193,6 +195,9 @@ func (g *run) deregister(ctx context.Context, s suspect) (Outcome, string) {
 		r, err := g.o.GitHub.RunnerByName(ctx, t, s.vm.name)
 		switch {
 		case errors.Is(err, github.NotFound):
+			continue
+		case err != nil && s.vm.status == "stopped":
+			detail = fmt.Sprintf("its registration may stay at %s, which can't be asked", t)
 			continue
 		case err != nil:
 			return Failed, "ask GitHub for its registration: " + err.Error()
@@ -203,12 +208,12 @@ func (g *run) deregister(ctx context.Context, s suspect) (Outcome, string) {
 		case s.verdict.confirm && r.Online:
 			return Kept, "its runner is online again"
 		}
-		switch err := g.o.GitHub.RemoveRunner(ctx, t, r.ID); {
+		switch err := g.dismiss(ctx, t, r.ID); {
 		case errors.Is(err, github.Busy) && s.vm.status != "stopped":
 			return Kept, "a job has just landed on it"
 		case err != nil && !errors.Is(err, github.NotFound) && !errors.Is(err, github.Busy):
 			return Failed, "deregister: " + err.Error()
 		}
 	}
-	return "", ""
+	return "", detail
 }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/http"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -33,6 +35,23 @@ type stage struct {
 	ghClient  *github.Client
 	stop      context.CancelFunc
 	ended     chan error
+	// refuses are repositories that GitHub says aren't there.
+	refuses []runner.Target
+}
+
+// second is a repository beside the one that the pool of newStage serves.
+var second = runner.Target{Owner: "NREL", Repo: "OpenStudio"}
+
+// refusing is the way to GitHub.
+type refusing struct{ *stage }
+
+func (r refusing) RoundTrip(req *http.Request) (*http.Response, error) {
+	for _, t := range r.refuses {
+		if strings.Contains(req.URL.Path, "/repos/"+t.String()+"/") {
+			return &http.Response{Status: "404 Not Found", StatusCode: http.StatusNotFound, Header: http.Header{}, Body: http.NoBody, Request: req}, nil
+		}
+	}
+	return r.gh.RoundTripper().RoundTrip(req)
 }
 
 // leaky is an engine whose disks can't be removed while stuck.
@@ -54,7 +73,7 @@ func (l *leaky) Destroy(ctx context.Context, vmid int) error {
 func newStage(t *testing.T, tokens ...pve.Token) *stage {
 	t.Helper()
 	time.Sleep(time.Until(time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC))) // bubbles begin in the year 2000
-	s := &stage{t: t, gh: gh.New(gh.Options{})}
+	s := &stage{t: t, gh: gh.New(gh.Options{Repositories: []gh.RepositorySpec{{Name: second.String()}}})}
 	guests := world.NewGuests(world.GuestOptions{Boot: 12 * time.Second, Shutdown: 2 * time.Second, Transport: s.gh.RoundTripper()})
 	s.disks = &leaky{Engine: guests}
 	s.pve = pve.New(pve.Options{Engine: s.disks, Tokens: tokens})
@@ -79,7 +98,7 @@ func newStage(t *testing.T, tokens ...pve.Token) *stage {
 		t.Fatal(err)
 	}
 	s.ghClient, err = github.New(github.Options{
-		BaseURL: "https://github.example/api/v3", Token: runner.NewSecret(s.gh.Info().Token), Transport: s.gh.RoundTripper(),
+		BaseURL: "https://github.example/api/v3", Token: runner.NewSecret(s.gh.Info().Token), Transport: refusing{s},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -124,19 +143,27 @@ func (s *stage) halt() {
 }
 
 func (s *stage) queue(count int, lasting time.Duration) {
-	s.gh.AddJobs(gh.JobSpec{Count: count, Labels: []string{"self-hosted", "Linux", "energyplus"}, Duration: lasting})
+	s.queueAt(s.spec.Pools[0].Target, count, lasting)
+}
+
+func (s *stage) queueAt(t runner.Target, count int, lasting time.Duration) {
+	s.gh.AddJobs(gh.JobSpec{Count: count, Labels: []string{"self-hosted", "Linux", "energyplus"}, Duration: lasting, Repository: t.String()})
 }
 
 // collect cleans up once.
 func (s *stage) collect(r gc.Request, files ...gc.Files) []gc.Finding {
 	s.t.Helper()
-	list, err := gc.New(gc.Options{
-		Spec: s.spec, Proxmox: s.pveClient, GitHub: s.ghClient, Guests: handoff.NewAgent(s.pveClient, handoff.AgentOptions{}), Files: files,
-	}).Run(s.t.Context(), r)
+	list, err := s.tryCollect(r, files...)
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	return list
+}
+
+func (s *stage) tryCollect(r gc.Request, files ...gc.Files) ([]gc.Finding, error) {
+	return gc.New(gc.Options{
+		Spec: s.spec, Proxmox: s.pveClient, GitHub: s.ghClient, Guests: handoff.NewAgent(s.pveClient, handoff.AgentOptions{}), Files: files,
+	}).Run(s.t.Context(), r)
 }
 
 // of are the findings of a kind that came to that.
@@ -147,8 +174,13 @@ func of(list []gc.Finding, kind gc.Kind, o gc.Outcome) []gc.Finding {
 // register makes a registration as somebody else would.
 func (s *stage) register(name string, labels ...string) {
 	s.t.Helper()
+	s.registerAt(s.spec.Pools[0].Target, name, labels...)
+}
+
+func (s *stage) registerAt(t runner.Target, name string, labels ...string) {
+	s.t.Helper()
 	time.Sleep(2 * time.Second) // the client's own pace
-	if _, err := s.ghClient.CreateJITConfig(s.t.Context(), s.spec.Pools[0].Target, name, labels, 1); err != nil {
+	if _, err := s.ghClient.CreateJITConfig(s.t.Context(), t, name, labels, 1); err != nil {
 		s.t.Fatal(err)
 	}
 }
