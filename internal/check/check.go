@@ -40,6 +40,7 @@ type GitHub interface {
 	LatestRunner(ctx context.Context, t runner.Target) (github.RunnerRelease, error)
 	Skew() time.Duration
 	TokenExpires() (time.Time, bool)
+	Budget() github.Budget
 }
 
 // Feature is what the token of Proxmox is to do.
@@ -87,7 +88,9 @@ type checker struct {
 	resources []proxmox.Resource           // nil when they couldn't be read: the nodes are always among them
 	templates []template
 	seeders   map[fleet.Way]fleet.Seeder
-	latest    string // release of the Actions runner that GitHub wants, "" while unknown
+	// repositories is what GitHub said of each target's.
+	repositories map[runner.Target]repository
+	latest       string // release of the Actions runner that GitHub wants, "" while unknown
 }
 
 // patience bounds each of the two sides: a server that is that slow is told as one that doesn't answer.
@@ -108,7 +111,7 @@ func Look(ctx context.Context, o Options) []Finding {
 		c.version, c.certificate, c.proxmoxClock, c.nodes, c.resourcePools, c.findTemplates, c.permissions, c.lookAtTemplates,
 		c.ways, c.lookAtStorages, c.vmids, c.lease, c.container, c.bridges, c.firewalls, c.tags, c.backups)
 	c.side(ctx, c.reachGitHub,
-		c.githubClock, c.tokenExpiry, c.targets, c.groups, c.labels)
+		c.githubClock, c.tokenExpiry, c.targets, c.rate, c.groups, c.labels)
 	c.runnerReleases() // of Proxmox's templates, by what GitHub says
 	c.canaries(ctx)
 	return c.findings

@@ -1,12 +1,16 @@
 package check
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
+	"mayfly/internal/config"
+	"mayfly/internal/fleet"
 	"mayfly/internal/github"
 	"mayfly/internal/runner"
 )
@@ -14,24 +18,55 @@ import (
 // Where a token of GitHub is made and changed.
 const tokenPage = "GitHub → Settings → Developer settings → Personal access tokens → Fine-grained tokens"
 
-// reachGitHub asks for the first target: address and token show at once.
+// reachGitHub asks for each target: address and token show at once. One that doesn't answer while another does is told of
+// by itself.
 func (c *checker) reachGitHub(ctx context.Context) bool {
 	if len(c.Config.Pools) == 0 || !c.wants(Run) && c.Config.Image.RunnerVersion != "" {
 		return false // nobody asks GitHub for anything
 	}
 	what := "GitHub " + c.Config.GitHub.APIURL
-	_, err := c.GitHub.Repository(ctx, c.Config.Pools[0].Target)
-	switch {
-	case errors.Is(err, github.Unauthorized):
-		c.tell("github-token", Error, what, err.Error(), tokenPage+" → Generate new token: the repositories of the pools, Actions and Administration read and write; set GITHUB_TOKEN")
-		return false
-	case errors.Is(err, github.Unavailable), errors.Is(err, github.RateLimited):
-		c.tell("github-reachable", Error, what, err.Error(), "on this machine: curl -I "+c.Config.GitHub.APIURL+"; let it out on port 443, or set HTTPS_PROXY")
+	c.repositories = map[runner.Target]repository{}
+	var silent error
+	answers := false
+	for _, t := range c.targetList() {
+		repo, err := c.GitHub.Repository(ctx, t)
+		c.repositories[t] = repository{repo, err}
+		switch {
+		case errors.Is(err, github.Unauthorized):
+			c.tell("github-token", Error, what, err.Error(), tokenPage+" → Generate new token: the repositories of the pools, Actions and Administration read and write; set GITHUB_TOKEN")
+			return false
+		case silenced(err):
+			silent = cmp.Or(silent, err)
+		default:
+			answers = true
+		}
+	}
+	if !answers {
+		c.tell("github-reachable", Error, what, silent.Error(), "on this machine: curl -I "+c.Config.GitHub.APIURL+"; let it out on port 443, or set HTTPS_PROXY")
 		return false
 	}
 	c.ok("github-reachable", what, "answers, and takes the token")
 	return true
 }
+
+// repository is what GitHub said of one.
+type repository struct {
+	github.Repository
+	err error
+}
+
+// silenced reports whether GitHub said nothing of what it was asked for.
+func silenced(err error) bool {
+	return errors.Is(err, github.Unavailable) || errors.Is(err, github.RateLimited)
+}
+
+// targetList are the repositories of all pools, each once.
+func (c *checker) targetList() []runner.Target {
+	return fleet.Spec{Pools: c.Config.Pools}.Targets()
+}
+
+// tryAgain is the cure of what GitHub has to mend.
+const tryAgain = "try again; https://www.githubstatus.com tells of trouble"
 
 func (c *checker) githubClock(context.Context) {
 	c.clock("github-clock", "clock of GitHub", c.GitHub.Skew(), "on this machine: timedatectl set-ntp true")
@@ -55,30 +90,56 @@ func (c *checker) tokenExpiry(context.Context) {
 	}
 }
 
+// lists is how many lists a reading takes of each repository: runners, and runs by their status.
+const lists = 4
+
+// rate holds what reading takes at most against GitHub's hourly limit, which is the token's for all repositories together.
+func (c *checker) rate(context.Context) {
+	if !c.wants(Run) {
+		return
+	}
+	const id, what = "github-rate", "requests to GitHub"
+	b := c.GitHub.Budget()
+	if b.Limit == 0 {
+		c.ok(id, what, "have no limit, as far as GitHub tells")
+		return
+	}
+	targets := len(c.targetList())
+	hourly := lists * targets * int(time.Hour/max(c.Config.PollInterval, time.Second))
+	used := fmt.Sprintf("reading %d repositories every %s takes up to %d an hour, of %d", targets, config.Duration(c.Config.PollInterval), hourly, b.Limit)
+	switch {
+	case b.Remaining < b.Limit/10:
+		c.tell(id, Warning, what, fmt.Sprintf("%d of %d are left until %s; %s", b.Remaining, b.Limit, b.Reset.Format(time.TimeOnly), used), "look for what else uses the token, and give Mayfly one of its own; or a longer poll_interval")
+	case hourly > b.Limit:
+		fits := time.Duration(lists*targets) * time.Hour / time.Duration(b.Limit)
+		c.tell(id, Warning, what, used+", when something changes all the time; then jobs are seen late", "set poll_interval to "+(fits+time.Second).Truncate(time.Second).String()+" or more")
+	default:
+		c.ok(id, what, used+", when something changes all the time; "+strconv.Itoa(b.Remaining)+" are left")
+	}
+}
+
 // targets tries what Mayfly reads of each repository, and judges who may bring jobs.
 func (c *checker) targets(ctx context.Context) {
-	seen := map[runner.Target]bool{}
-	for _, pool := range c.Config.Pools {
-		for _, t := range pool.Targets() {
-			if !seen[t] {
-				seen[t] = true
-				c.target(ctx, t)
-			}
-		}
+	for _, t := range c.targetList() {
+		c.target(ctx, t)
 	}
 }
 
 func (c *checker) target(ctx context.Context, t runner.Target) {
 	what := "repository " + t.String()
-	repo, err := c.GitHub.Repository(ctx, t)
+	repo, err := c.repositories[t].Repository, c.repositories[t].err
 	if err != nil {
-		c.tell("github-target", Error, what, err.Error(), tokenPage+" → the token → Repository access: add "+t.String()+"; or mend the pool's target")
+		cure := tokenPage + " → the token → Repository access: add " + t.String() + "; or mend the pool's target"
+		if silenced(err) {
+			cure = tryAgain
+		}
+		c.tell("github-target", Error, what, err.Error(), cure)
 		return
 	}
 	good := true
 	lacks := func(err error, permission, what2 string) {
 		good = false
-		cure := "try again"
+		cure := tryAgain
 		if errors.Is(err, github.Permission) || errors.Is(err, github.NotFound) {
 			cure = tokenPage + " → the token → Repository permissions → " + permission + ": Read and write"
 		}
@@ -159,7 +220,11 @@ func (c *checker) groups(context.Context) {
 		const id = "github-group"
 		what := "runner group of pool " + p.Name
 		if p.GroupID == 1 {
-			c.ok(id, what, "is the default one: only "+p.Target.String()+" sends jobs to its runners, no other repository, public or not")
+			send := " sends"
+			if len(p.More) > 0 {
+				send = " send"
+			}
+			c.ok(id, what, "is the default one: only "+p.TargetList()+send+" jobs to its runners, no other repository, public or not")
 			continue
 		}
 		c.tell(id, Error, what, fmt.Sprintf("is %d; runners of a repository can only be in 1, Default, and GitHub refuses to register them", p.GroupID), "take runner_group_id out of the pool")

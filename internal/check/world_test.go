@@ -34,16 +34,18 @@ type setting struct {
 	env      []string
 	file     func(*config.Config) // changes what was loaded
 	features []check.Feature
-	handOff  func() (map[fleet.Way]fleet.Seeder, error)
-	token    string                // of Proxmox; "" is the stand-in's own, with the privileges of a dispatcher
-	audits   bool                  // the token has Sys.Audit on "/"
-	server   func(*pve.Server)     // changes the stand-in beforehand
-	admin    func(*proxmox.Client) // changes the cluster beforehand, as its administrator
-	canary   bool
-	ctx      func(context.Context) context.Context // the checks'
-	late     func(*pve.Server)                     // looks at the stand-in afterwards
-	record   *record.Recorder                      // keeps what the servers answer
-	save     string                                // the folder for it
+	// limitLeft is how many requests the token of GitHub has left; 0 is all.
+	limitLeft int
+	handOff   func() (map[fleet.Way]fleet.Seeder, error)
+	token     string                // of Proxmox; "" is the stand-in's own, with the privileges of a dispatcher
+	audits    bool                  // the token has Sys.Audit on "/"
+	server    func(*pve.Server)     // changes the stand-in beforehand
+	admin     func(*proxmox.Client) // changes the cluster beforehand, as its administrator
+	canary    bool
+	ctx       func(context.Context) context.Context // the checks'
+	late      func(*pve.Server)                     // looks at the stand-in afterwards
+	record    *record.Recorder                      // keeps what the servers answer
+	save      string                                // the folder for it
 	// after is done with what was found, while the servers are there; admin is the cluster's administrator.
 	after   func(ctx context.Context, c *config.Config, p, admin *proxmox.Client, found []check.Finding)
 	through func(http.RoundTripper) http.RoundTripper // is between the checks and both servers
@@ -83,6 +85,9 @@ func look(t *testing.T, s setting) (found []check.Finding) {
 		}
 		if s.server != nil {
 			s.server(proxmoxServer)
+		}
+		if s.limitLeft > 0 {
+			githubServer.SetRateLimit("", s.limitLeft)
 		}
 		var admin *proxmox.Client
 		if s.admin != nil || s.after != nil {

@@ -56,7 +56,7 @@ func (a *app) printSummary(options config.LoadOptions, c *config.Config) {
 			from = "the promoted version of image " + p.Image
 		}
 		fmt.Fprintf(a.stdout, "pool %s: %s, at most %d from %s, labels %s\n",
-			p.Name, p.Target, p.Max, from, strings.Join(p.RegistrationLabels(), ", "))
+			p.Name, p.TargetList(), p.Max, from, strings.Join(p.RegistrationLabels(), ", "))
 	}
 }
 

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -91,7 +92,8 @@ func (a *app) newBuilder(both clients, spec image.Spec, progress func(image.Even
 // releasePatience bounds asking GitHub for the runner's release.
 const releasePatience = 2 * time.Minute
 
-// release is the runner that goes into an image: the pinned one, or the one that GitHub offers the first pool's runners.
+// release is the runner that goes into an image: the pinned one, or the one that GitHub offers the runners of the first
+// repository that answers.
 func (i *images) release(ctx context.Context) (image.Release, error) {
 	if v := i.config.Image.RunnerVersion; v != "" {
 		return image.Release{Version: v, SHA256: i.config.Image.RunnerSHA256, URL: i.config.Image.RunnerURL}, nil
@@ -101,15 +103,16 @@ func (i *images) release(ctx context.Context) (image.Release, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, releasePatience)
 	defer cancel()
-	r, err := i.gh.LatestRunner(ctx, i.config.Pools[0].Target)
-	if err != nil {
-		return image.Release{}, err
+	var errs []error
+	for _, t := range fleetSpec(i.config).Targets() {
+		r, err := i.gh.LatestRunner(ctx, t)
+		if err == nil {
+			r.URL = cmp.Or(i.config.Image.RunnerURL, r.URL)
+			return image.Release(r), nil
+		}
+		errs = append(errs, err)
 	}
-	out := image.Release(r)
-	if i.config.Image.RunnerURL != "" {
-		out.URL = i.config.Image.RunnerURL
-	}
-	return out, nil
+	return image.Release{}, errs[0] // the first repository's: there is a pool, so there is one
 }
 
 // request is what is asked for by name.

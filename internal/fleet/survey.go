@@ -2,7 +2,6 @@ package fleet
 
 import (
 	"cmp"
-	"strings"
 	"time"
 
 	"mayfly/internal/runner"
@@ -36,21 +35,12 @@ type CapacityStatus struct {
 	VMIDsFree int `json:"vmids_free"`
 }
 
-// targetList names the pool's repositories.
-func targetList(p runner.Pool) string {
-	names := make([]string, 0, 1+len(p.More))
-	for _, t := range p.Targets() {
-		names = append(names, t.String())
-	}
-	return strings.Join(names, ", ")
-}
-
 // survey counts.
 func (c *Controller) survey(s *Status, now time.Time) {
 	s.Pools = []PoolStatus{}
 	for _, p := range c.spec.Pools {
 		s.Pools = append(s.Pools, PoolStatus{
-			Name: p.Name, Target: targetList(p), Labels: p.RegistrationLabels(), Template: cmp.Or(p.Image, p.Template), Max: p.Max,
+			Name: p.Name, Target: p.TargetList(), Labels: p.RegistrationLabels(), Template: cmp.Or(p.Image, p.Template), Max: p.Max,
 		})
 	}
 	index := map[string]*PoolStatus{}

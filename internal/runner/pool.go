@@ -74,6 +74,15 @@ type Pool struct {
 // Targets are the repositories that the pool serves, in their order.
 func (p Pool) Targets() []Target { return append([]Target{p.Target}, p.More...) }
 
+// TargetList names them for people.
+func (p Pool) TargetList() string {
+	names := make([]string, 0, 1+len(p.More))
+	for _, t := range p.Targets() {
+		names = append(names, t.String())
+	}
+	return strings.Join(names, ", ")
+}
+
 // At reports whether the pool serves the repository.
 func (p Pool) At(t Target) bool { return t == p.Target || slices.Contains(p.More, t) }
 
