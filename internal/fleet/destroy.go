@@ -48,12 +48,23 @@ func (c *Controller) destroy(ctx context.Context, a action) outcome {
 	if a.stopped && errors.Is(err, proxmox.Busy) {
 		// Its lock is held, or it has been started since the last look: what was read and asked before counts no more.
 		a.stopped, a.force = false, false
-		return c.destroy(ctx, a)
+		return runsAfterAll(c.destroy(ctx, a))
 	}
 	if err != nil {
 		return c.indebted(a, held, c.stuck(err))
 	}
 	return c.indebted(a, held, c.spent(a, held))
+}
+
+// runsAfterAll takes back that a VM had powered off which no look has ever shown running: it was found stopped after a restart, and
+// its start was under way.
+func runsAfterAll(apply outcome) outcome {
+	return func(e *entry, now time.Time) {
+		if e.adopted && e.started.IsZero() {
+			e.started, e.stopped = now, time.Time{}
+		}
+		apply(e, now)
+	}
 }
 
 // outOfStep reports whether the request was only held back by the pace of changes, for a moment: whatever still runs in a VM can wait

@@ -42,6 +42,9 @@ func (l *link) RoundTrip(req *http.Request) (*http.Response, error) {
 		name, _, _ := bytes.Cut(after, []byte(`"`))
 		key += " " + string(name)
 	}
+	if l.side == toGitHub && len(body) > 0 { // and registrations
+		key += " " + string(body)
+	}
 	if l.proc == nil { // guests have the same paths, but each its own token
 		key += " " + req.Header.Get("Authorization")
 	}

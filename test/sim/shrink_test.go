@@ -43,6 +43,9 @@ func shrink(faults []string, fails func(only []string) bool, until time.Time) []
 	return faults
 }
 
+// mostShown is how many faults are listed one by one.
+const mostShown = 30
+
 // shrunk runs a world that broke a rule with fewer and fewer of its faults.
 func shrunk(t *testing.T, res result) string {
 	t.Helper()
@@ -55,8 +58,12 @@ func shrunk(t *testing.T, res result) string {
 		again := inBubble(t, r)
 		return slices.ContainsFunc(again.violations, func(v violation) bool { return v.rule == rule })
 	}, time.Now().Add(shrinkFor))
+	shown := few
+	if len(few) > mostShown {
+		shown = append(slices.Clone(few[:mostShown]), fmt.Sprintf("and %d more", len(few)-mostShown))
+	}
 	return fmt.Sprintf("%d of its %d faults break rule %q, too (%d runs):\n    %s\nagain with them alone: make sim SEED=%d STORY=%d FAULTS='%s'",
-		len(few), len(res.fired), rule, runs, strings.Join(few, "\n    "), r.seed, int(r.troubled.Minutes()), strings.Join(few, ";")+";")
+		len(few), len(res.fired), rule, runs, strings.Join(shown, "\n    "), r.seed, int(r.troubled.Minutes()), strings.Join(few, ";")+";")
 }
 
 func TestShrinkFindsTheFewThatMatter(t *testing.T) {
