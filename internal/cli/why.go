@@ -110,14 +110,18 @@ func explainJob(w io.Writer, s fleet.Status, wanted jobWanted, now time.Time) er
 	if !s.GitHub.OK {
 		return fmt.Errorf("%s isn't known to the dispatcher, which can't read GitHub: %s", wanted, s.GitHub.Error)
 	}
+	unread := ""
+	if s.GitHub.Error != "" {
+		unread = "is of a repository that can't be read (" + s.GitHub.Error + "), "
+	}
 	targets := []string{}
 	for _, p := range s.Pools {
 		if !slices.Contains(targets, p.Target) {
 			targets = append(targets, p.Target)
 		}
 	}
-	return fmt.Errorf("%s isn't known to the dispatcher: it has ended, was created after its last look at GitHub (%s ago), runs on another runner, or belongs to none of %s; look at it on GitHub",
-		wanted, span(now.Sub(s.GitHub.LastOK)), strings.Join(targets, ", "))
+	return fmt.Errorf("%s isn't known to the dispatcher: it has ended, was created after its last look at GitHub (%s ago), %sruns on another runner, or belongs to none of %s; look at it on GitHub",
+		wanted, span(now.Sub(s.GitHub.LastOK)), unread, strings.Join(targets, ", "))
 }
 
 func explainWaiting(w io.Writer, s fleet.Status, j fleet.WaitingStatus, now time.Time) {

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"mayfly/internal/cli"
+	"mayfly/internal/sim/gh"
 )
 
 // first runs the command with good answers and fails unless it succeeds.
@@ -66,6 +67,49 @@ func TestWhatNoQuestionIsAboutIsKept(t *testing.T) {
 	if len(c.Pools) != 2 || c.Pools[1].Name != "other" || c.Pools[1].Image != "debian-12" || c.Pools[0].IdleTimeout.String() != "7m0s" || c.MaxRunners != 7 ||
 		c.Installation != "mine" || c.Image.Schedule != "weekly" || strings.Join(c.Image.Packages, " ") != "cmake ninja-build" || c.Log.Level != "debug" {
 		t.Errorf("loaded %+v", c)
+	}
+}
+
+// TestFurtherRepositoriesOfAPoolAreKeptAndChecked has a pool of mayfly.yaml serve two: Enter keeps both, and the token has to
+// see both; another answer takes the place of both. Either is said.
+func TestFurtherRepositoriesOfAPoolAreKeptAndChecked(t *testing.T) {
+	for _, tc := range []struct {
+		name, answer, says, targets, finds string
+		there                              []gh.RepositorySpec
+	}{
+		{
+			name: "as before", says: "also serves NREL/OpenStudio, which stays", targets: "NREL/EnergyPlus, NREL/OpenStudio",
+			there: []gh.RepositorySpec{{Name: "NREL/OpenStudio"}},
+		},
+		{name: "one isn't there", says: "also serves NREL/OpenStudio, which stays", targets: "NREL/EnergyPlus, NREL/OpenStudio", finds: "repository NREL/OpenStudio"},
+		{
+			name: "another", answer: "NREL/Other", says: "takes the place of all that the pool served: NREL/EnergyPlus, NREL/OpenStudio", targets: "NREL/Other",
+			there: []gh.RepositorySpec{{Name: "NREL/Other"}},
+		},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			s := serve(t, serverOptions{gh: gh.Options{Repositories: tc.there}})
+			s.first(t)
+			text := s.read(t, "mayfly.yaml")
+			changed := strings.Replace(text, "target: NREL/EnergyPlus", "targets: [NREL/EnergyPlus, NREL/OpenStudio]", 1)
+			if changed == text {
+				t.Fatalf("no target in\n%s", text)
+			}
+			if err := os.WriteFile(filepath.Join(s.dir, "mayfly.yaml"), []byte(changed), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			answers := enters()
+			if tc.answer != "" {
+				answers[8] = tc.answer
+			}
+			r := s.run(t, nil, []string{"--force"}, answers...)
+			if !strings.Contains(r.out, tc.says) || !strings.Contains(r.out, tc.finds) {
+				t.Fatalf("exit code %d\n%s%s", r.code, r.out, r.errors)
+			}
+			if got := s.loaded(t).Pools[0].TargetList(); got != tc.targets {
+				t.Errorf("serves %s, want %s\n%s%s", got, tc.targets, r.out, r.errors)
+			}
+		})
 	}
 }
 

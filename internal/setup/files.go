@@ -45,7 +45,7 @@ var owned = []string{
 	"proxmox.url", "proxmox.endpoints", "proxmox.node", "proxmox.token_id", "proxmox.token_secret", "proxmox.token_secret_file",
 	"proxmox.verify_tls", "proxmox.ca_file", "proxmox.fingerprint", "proxmox.resource_pool",
 	"github.api_url", "github.token", "github.token_file", "vmids.start", "vmids.end", "max_runners",
-	"pools[0].name", "pools[0].target", "pools[0].labels", "pools[0].template", "pools[0].image",
+	"pools[0].name", targetKey, targetsKey, "pools[0].labels", "pools[0].template", "pools[0].image",
 }
 
 // unasked are keys that no question is about, but that an environment may have.
@@ -101,6 +101,10 @@ func (w *wizard) keep() {
 		for _, path := range []string{"snippets_dir", "user_data_template", "proxmox.storage"} { // of no use then
 			w.drop(path)
 		}
+	}
+	if w.keepsTargets() {
+		w.drop(targetKey)
+		w.put(targetsKey, w.before[targetsKey].Value, "as before")
 	}
 	for _, path := range w.kept {
 		if !slices.Contains(owned, path) && w.note(path) == "" {

@@ -35,6 +35,7 @@ func (w *wizard) gather() error {
 			w.before[s.Path] = s
 			w.kept = append(w.kept, s.Path)
 		}
+		w.takeTargets()
 		w.con.say("%s is there: its values are the defaults.", w.o.File)
 	}
 	for _, x := range warnings {
@@ -58,6 +59,18 @@ func (w *wizard) gather() error {
 		w.given[secret] = s
 	}
 	return nil
+}
+
+// takeTargets has the first repository of a pool that serves several be what is asked about.
+func (w *wizard) takeTargets() {
+	s, ok := w.before[targetsKey]
+	if _, one := w.before[targetKey]; one || !ok {
+		return
+	}
+	list := strings.Split(s.Value, ",")
+	w.further = list[1:]
+	s.Path, s.Value = targetKey, strings.TrimSpace(list[0])
+	w.before[targetKey] = s
 }
 
 // withoutPath leaves the path out of a file's error where it may be the secret itself.

@@ -14,8 +14,9 @@ import (
 )
 
 const (
-	targetKey = "pools[0].target"
-	apiKey    = "github.api_url"
+	targetKey  = "pools[0].target"
+	targetsKey = "pools[0].targets"
+	apiKey     = "github.api_url"
 )
 
 // targetAndToken asks for the repository and for a token that sees it.
@@ -60,7 +61,24 @@ func (w *wizard) repository(ctx context.Context) (t runner.Target, web string, e
 	w.put("pools[0].name", w.poolName(t), "the repository's name")
 	w.namePrefix(t)
 	w.con.say("  ok: %s answers", api)
+	w.tellFurther()
 	return t, web, nil
+}
+
+// tellFurther says what becomes of the repositories that nothing is asked about.
+func (w *wizard) tellFurther() {
+	switch list := strings.Join(w.further, ", "); {
+	case list == "":
+	case w.keepsTargets():
+		w.con.say("  The pool also serves %s, which stays; the token needs the same permissions there.", list)
+	default:
+		w.con.say("  It takes the place of all that the pool served: %s, %s.", w.before[targetKey].Value, list)
+	}
+}
+
+// keepsTargets reports whether the pool goes on with the repositories that mayfly.yaml names.
+func (w *wizard) keepsTargets() bool {
+	return len(w.further) > 0 && strings.EqualFold(w.note(targetKey), w.before[targetKey].Value)
 }
 
 // api is where the API is: as somebody said, or as the repository's address has it.

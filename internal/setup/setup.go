@@ -95,7 +95,9 @@ type wizard struct {
 	before map[string]config.Setting // what mayfly.yaml says already
 	kept   []string                  // keys of before, in their order
 	notes  []config.Note             // what is to be written
-	secret map[string]runner.Secret  // by key
+	// further are the repositories that the pool of mayfly.yaml serves beside its first.
+	further []string
+	secret  map[string]runner.Secret // by key
 
 	pve       *proxmox.Client
 	gh        *github.Client

@@ -1,6 +1,7 @@
 package up
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -72,10 +73,12 @@ func (f *FirstJob) Step() Step { return Step{Name: "job", Already: f.already, Do
 
 // already looks for a job that one of our runners has done.
 func (f *FirstJob) already(ctx context.Context) (string, error) {
+	var unread error
 	for _, t := range f.Spec.Targets() {
 		last, err := f.GitHub.LastJobs(ctx, t, lastRuns)
 		if err != nil {
-			return "", err
+			unread = cmp.Or(unread, err)
+			continue
 		}
 		for _, j := range last {
 			if f.ours(t, j.RunnerName) && ran(j) {
@@ -83,7 +86,7 @@ func (f *FirstJob) already(ctx context.Context) (string, error) {
 			}
 		}
 	}
-	return "", nil
+	return "", unread
 }
 
 // ran reports whether a runner did the job to its end, well or badly.
@@ -148,13 +151,16 @@ func (f *FirstJob) come(ctx context.Context) (runner.Job, error) {
 	}
 }
 
-// pick chooses the job to watch: one that runs on a runner of ours, else the one that has waited longest.
+// pick chooses the job to watch: one that runs on a runner of ours, else the one that has waited longest. A repository that
+// can't be read is an error only where no other has a job.
 func (f *FirstJob) pick(ctx context.Context) (runner.Job, bool, error) {
 	var running, waiting []runner.Job
+	var unread error
 	for _, t := range f.Spec.Targets() {
 		jobs, err := f.GitHub.Jobs(ctx, t)
 		if err != nil {
-			return runner.Job{}, false, err
+			unread = cmp.Or(unread, err)
+			continue
 		}
 		for _, j := range jobs {
 			switch {
@@ -170,7 +176,7 @@ func (f *FirstJob) pick(ctx context.Context) (runner.Job, bool, error) {
 			return slices.MinFunc(list, func(a, b runner.Job) int { return a.CreatedAt.Compare(b.CreatedAt) }), true, nil
 		}
 	}
-	return runner.Job{}, false, nil
+	return runner.Job{}, false, unread
 }
 
 // serves reports whether a pool takes the job.
@@ -195,7 +201,7 @@ func (f *FirstJob) ask(ctx context.Context) error {
 		f.Out.Line(fmt.Sprintf("started %s of %s on %s; waiting for its job that says runs-on: %s", f.Workflow, pool.Target, repo.DefaultBranch, runsOn(pool)))
 		return nil
 	}
-	f.Out.Line(fmt.Sprintf("no job waits yet. Give a job in a workflow of %s these labels:", pool.Target))
+	f.Out.Line(fmt.Sprintf("no job waits yet. Give a job in a workflow of %s these labels:", strings.ReplaceAll(pool.TargetList(), ", ", " or ")))
 	f.Out.Verbatim("runs-on: " + runsOn(pool))
 	f.Out.Line("and start it by a push, or where it has the trigger workflow_dispatch by")
 	f.Out.Verbatim("gh workflow run FILE --repo " + pool.Target.String())

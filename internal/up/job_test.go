@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"mayfly/internal/runner"
 	"mayfly/internal/sim/gh"
 	"mayfly/internal/sim/pve"
 )
@@ -43,6 +44,32 @@ func TestTheFirstJobIsWatchedFromTheQueueToItsEnd(t *testing.T) {
 			t.Fatal(err)
 		}
 		b.says(`already done: job "build" of CI ran on ep-`, ": success")
+	})
+}
+
+// TestTheFirstJobMayBeOfAnyRepository has the pool's first repository have no job, and another one fail.
+func TestTheFirstJobMayBeOfAnyRepository(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.spec.Pools[0].More = []runner.Target{{Owner: "NREL", Repo: "OpenStudio"}}
+		b.job.Spec = b.spec
+		b.dispatch()
+		b.queue(2*time.Minute, func(j *gh.JobSpec) { j.Repository = "NREL/OpenStudio" })
+		time.AfterFunc(time.Minute, func() {
+			if _, err := b.gh.Fault(gh.FaultSpec{Match: gh.FaultMatch{Path: "/repos/NREL/EnergyPlus/actions/runs", Count: -1}, Kind: "502"}); err != nil {
+				t.Error(err)
+			}
+		})
+		b.gh.AddJobs(gh.JobSpec{Labels: []string{"elsewhere"}, Repository: "NREL/OpenStudio"}) // so that it is there
+		if err := b.watch(t.Context()); err != nil {
+			t.Fatalf("%v\n%s", err, b.out.String())
+		}
+		b.says("Give a job in a workflow of NREL/EnergyPlus or NREL/OpenStudio these labels", "of NREL/OpenStudio is queued", "done: success")
+		b.out.Reset()
+		if err := b.watch(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		b.says("already done: job \"build\" of CI ran on ep-")
 	})
 }
 
