@@ -106,7 +106,11 @@ func (c *checker) rate(context.Context) {
 	}
 	targets := len(c.targetList())
 	hourly := lists * targets * int(time.Hour/max(c.Config.PollInterval, time.Second))
-	used := fmt.Sprintf("reading %d repositories every %s takes up to %d an hour, of %d", targets, config.Duration(c.Config.PollInterval), hourly, b.Limit)
+	read := "the repository"
+	if targets > 1 {
+		read = fmt.Sprintf("%d repositories", targets)
+	}
+	used := fmt.Sprintf("reading %s every %s takes up to %d an hour, of %d", read, config.Duration(c.Config.PollInterval), hourly, b.Limit)
 	switch {
 	case b.Remaining < b.Limit/10:
 		c.tell(id, Warning, what, fmt.Sprintf("%d of %d are left until %s; %s", b.Remaining, b.Limit, b.Reset.Format(time.TimeOnly), used), "look for what else uses the token, and give Mayfly one of its own; or a longer poll_interval")
