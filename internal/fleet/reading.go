@@ -45,7 +45,7 @@ func (c *Controller) tookQueue(q queue, now time.Time) {
 // where none answers is GitHub asked less often.
 func (c *Controller) judgeAnswers(q queue, first bool, now time.Time) {
 	targets := c.spec.Targets()
-	var failed allFailed
+	var failed failedErrors
 	mends := false
 	for _, t := range targets {
 		h, err := c.targets[t], q.failed[t]
@@ -75,10 +75,10 @@ func (c *Controller) judgeAnswers(q queue, first bool, now time.Time) {
 	}
 }
 
-// allFailed is what is wrong with several targets, in one line.
-type allFailed []error
+// failedErrors is what is wrong with several targets, in one line.
+type failedErrors []error
 
-func (a allFailed) Error() string {
+func (a failedErrors) Error() string {
 	words := make([]string, len(a))
 	for i, err := range a {
 		words[i] = err.Error()
@@ -86,4 +86,4 @@ func (a allFailed) Error() string {
 	return strings.Join(words, "; ")
 }
 
-func (a allFailed) Unwrap() []error { return a }
+func (a failedErrors) Unwrap() []error { return a }

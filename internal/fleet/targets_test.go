@@ -257,7 +257,7 @@ func TestRepositoriesThatHangHoldUpNoOther(t *testing.T) {
 		slow := []runner.Target{{Owner: "Slow", Repo: "one"}, {Owner: "Slow", Repo: "two"}, {Owner: "Slow", Repo: "three"}}
 		b := newBench(t, func(s *setup) {
 			p := &s.spec.Pools[0]
-			p.Target, p.More = slow[0], append(slow[1:], p.Target)
+			p.Target, p.More = slow[0], slices.Concat(slow[1:], []runner.Target{p.Target})
 		})
 		hang := func(req *http.Request) int {
 			if strings.Contains(req.URL.Path, "/Slow/") {

@@ -59,10 +59,10 @@ func TestGrowRoot(t *testing.T) {
 					write(dir+"size", fmt.Sprintln(p.size), 0o644)
 					at = "sda/sda1"
 				}
-				if err := os.MkdirAll(filepath.Join(root, "sys/dev/block"), 0o755); err != nil {
+				if err := os.MkdirAll(filepath.Join(root, "sys", "dev", "block"), 0o755); err != nil {
 					t.Fatal(err)
 				}
-				if err := os.Symlink("../../devices/"+at, filepath.Join(root, "sys/dev/block/8:1")); err != nil {
+				if err := os.Symlink("../../devices/"+at, filepath.Join(root, "sys", "dev", "block", "8:1")); err != nil {
 					t.Fatal(err)
 				}
 				write("bin/mountpoint", "#!/bin/sh\necho 8:1\n", 0o755)
