@@ -113,9 +113,8 @@ const maxTries = 5
 
 // again is the outcome of a step that failed in a way that may pass.
 func (c *Controller) again(err error) outcome {
-	var limited *github.Error
-	if errors.As(err, &limited) && !limited.RetryAt.IsZero() {
-		return c.later(err, limited.RetryAt)
+	if at := retryAt(err); !at.IsZero() {
+		return c.later(err, at)
 	}
 	return func(e *entry, now time.Time) {
 		e.tries++
@@ -128,6 +127,15 @@ func (c *Controller) again(err error) outcome {
 		c.progress.failed(e, causeOf(err))
 		c.log.Warn("step failed, will be tried again", "runner", e.name, "vmid", e.vmid, "node", e.node, "reason", err)
 	}
+}
+
+// retryAt is when GitHub, or our own pace for it, takes the request again; zero where the error doesn't say.
+func retryAt(err error) time.Time {
+	var limited *github.Error
+	if !errors.As(err, &limited) {
+		return time.Time{}
+	}
+	return limited.RetryAt
 }
 
 // shortDelay is what nobody needs to be told of: the pace that GitHub asks for between two changes.

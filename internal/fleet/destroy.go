@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"time"
 
-	"mayfly/internal/github"
 	"mayfly/internal/proxmox"
 	"mayfly/internal/runner"
 )
@@ -70,8 +69,8 @@ func runsAfterAll(apply outcome) outcome {
 // outOfStep reports whether the request was only held back by the pace of changes, for a moment: whatever still runs in a VM can wait
 // for so long.
 func outOfStep(err error) bool {
-	var limited *github.Error
-	return errors.As(err, &limited) && !limited.RetryAt.IsZero() && time.Until(limited.RetryAt) < shortDelay
+	at := retryAt(err)
+	return !at.IsZero() && time.Until(at) < shortDelay
 }
 
 // provenOurs reads the VM's config and proves by it that the VM is the runner's; else it gives the outcome, which is the end of

@@ -54,11 +54,9 @@ func (c *Controller) deliver(ctx context.Context, a action, id runner.Identity) 
 // otherwise it goes, with whatever registration has its name.
 func (c *Controller) notMinted(a action, err error) outcome {
 	maybe := errors.Is(err, github.MaybeHappened) || errors.Is(err, github.Exists) || errors.Is(err, context.DeadlineExceeded)
-	var limited *github.Error
 	switch {
 	case errors.Is(err, github.RateLimited):
-		errors.As(err, &limited)
-		return c.later(err, limited.RetryAt)
+		return c.later(err, retryAt(err))
 	case len(a.pool.More) > 0 && maybe:
 		return c.blaming(err, func(_ *entry, now time.Time) { c.refused(a.target, err, now) })
 	case len(a.pool.More) > 0:
