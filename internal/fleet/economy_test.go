@@ -28,10 +28,11 @@ const (
 // TestRunnerIsCheap counts what a runner costs both sides, over a queue that keeps the fleet at its limit.
 func TestRunnerIsCheap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const jobs = 60
+		const jobs = 120
 		ups := &safeBuffer{}
 		b := newBench(t, func(s *setup) {
 			s.spec.MaxRunners, s.spec.Pools[0].Max = 12, 12
+			s.spec.VMIDs.End = 399
 			s.guests.Boot = 15 * time.Second
 			s.guests.Logger = slog.New(slog.NewTextHandler(ups, &slog.HandlerOptions{Level: slog.LevelDebug}))
 		})

@@ -50,7 +50,7 @@ func (p *planner) probeDue() {
 }
 
 // probeRoom is how many guests of the node may be asked at once: one while guests there don't answer, one more with each
-// that does.
+// that does, one less with each that doesn't. One slow guest among quick ones is no reason to ask them one by one.
 func (l *ledger) probeRoom(node string) int { return 1 + l.answers[node] }
 
 // answered keeps how guests of a node answer.
@@ -59,7 +59,7 @@ func (l *ledger) answered(node string, err error) {
 	case err == nil:
 		l.answers[node] = min(l.answers[node]+1, maxProbes-1)
 	case errors.Is(err, handoff.ErrNotReady):
-		delete(l.answers, node)
+		l.answers[node] = max(l.answers[node]-1, 0)
 	}
 }
 
@@ -72,5 +72,5 @@ func (l *ledger) learnBoot(base string, took time.Duration) {
 }
 
 // learnShare is how much of the shortest time seen is waited before the first probe: a bit less, so that a faster
-// guest is noticed.
-const learnShare = 0.9
+// guest is noticed. Much less would have each guest asked in vain, and keep the others of its node waiting.
+const learnShare = 0.97
