@@ -13,8 +13,8 @@ import (
 )
 
 // version is a template that holds a version of the image that the pool of these tests follows.
-func version(id int, v string) template {
-	return template{
+func version(id int, v string) *template {
+	return &template{
 		id: id, cfg: proxmox.VMConfig{Name: runner.TemplateName("debian-12", v), AgentEnabled: true, Template: true},
 		image: runner.Image{Name: "debian-12", Version: v, VMID: id},
 	}
@@ -25,8 +25,8 @@ func following(jobs ...runner.Job) (Spec, observed) {
 	s, o := testSpec(), world(jobs...)
 	s.Pools[0].Template, s.Pools[0].Image = "", "debian-12"
 	newest := version(9101, "20261124-1300")
-	newest.older = []template{version(9100, "20261123-1200")}
-	o.supply.templates = map[string]template{"image debian-12": newest}
+	newest.older = []template{*version(9100, "20261123-1200")}
+	o.supply.templates = map[string]*template{"image debian-12": newest}
 	return s, o
 }
 
@@ -72,14 +72,13 @@ func TestPoolIsClonedFromTheNewestVersionThatServes(t *testing.T) {
 			s, o := following(job(1, "linux"), job(2, "linux"), job(3, "linux"))
 			newest := o.supply.templates["image debian-12"]
 			if tc.newest != nil {
-				tc.newest(&newest)
+				tc.newest(newest)
 			}
-			o.supply.templates["image debian-12"] = newest
 			for id, c := range tc.circuits {
 				o.ledger.circuits[id] = c
 			}
 			for id, until := range tc.cordons {
-				o.ledger.cordons[templateThing("pve1", template{id: id})] = cordon{failures: 3, stage: StageClone, since: noon.Add(-time.Minute), until: until, why: "base gone"}
+				o.ledger.cordons[templateThing("pve1", &template{id: id})] = cordon{failures: 3, stage: StageClone, since: noon.Add(-time.Minute), until: until, why: "base gone"}
 			}
 			d := plan(s, o, noon)
 			var from []int
@@ -143,8 +142,7 @@ func TestSilentRunnerIsAskedAndNoOther(t *testing.T) {
 			s, o := following(job(1, "linux"))
 			e, newest := o.with(200, "ep", runner.Registering), o.supply.templates["image debian-12"]
 			e.template = 9101
-			tc.change(e, &newest)
-			o.supply.templates["image debian-12"] = newest
+			tc.change(e, newest)
 			asked := false
 			for _, a := range plan(s, o, noon).actions {
 				asked = asked || a.step == StepAsk && a.vmid == 200

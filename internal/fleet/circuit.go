@@ -48,7 +48,7 @@ func (c circuit) shuns(now time.Time) bool {
 }
 
 // bars returns why nothing is cloned from the template; ok is false when it may be.
-func (c circuit) bars(t template) (r Reason, barred bool) {
+func (c circuit) bars(t *template) (r Reason, barred bool) {
 	if !c.open() {
 		return Reason{}, false
 	}
@@ -60,7 +60,7 @@ func (c circuit) bars(t template) (r Reason, barred bool) {
 }
 
 // words name a template for people.
-func (t template) words() string {
+func (t *template) words() string {
 	if t.image.Name != "" {
 		return fmt.Sprintf("image %s version %s (VM %d)", t.image.Name, t.image.Version, t.id)
 	}
@@ -68,7 +68,7 @@ func (t template) words() string {
 }
 
 // remedy says how a template gets a new release of the Actions runner.
-func (t template) remedy() string {
+func (t *template) remedy() string {
 	if t.image.Name != "" {
 		return "run: mayfly image build " + t.image.Name
 	}
@@ -77,9 +77,9 @@ func (t template) remedy() string {
 
 // choose returns what the pool's next runner is cloned from: the newest promoted version, unless it can't be used and
 // an older one can. The plan's own choice, newestUsable, knows besides what other clones it plans.
-func choose(pool runner.Pool, o supply, l *ledger, now time.Time) (template, bool) {
+func choose(pool runner.Pool, o *supply, l *ledger, now time.Time) (*template, bool) {
 	newest, ok := o.base(pool)
-	for _, t := range append([]template{newest}, newest.older...) {
+	for t := range newest.versions() {
 		if t.problem == "" && !l.circuits[t.id].shuns(now) && !now.Before(l.cordons[templateThing(t.node, t)].until) {
 			return t, ok
 		}
@@ -89,7 +89,7 @@ func choose(pool runner.Pool, o supply, l *ledger, now time.Time) (template, boo
 
 // barred says why nothing may be cloned from the template now. When its time has come, one runner is tried, and the
 // others wait for what becomes of it.
-func (p *planner) barred(t template) (Reason, bool) {
+func (p *planner) barred(t *template) (Reason, bool) {
 	c := p.o.ledger.circuits[t.id]
 	r, barred := c.bars(t)
 	if !barred {
@@ -109,7 +109,7 @@ func (p *planner) barred(t template) (Reason, bool) {
 // would be of no use.
 func (p *planner) forlorn(e *entry) string {
 	c := p.o.ledger.circuits[e.template]
-	if _, barred := c.bars(template{}); !barred || !e.delivered.IsZero() || e.created.After(c.since) {
+	if _, barred := c.bars(&template{}); !barred || !e.delivered.IsZero() || e.created.After(c.since) {
 		return ""
 	}
 	return "its template is at fault: " + c.why

@@ -106,7 +106,7 @@ func New(o Options) (*Controller, error) {
 	if o.Spec.Way == "" {
 		o.Spec.Way = WayAgent
 	}
-	if _, seeds := o.Spec.seeds(template{}); seeds && o.Seeders[o.Spec.Way] == nil {
+	if _, seeds := o.Spec.seeds(&template{}); seeds && o.Seeders[o.Spec.Way] == nil {
 		return nil, fmt.Errorf("fleet: the %s hand-off needs a seeder", o.Spec.Way)
 	}
 	for _, s := range o.Seeders {

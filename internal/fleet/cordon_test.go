@@ -32,7 +32,7 @@ func TestFailureIsBlamedOnWhatIsAtFault(t *testing.T) {
 	copyHere, original := thing{ThingTemplate, "pve2", "9000"}, thing{ThingTemplate, "pve1", "9000"}
 	shared, local := thing{ThingStorage, "", "fast"}, thing{ThingStorage, "pve2", "local-zfs"}
 	o := supply{spaces: map[string]space{spaceKey("pve2", "fast", false): {shared: true}}}
-	list := o.things("pve2", template{id: 9000, node: "pve1"}, []string{"fast", "local-zfs"})
+	list := o.things("pve2", &template{id: 9000, node: "pve1"}, []string{"fast", "local-zfs"})
 	if want := []thing{here, copyHere, source, original, shared, local}; !slices.Equal(list, want) {
 		t.Fatalf("things %v, want %v", list, want)
 	}

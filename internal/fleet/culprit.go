@@ -46,13 +46,13 @@ func (t thing) words() string {
 const ownThings = 2
 
 // templateThing is the copy of a template that is on the node, or whose clones boot there.
-func templateThing(node string, t template) thing {
+func templateThing(node string, t *template) thing {
 	return thing{kind: ThingTemplate, node: node, name: strconv.Itoa(t.id)}
 }
 
 // things lists what a runner on the node needs when it is cloned from that template to those storages. A template of
 // another node is cloned by that one (qemu-server API2/Qemu.pm, clone_vm: "target").
-func (o supply) things(node string, t template, storages []string) []thing {
+func (o supply) things(node string, t *template, storages []string) []thing {
 	list := []thing{{kind: ThingNode, node: node}, templateThing(node, t)}
 	if source := cmp.Or(t.node, node); source != node {
 		list = append(list, thing{kind: ThingNode, node: source}, templateThing(source, t))
@@ -75,7 +75,7 @@ func (o supply) needs(s Spec, e *entry) []thing {
 	if len(storages) == 0 {
 		storages = wants(pool, sizeOf(t.cfg)).storagesFor(pool)
 	}
-	return o.things(e.node, template{id: cmp.Or(e.template, t.id), node: e.source}, storages)
+	return o.things(e.node, &template{id: cmp.Or(e.template, t.id), node: e.source}, storages)
 }
 
 // storagesFor are where the disks of the pool's runners go, of a template that has its own there.

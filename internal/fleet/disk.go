@@ -82,7 +82,7 @@ func resized(drive string, size runner.Bytes) string {
 func (c *Controller) diskWarnings(s *Status) []string {
 	var list []string
 	for _, pool := range c.spec.Pools {
-		t, _ := choose(pool, c.seen, c.ledger, s.At)
+		t, _ := choose(pool, &c.seen, c.ledger, s.At)
 		if t.id == 0 {
 			continue
 		}

@@ -46,7 +46,7 @@ func TestGrownDiskCounts(t *testing.T) {
 		p := planner{s: testSpec(pool), o: world(), now: noon}
 		p.count()
 		p.measure()
-		c := p.candidate(pool, "pve1", at)
+		c := p.candidate(pool, "pve1", &at)
 		if c.want.disk != tc.want || c.needs != tc.want {
 			t.Errorf("disk %s: takes %s and needs %s, want %s", tc.disk, c.want.disk, c.needs, tc.want)
 		}

@@ -70,7 +70,7 @@ func (g *gatherer) keep(fresh map[int]cachedConfig) {
 func (g *gatherer) supply(ctx context.Context, since time.Time, hidden []int) supply {
 	ctx, cancel := context.WithTimeout(ctx, supplyTimeout)
 	defer cancel()
-	o := supply{at: time.Now(), vms: map[int]vm{}, taken: map[int]bool{}, free: map[int]bool{}, templates: map[string]template{}}
+	o := supply{at: time.Now(), vms: map[int]vm{}, taken: map[int]bool{}, free: map[int]bool{}, templates: map[string]*template{}}
 	noTasks := g.addTasks(ctx, &o, since)
 	all, err := g.pve.Resources(ctx)
 	if err != nil {
@@ -104,7 +104,8 @@ func (g *gatherer) supply(ctx context.Context, since time.Time, hidden []int) su
 		if _, done := o.templates[p.Base()]; done {
 			continue
 		}
-		o.templates[p.Base()] = g.copies(ctx, p, all, &o)
+		t := g.copies(ctx, p, all, &o)
+		o.templates[p.Base()] = &t
 	}
 	for _, id := range hidden {
 		free, err := g.pve.VMIDFree(ctx, id)

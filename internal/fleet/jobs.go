@@ -245,7 +245,7 @@ func (p *planner) held(j runner.Job, pool runner.Pool) (Reason, bool) {
 
 // noBase says why nothing can be cloned for the pool now.
 func (p *planner) noBase(pool runner.Pool) (Reason, bool) {
-	t, ok := choose(pool, p.o.supply, p.o.ledger, p.now)
+	t, ok := choose(pool, &p.o.supply, p.o.ledger, p.now)
 	if !ok || t.problem != "" {
 		return Reason{cmp.Or(t.code, WaitTemplate), cmp.Or(t.problem, fmt.Sprintf("template %q isn't known yet", pool.Base()))}, true
 	}

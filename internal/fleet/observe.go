@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"iter"
 	"time"
 
 	"mayfly/internal/demand"
@@ -18,7 +19,7 @@ type supply struct {
 	taken map[int]bool
 	// free are those of the asked-for VMIDs that are free.
 	free      map[int]bool
-	templates map[string]template
+	templates map[string]*template
 	// nodes are those that runners may live on, spaces the storages that the token sees (spaceKey).
 	nodes  map[string]node
 	spaces map[string]space
@@ -69,14 +70,13 @@ type template struct {
 }
 
 // ofVersion returns the template that has the VMID, be it an older version or one of another node; ok is false when neither has.
-func (t template) ofVersion(id int) (found template, ok bool) {
-	if at := t.find(id); at != nil && id != 0 {
-		return *at, true
+func (t *template) ofVersion(id int) (found *template, ok bool) {
+	if id != 0 && t != nil {
+		found = t.find(id)
 	}
-	return template{}, false
+	return found, found != nil
 }
 
-// find is ofVersion without copies of what it passes by, for a plan asks it of every runner.
 func (t *template) find(id int) *template {
 	if t.id == id {
 		return t
@@ -91,22 +91,44 @@ func (t *template) find(id int) *template {
 	return nil
 }
 
-// base is what the pool's next runner is cloned from.
-func (o supply) base(pool runner.Pool) (template, bool) {
-	t, ok := o.templates[pool.Base()]
-	return t, ok
+// versions are the template and the older ones on its node, the newest first.
+func (t *template) versions() iter.Seq[*template] { return leading(t, t.older) }
+
+// onNodes are the template and its copies on other nodes.
+func (t *template) onNodes() iter.Seq[*template] { return leading(t, t.copies) }
+
+// leading yields the template and those that follow it: none is copied, for a plan looks through them again and again.
+func leading(t *template, rest []template) iter.Seq[*template] {
+	return func(yield func(*template) bool) {
+		for i := -1; i < len(rest); i++ {
+			if i >= 0 {
+				t = &rest[i]
+			}
+			if !yield(t) {
+				return
+			}
+		}
+	}
+}
+
+// base is what the pool's next runner is cloned from; an empty one while nobody knows.
+func (o *supply) base(pool runner.Pool) (*template, bool) {
+	if t, ok := o.templates[pool.Base()]; ok {
+		return t, true
+	}
+	return &template{}, false
 }
 
 // has reports whether runners of the pool may have been cloned from that template.
-func (o supply) has(pool runner.Pool, id int) bool {
+func (o *supply) has(pool runner.Pool, id int) bool {
 	_, ok := o.templates[pool.Base()].ofVersion(id)
 	return ok
 }
 
 // baseOf is the template that a runner came from, as far as it is still seen; else what its pool's next one is cloned
 // from.
-func (o supply) baseOf(e *entry, pool runner.Pool) template {
-	t := o.templates[pool.Base()]
+func (o *supply) baseOf(e *entry, pool runner.Pool) *template {
+	t, _ := o.base(pool)
 	if own, ok := t.ofVersion(e.template); ok {
 		return own
 	}

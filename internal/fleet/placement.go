@@ -88,7 +88,7 @@ type spaceLoad struct {
 // candidate is a node and what a runner would be cloned from there.
 type candidate struct {
 	load *nodeLoad
-	from template
+	from *template
 	want size // what a runner cloned from it takes
 	// spaces are the storages that its disks go to.
 	spaces []*spaceLoad

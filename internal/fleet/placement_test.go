@@ -19,7 +19,7 @@ func someNode(name string, change func(*candidate)) candidate {
 			node:   node{name: name, online: true, cpus: 16, memory: 64 * runner.GiB, used: 8 * runner.GiB},
 			ofPool: map[string]int{},
 		},
-		from:   template{id: 9000, node: name},
+		from:   &template{id: 9000, node: name},
 		spaces: []*spaceLoad{{space: space{name: "local-lvm", kind: "lvmthin", active: true, size: 500 * runner.GiB, free: 400 * runner.GiB}, known: true}},
 		needs:  5 * runner.GiB,
 	}
@@ -206,7 +206,7 @@ func TestRunnerIsMeasuredByTheTemplateItComesFrom(t *testing.T) {
 	}
 	big := template{id: 9001, node: "pve2"}
 	big.cfg.Values = map[string]string{"memory": "16384", "cores": "4"}
-	o.supply.templates["tmpl"] = template{id: 9001, node: "pve2", cfg: big.cfg}
+	o.supply.templates["tmpl"] = &template{id: 9001, node: "pve2", cfg: big.cfg}
 	s := testSpec()
 	s.Nodes, s.Placement = []string{"pve1", "pve2"}, usual
 	d := plan(s, o, noon)

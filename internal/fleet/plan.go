@@ -43,7 +43,7 @@ type action struct {
 	force bool
 	// stopped says that the last look saw the VM powered off, so that it need not be stopped.
 	stopped  bool
-	template template
+	template *template
 	full     bool // a full clone
 	task     ownTask
 	target   runner.Target

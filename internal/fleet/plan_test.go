@@ -50,7 +50,7 @@ func world(jobs ...runner.Job) observed {
 	return observed{
 		supply: supply{
 			at: noon, vms: map[int]vm{}, taken: map[int]bool{},
-			templates: map[string]template{"tmpl": {id: 9000}},
+			templates: map[string]*template{"tmpl": {id: 9000}},
 		},
 		queue:  queue{at: noon, registrations: map[runner.Target][]runner.Registration{target: {}}, failed: map[runner.Target]error{}, demand: demand.Reading{At: noon, Jobs: jobs}},
 		ledger: newLedger(),
@@ -122,7 +122,7 @@ func TestEveryWaitingJobHasItsReason(t *testing.T) {
 		{name: "total at max", job: fits, spec: func(s *Spec) { s.MaxRunners = 1 }, world: func(o *observed) { o.with(200, "ep", runner.Destroying) }, code: WaitTotalMax, words: "max of 1"},
 		{name: "VMID range full", job: fits, spec: func(s *Spec) { s.VMIDs = Range{200, 200} }, world: func(o *observed) { o.supply.taken[200] = true }, code: WaitVMIDs, words: "no VMID of 200 to 200"},
 		{name: "VMID rests", job: fits, spec: func(s *Spec) { s.VMIDs = Range{200, 200} }, world: func(o *observed) { o.ledger.lastUsed[200] = noon }, code: WaitVMIDs, words: "the next one in 15s"},
-		{name: "template missing", job: fits, world: func(o *observed) { o.supply.templates["tmpl"] = template{problem: "template is gone"} }, code: WaitTemplate, words: "template is gone"},
+		{name: "template missing", job: fits, world: func(o *observed) { o.supply.templates["tmpl"] = &template{problem: "template is gone"} }, code: WaitTemplate, words: "template is gone"},
 		{name: "Proxmox down", job: fits, world: func(o *observed) { o.supply.err = &proxmox.Error{Kind: proxmox.Unavailable, Message: "refused"} }, code: WaitProxmox, words: "refused"},
 		{name: "Proxmox not read lately", job: fits, world: func(o *observed) { o.supply.at = noon.Add(-time.Minute) }, code: WaitProxmox, words: "1m0s ago"},
 		{name: "GitHub down", job: fits, world: func(o *observed) { o.queue.failed[target] = errors.New("HTTP 502") }, code: WaitGitHub, words: "502"},

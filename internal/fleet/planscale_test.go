@@ -54,7 +54,7 @@ func several(o *observed, nodes int) {
 		lead.node = nodeName(0)
 		lead.cfg.Values = map[string]string{"memory": "4096", "cores": "2", "scsi0": "local-lvm:base-1-disk-0,size=8G"}
 		for i := 1; i < nodes; i++ {
-			other := lead
+			other := *lead
 			other.copies, other.node, other.id = nil, nodeName(i), lead.id+i
 			lead.copies = append(lead.copies, other)
 		}

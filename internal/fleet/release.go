@@ -45,7 +45,7 @@ func (c *Controller) learn(ctx context.Context, a action) func(*entry) {
 }
 
 // release gives the release of the Actions runner in a template, and its day; zero when nobody knows it.
-func (l *ledger) release(t template) (version string, day time.Time) {
+func (l *ledger) release(t *template) (version string, day time.Time) {
 	if t.image.Name != "" {
 		return t.image.RunnerVersion, t.image.RunnerReleased
 	}
@@ -54,7 +54,7 @@ func (l *ledger) release(t template) (version string, day time.Time) {
 
 // aging says how old the release of the Actions runner in a template is; warns is false while that is no matter, or
 // nobody knows its day.
-func aging(t template, version string, released, now time.Time) (level slog.Level, words string, warns bool) {
+func aging(t *template, version string, released, now time.Time) (level slog.Level, words string, warns bool) {
 	age := now.Sub(released)
 	if released.IsZero() || age < releaseWarns {
 		return 0, "", false
@@ -88,7 +88,7 @@ func (c *Controller) releases(now time.Time) []string {
 	warnings := []string{}
 	aged := map[int]int{}
 	for _, pool := range c.spec.Pools {
-		t, _ := choose(pool, c.seen, c.ledger, now)
+		t, _ := choose(pool, &c.seen, c.ledger, now)
 		version, released := c.ledger.release(t)
 		level, words, warns := aging(t, version, released, now)
 		if _, said := aged[t.id]; said || !warns {

@@ -80,6 +80,7 @@ func (p *planner) wants(pool runner.Pool, t *template) size {
 // room is what a plan knows of nodes and storages; a clone that is planned takes its part of it.
 type room struct {
 	nodes  map[string]*nodeLoad
+	names  []string // of those that the cluster lists, in order
 	spaces map[string]*spaceLoad
 	// full are the pools for which no node fits: what is planned later only takes more.
 	full map[string]Reason
@@ -95,8 +96,9 @@ func (p *planner) measure() {
 		nodes: map[string]*nodeLoad{}, spaces: map[string]*spaceLoad{}, full: map[string]Reason{}, lists: map[string][]candidate{},
 		next: map[string]*candidate{}, sizes: map[int]size{},
 	}
-	for name, n := range p.o.supply.nodes {
-		p.room.nodes[name] = &nodeLoad{node: n, ofPool: map[string]int{}}
+	p.room.names = sortedKeys(p.o.supply.nodes)
+	for _, name := range p.room.names {
+		p.room.nodes[name] = &nodeLoad{node: p.o.supply.nodes[name], ofPool: map[string]int{}}
 	}
 	for _, e := range p.runners {
 		n := p.nodeLoad(e.node)
@@ -104,8 +106,7 @@ func (p *planner) measure() {
 		v, there := p.o.supply.vms[e.vmid]
 		s := v.size
 		if !there || s.memory == 0 {
-			t := p.o.supply.baseOf(e, pool)
-			s = p.wants(pool, &t)
+			s = p.wants(pool, p.o.supply.baseOf(e, pool))
 		}
 		n.runners++
 		n.ofPool[e.pool]++
@@ -192,8 +193,7 @@ func (p *planner) spacesOfEntry(e *entry) []*spaceLoad {
 	storages := p.o.supply.vms[e.vmid].size.storages
 	if len(storages) == 0 {
 		pool, _ := p.s.poolOf(e)
-		t := p.o.supply.baseOf(e, pool)
-		storages = p.wants(pool, &t).storages
+		storages = p.wants(pool, p.o.supply.baseOf(e, pool)).storages
 	}
 	return p.spacesOf(e.node, storages)
 }
@@ -204,22 +204,22 @@ func (p *planner) candidates(pool runner.Pool) []candidate {
 	if len(p.o.supply.nodes) == 0 || p.s.lone() {
 		return []candidate{p.candidate(pool, p.s.Node, p.newestUsable(lead))}
 	}
-	own, shared := map[string]template{}, []template{}
-	for _, t := range append([]template{lead}, lead.copies...) {
+	own, shared := make(map[string]*template, 1+len(lead.copies)), []*template{}
+	for t := range lead.onNodes() {
 		t = p.newestUsable(t)
 		own[t.node] = t
 		if t.problem == "" && t.id != 0 {
 			shared = append(shared, t)
 		}
 	}
-	var list []candidate
-	for _, name := range sortedKeys(p.o.supply.nodes) {
+	list := make([]candidate, 0, len(p.room.names))
+	for _, name := range p.room.names {
 		if !pool.RunsOn(name) {
 			continue
 		}
-		t := own[name]
+		t := cmp.Or(own[name], &template{})
 		if t.id == 0 || t.problem != "" {
-			if at := slices.IndexFunc(shared, func(t template) bool { return p.reaches(name, t) }); at >= 0 {
+			if at := slices.IndexFunc(shared, func(t *template) bool { return p.reaches(name, t) }); at >= 0 {
 				t = shared[at]
 			}
 		}
@@ -229,13 +229,13 @@ func (p *planner) candidates(pool runner.Pool) []candidate {
 }
 
 // newestUsable is the newest version on the template's node that may be cloned.
-func (p *planner) newestUsable(t template) template {
-	return p.newest(t, func(v template) bool { return p.shunned[templateThing(cmp.Or(v.node, p.s.Node), v)] == "" })
+func (p *planner) newestUsable(t *template) *template {
+	return p.newest(t, func(v *template) bool { return p.shunned[templateThing(cmp.Or(v.node, p.s.Node), v)] == "" })
 }
 
 // newest is the newest version without a fault that is such a one.
-func (p *planner) newest(t template, such func(template) bool) template {
-	for _, v := range append([]template{t}, t.older...) {
+func (p *planner) newest(t *template, such func(*template) bool) *template {
+	for v := range t.versions() {
 		if v.problem == "" && !p.o.ledger.circuits[v.id].shuns(p.now) && such(v) {
 			return v
 		}
@@ -247,14 +247,17 @@ func (p *planner) newest(t template, such func(template) bool) template {
 // would be if it weren't cordoned.
 func (p *planner) current(pool runner.Pool, id int) bool {
 	lead, _ := p.o.supply.base(pool)
-	return slices.ContainsFunc(append([]template{lead}, lead.copies...), func(t template) bool {
-		return p.newestUsable(t).id == id || p.newest(t, func(template) bool { return true }).id == id
-	})
+	for t := range lead.onNodes() {
+		if p.newestUsable(t).id == id || p.newest(t, func(*template) bool { return true }).id == id {
+			return true
+		}
+	}
+	return false
 }
 
 // reaches reports whether a template of another node can be cloned to this one: all that it has is on storages that
 // both see (qemu-server API2/Qemu.pm, clone_vm: "can't clone VM to node").
-func (p *planner) reaches(name string, t template) bool {
+func (p *planner) reaches(name string, t *template) bool {
 	storages := sizeOf(t.cfg).storages
 	for _, s := range storages {
 		here, known := p.o.supply.spaces[spaceKey(name, s, false)]
@@ -265,8 +268,8 @@ func (p *planner) reaches(name string, t template) bool {
 	return len(storages) > 0
 }
 
-func (p *planner) candidate(pool runner.Pool, name string, t template) candidate {
-	c := candidate{load: p.nodeLoad(name), from: t, want: p.wants(pool, &t), full: pool.FullClone}
+func (p *planner) candidate(pool runner.Pool, name string, t *template) candidate {
+	c := candidate{load: p.nodeLoad(name), from: t, want: p.wants(pool, t), full: pool.FullClone}
 	storages := c.want.storagesFor(pool)
 	c.spaces = p.spacesOf(name, storages)
 	c.things = p.o.supply.things(name, t, storages)

@@ -35,7 +35,7 @@ type shape struct {
 
 // shapeKey is the key of what is cloned for the pool from the template now; "" where no way to hand identities over is
 // known yet.
-func (s Spec) shapeKey(pool runner.Pool, t template) string {
+func (s Spec) shapeKey(pool runner.Pool, t *template) string {
 	way, seeds := s.seeds(t)
 	if way == "" && s.Way == WayAuto {
 		return ""

@@ -31,7 +31,7 @@ func TestKeysOfShapesStayAsTheyAre(t *testing.T) {
 		{name: "a medium", pool: plain, spec: Spec{Way: WayISO, UserData: "a"}, want: "ac56cab20624"},
 		{name: "auto that comes to nothing", pool: plain, spec: Spec{Way: WayAuto}},
 	} {
-		if got := tc.spec.shapeKey(tc.pool, template{way: tc.way}); got != tc.want {
+		if got := tc.spec.shapeKey(tc.pool, &template{way: tc.way}); got != tc.want {
 			t.Errorf("%s: %q, want %q", tc.name, got, tc.want)
 		}
 	}
@@ -67,16 +67,16 @@ func TestShapeIsWhatAJobWouldNotice(t *testing.T) {
 		{"labels", func(_ *Spec, p *runner.Pool, _ *template) { p.Labels = []string{"gpu"} }, same}, // those of registrations tell
 		{"nodes", func(_ *Spec, p *runner.Pool, _ *template) { p.Nodes = []string{"pve2"} }, same},
 	} {
-		s, p, at := Spec{Way: WayAgent, UserData: "a"}, testPool("ep", "linux"), template{id: 9100}
+		s, p, at := Spec{Way: WayAgent, UserData: "a"}, testPool("ep", "linux"), &template{id: 9100}
 		before := s.shapeKey(p, at)
-		tc.change(&s, &p, &at)
+		tc.change(&s, &p, at)
 		if got := s.shapeKey(p, at) != before; got != tc.want {
 			t.Errorf("%s: another key: %t, want %t", tc.name, got, tc.want)
 		}
 	}
 	s := Spec{Way: WayISO, UserData: "a"}
-	before := s.shapeKey(testPool("ep"), template{})
-	if s.UserData = "b"; s.shapeKey(testPool("ep"), template{}) == before {
+	before := s.shapeKey(testPool("ep"), &template{})
+	if s.UserData = "b"; s.shapeKey(testPool("ep"), &template{}) == before {
 		t.Error("other user-data on a medium: the same key")
 	}
 }

@@ -262,7 +262,7 @@ func (c *Controller) unready(s *Status) []string {
 		}
 	}
 	for _, pool := range c.spec.Pools {
-		t, _ := choose(pool, c.seen, c.ledger, s.At)
+		t, _ := choose(pool, &c.seen, c.ledger, s.At)
 		if r, barred := c.ledger.circuits[t.id].bars(t); barred {
 			reasons = append(reasons, r.Text)
 		}

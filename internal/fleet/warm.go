@@ -52,7 +52,7 @@ func (p *planner) level(pool runner.Pool) level {
 	}
 	s := p.s.schedules[pool.Name]
 	l := level{idle: s.idle.At(p.now, pool.MinIdle), spares: s.spares.At(p.now, pool.BootedSpares)}
-	t, _ := choose(pool, p.o.supply, p.o.ledger, p.now)
+	t, _ := choose(pool, &p.o.supply, p.o.ledger, p.now)
 	if _, seeds := p.s.seeds(t); seeds {
 		l.spares = 0
 	}
@@ -170,7 +170,7 @@ func (p *planner) outOfDate(pool runner.Pool, e *entry) string {
 	if e.shape == "" {
 		return "it was made before its notes told its shape"
 	}
-	if t, ok := choose(pool, p.o.supply, p.o.ledger, p.now); ok && t.problem == "" && e.template != 0 && t.id != 0 && !p.current(pool, e.template) {
+	if t, ok := choose(pool, &p.o.supply, p.o.ledger, p.now); ok && t.problem == "" && e.template != 0 && t.id != 0 && !p.current(pool, e.template) {
 		return fmt.Sprintf("it is of an earlier template (VM %d), and new ones come from VM %d", e.template, t.id)
 	}
 	if pool.SpareMaxAge <= 0 {

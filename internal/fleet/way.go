@@ -23,7 +23,7 @@ const (
 )
 
 // seeds reports whether runners of the template get their identity before they start, and by which way.
-func (s Spec) seeds(t template) (Way, bool) {
+func (s Spec) seeds(t *template) (Way, bool) {
 	way := s.Way
 	if way == WayAuto {
 		way = t.way

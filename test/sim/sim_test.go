@@ -58,7 +58,7 @@ func TestWorldsStayWithinTheRules(t *testing.T) {
 		r.only = strings.Split(faults, ";")
 	}
 	r.keep = os.Getenv(varTrace) != ""
-	sum := &summary{began: time.Now(), cover: map[string]int{}, called: map[string]int{}}
+	sum := &summary{began: time.Now(), told: time.Now(), of: worlds, cover: map[string]int{}, called: map[string]int{}}
 	minutes := number(varMinutes, 0)
 	t.Run("worlds", func(t *testing.T) {
 		for seed := first; seed < first+worlds; seed++ {
@@ -111,7 +111,9 @@ func TestSameSeedSameTrace(t *testing.T) {
 // summary adds worlds up.
 type summary struct {
 	began  time.Time
+	of     int // worlds
 	mu     sync.Mutex
+	told   time.Time
 	worlds int
 	lived  time.Duration
 	jobs   int
@@ -134,6 +136,22 @@ func (s *summary) add(r result) {
 	}
 	for k, n := range r.called {
 		s.called[k] += n
+	}
+	s.tell(r)
+}
+
+// tellEvery is how often a run says how far it is.
+const tellEvery = time.Minute
+
+// tell says how far the run is, and at once which world broke a rule: the report comes at the end, and a run may take
+// half an hour.
+func (s *summary) tell(r result) {
+	for _, v := range r.violations[:min(1, len(r.violations))] {
+		fmt.Printf("seed %d: %s: %.200s\n", r.run.seed, v.rule, v.text)
+	}
+	if now := time.Now(); now.Sub(s.told) >= tellEvery {
+		s.told = now
+		fmt.Printf("%d of %d worlds, %.0f simulated hours, %d jobs, in %s\n", s.worlds, s.of, s.lived.Hours(), s.jobs, now.Sub(s.began).Round(time.Second))
 	}
 }
 
