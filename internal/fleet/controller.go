@@ -250,19 +250,19 @@ func (c *Controller) look(ctx context.Context) {
 			if o.err == nil && !o.unsure && c.scanSince.Equal(since) {
 				c.scanSince = time.Time{} // those of since then are found; a later wish stays
 			}
+			c.tookSupply(o, now) // first: it tells whether the next one has to wait for a side that fails
 			c.nextLook = now.Add(c.lookInterval())
 			if o.unsure {
 				c.nextLook = now.Add(c.spec.Timing.TaskPoll)
 			}
-			c.tookSupply(o, now)
 		})
 	})
 }
 
 // lookInterval is how long to wait between two looks at Proxmox.
 func (c *Controller) lookInterval() time.Duration {
-	if c.proxmox.failures > 0 {
-		return c.retryAfter(c.proxmox.failures)
+	if n := c.proxmox.failures - 1; n > 0 { // the first may be a moment's: the next look comes when it would have
+		return c.retryAfter(n)
 	}
 	if len(c.ledger.runners) > 0 {
 		return c.spec.Timing.Supply

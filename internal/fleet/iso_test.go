@@ -118,6 +118,26 @@ func TestMediumIsEjectedAndDeletedWhileTheJobRuns(t *testing.T) {
 	})
 }
 
+// TestRunnerThatNoLookHasShownYetKeepsItsVM has guests that are online before Proxmox is looked at again: nothing but their
+// clone tells yet that they are in our resource pool.
+func TestRunnerThatNoLookHasShownYetKeepsItsVM(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := byISO(t, "UploadAndDelete", runners.UserDataTemplate, func(s *setup) {
+			s.spec.Timing.Supply = 25 * time.Second
+			s.guests.Boot = 5 * time.Second
+		})
+		for range 4 {
+			b.queue(2, 5*time.Minute)
+			b.served(time.Hour)
+		}
+		if strings.Contains(b.log.String(), "disowned") {
+			t.Error("a runner was disowned")
+		}
+		b.made(8, 8)
+		b.jobsRan()
+	})
+}
+
 func TestMediumWithARegistrationTokenWorksToo(t *testing.T) {
 	text := strings.ReplaceAll(runners.UserDataTemplate, "${jit_config}", "")
 	synctest.Test(t, func(t *testing.T) {

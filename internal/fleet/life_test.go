@@ -138,6 +138,31 @@ func TestJobsWaitOutAnOutageWithTheirReason(t *testing.T) {
 	}
 }
 
+// TestLooksGoOnAsEverAfterAnOutage: what Proxmox shows is as fresh as ever right after it answers again.
+func TestLooksGoOnAsEverAfterAnOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, nil)
+		b.queue(2, time.Hour)
+		b.until(5*time.Minute, "the jobs run", func() bool { return count(b, "in_progress") == 2 })
+		b.toProxmox.cut.Store(true)
+		time.Sleep(20 * time.Minute)
+		b.toProxmox.cut.Store(false)
+		b.until(time.Minute, "Proxmox answers", func() bool { return b.controller.Status().Ready })
+		back := time.Now()
+		time.Sleep(10 * time.Second)
+		looks := 0
+		for _, r := range b.pve.Requests() {
+			if strings.Contains(r.Path, "/cluster/resources") && r.At.After(back) {
+				looks++
+			}
+		}
+		if looks < 4 {
+			t.Errorf("%d looks in 10 s after the outage, want one every 2 s", looks)
+		}
+		b.served(2 * time.Hour)
+	})
+}
+
 func count(b *bench, status string) int {
 	n := 0
 	for _, j := range b.gh.Jobs() {

@@ -69,10 +69,19 @@ func (p *planner) usable() bool {
 	return p.o.supply.err == nil && p.now.Sub(p.o.supply.at) <= p.s.Timing.Stale
 }
 
+// inPool is the resource pool that a runner's VM is in, as the last look shows; a VM that was cloned since then is where its
+// clone put it.
+func (p *planner) inPool(e *entry) string {
+	if !e.adopted && p.o.supply.at.Before(e.cloned) {
+		return p.s.ResourcePool
+	}
+	return p.o.supply.vms[e.vmid].inPool
+}
+
 func (p *planner) act(e *entry, a action) {
 	a.vmid, a.name, a.node = e.vmid, e.name, e.node
 	a.pool, _ = p.s.poolOf(e)
-	a.inPool = p.o.supply.vms[e.vmid].inPool
+	a.inPool = p.inPool(e)
 	a.registration, a.target, a.contract = e.registration, e.target, e.contract
 	a.way, a.medium, a.theirs = e.way, e.medium, p.left(e)
 	if a.step == StepSeed {

@@ -97,13 +97,13 @@ func missed(cover map[string]int, least int) []string {
 
 // worldFaults are the names of the troubles.
 var worldFaults = []string{
-	"crash", "crash loop", "freeze", "job cancelled", "outage of proxmox", "outage of github", "no quorum", "node death",
+	"crash", "crash loop", "freeze", "configuration reloaded", "job cancelled", "outage of proxmox", "outage of github", "no quorum", "node death",
 	"node in maintenance", "node cut off", "storage is full", "template is missing on a node", "admin migrates a VM", "pvestatd hangs",
 	"daemon workers are taken", "tasks rotate", "exec runs twice", "removal leaves a disk", "assignment withdrawn", "clocks jump", "job stolen",
 	"GitHub: list of runners lags", "GitHub: double_list", "GitHub: reverse_list", "GitHub: stale_304", "GitHub: 403_primary", "GitHub: 409",
 	"qmclone is killed", "qmdestroy is killed", "task starts and an error is told", "pvedaemon is down", "template is locked",
 	"VM stops for a full disk", "token refused by proxmox", "token refused by github",
-	"admin stops a VM", "admin destroys a VM", "admin takes a VM over", "GitHub: partial_list", "GitHub: empty_list",
+	"admin stops a VM", "admin destroys a VM", "admin takes a VM over", "admin backs up a VM", "admin edits a VM", "admin copies a VM", "admin restores a VM", "GitHub: partial_list", "GitHub: empty_list",
 	"GitHub: 403_secondary", "GitHub: 429", "qmclone fails", "qmstart fails", "qmdestroy fails", "qmstop fails",
 	"qmclone is slow", "qmstart is slow", "qmdestroy is slow", "qmstop is slow",
 }

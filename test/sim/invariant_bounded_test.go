@@ -7,7 +7,8 @@ import (
 	"mayfly/internal/sim/pve"
 )
 
-// bounded: a job costs one VM, and whatever goes wrong at most two more; a crash may cost every VM that there may be.
+// bounded: a job costs one VM, and whatever goes wrong at most two more; a crash, and a configuration that makes VMs of another
+// shape, may cost every VM that there may be.
 type bounded struct {
 	anyRule
 	w *world
@@ -23,7 +24,7 @@ func (r *bounded) finished(pve.State, gh.State) {
 	}
 	for _, id := range r.w.plan.fired {
 		most += 2
-		if strings.HasPrefix(id, "crash") || strings.HasPrefix(id, "freeze") {
+		if strings.HasPrefix(id, "crash") || strings.HasPrefix(id, "freeze") || strings.HasPrefix(id, "configuration reloaded") {
 			most += r.w.runners
 		}
 		if strings.HasPrefix(id, "assignment withdrawn") {

@@ -3,7 +3,8 @@ package sim
 import "mayfly/internal/sim/pve"
 
 // caps: there are never more VMs than max_runners, nor of a pool than its max. One that somebody took over is his, and
-// counts no more; nor does what a killed worker leaves: it is no runner, and only the administrator can remove it.
+// counts no more; nor does what a killed worker leaves: it is no runner, and only the administrator can remove it; nor one that
+// came back from a backup.
 type caps struct {
 	anyRule
 	w *world
@@ -16,7 +17,7 @@ func (r *caps) changed(c pve.Change) {
 	}
 	all, n := 0, 0
 	for _, other := range r.w.model.vms {
-		if !other.taken.IsZero() {
+		if !other.taken.IsZero() || other.back {
 			continue
 		}
 		all++

@@ -40,7 +40,7 @@ func (r *untouched) began(c *call) {
 				c.vmid, time.Since(v.taken), time.Since(look))
 		}
 	}
-	if r.foreign[c.vmid] {
+	if r.foreign[c.vmid] || r.w.model.copies[c.vmid] {
 		r.w.violated("untouched", "%s %s: VM %d isn't ours", c.method, c.path, c.vmid)
 	}
 }

@@ -19,6 +19,10 @@ type model struct {
 	cancelled map[int64]bool
 	// died are the nodes that were without power once.
 	died map[string]bool
+	// copies are the VMIDs of copies that the administrator made of our VMs, which are the administrator's; restores are VMs
+	// whose backup is about to take their place.
+	copies   map[int]bool
+	restores map[int]*machine
 }
 
 // machine is one VM of the fleet.
@@ -32,6 +36,7 @@ type machine struct {
 	running bool
 	off     bool      // it powered itself off, or an administrator did it
 	taken   time.Time // since when it is somebody else's
+	back    bool      // it was restored from a backup
 	stopped bool      // a process of ours asked to stop it
 	halted  bool      // its processors stand still for good
 	// lockedAt is since when it has been seen locked; abandoned says that only the administrator can remove it.
@@ -51,7 +56,7 @@ type death struct {
 }
 
 func newModel(w *world) *model {
-	return &model{w: w, vms: map[int]*machine{}, asked: map[int]*machine{}, gone: map[int]death{}, badGuests: map[string]bool{}, cancelled: map[int64]bool{}, died: map[string]bool{}}
+	return &model{w: w, vms: map[int]*machine{}, asked: map[int]*machine{}, gone: map[int]death{}, badGuests: map[string]bool{}, cancelled: map[int64]bool{}, died: map[string]bool{}, copies: map[int]bool{}, restores: map[int]*machine{}}
 }
 
 func (m *model) bad(name string) {
@@ -100,9 +105,19 @@ func (m *model) ended(c *call) {
 func (m *model) changed(c pve.Change) {
 	switch c.Kind {
 	case pve.ChangeCreated:
-		if c.By == "" || c.By != m.w.spec.Token { // what was there before
+		if v := m.restores[c.VMID]; v != nil && c.By != m.w.spec.Token {
+			delete(m.restores, c.VMID)
+			back := *v
+			back.node, back.running, back.off, back.stopped, back.halted, back.back = c.Node, false, true, false, false, true
+			back.read, back.answered, back.looked = map[int]time.Time{}, map[int]time.Time{}, map[int]time.Time{}
+			m.vms[c.VMID] = &back
 			return
 		}
+		if c.By == "" || c.By != m.w.spec.Token { // what was there before, or the administrator's
+			return
+		}
+		delete(m.copies, c.VMID)
+		delete(m.restores, c.VMID)
 		v := m.asked[c.VMID]
 		if v == nil {
 			m.w.violated("model", "VM %d was made by our token, and no process asked for it", c.VMID)
@@ -113,6 +128,7 @@ func (m *model) changed(c pve.Change) {
 		m.vms[c.VMID] = v
 		m.made++
 	case pve.ChangeDestroyed:
+		delete(m.copies, c.VMID)
 		if v := m.vms[c.VMID]; v != nil {
 			m.gone[c.VMID] = death{at: c.At, gen: m.w.gen}
 			delete(m.vms, c.VMID)

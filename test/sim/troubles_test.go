@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"context"
 	"slices"
 	"strconv"
 	"time"
@@ -11,7 +12,7 @@ type trouble func(w *world, at time.Time, object string) []event
 
 // troubles are all there are.
 var troubles = []trouble{
-	crash, crash, freeze, cancel, crashLoop, outageOfProxmox, outageOfGitHub, adminStops, adminDestroys, adminTakesOver, adminTakesOver, shortLists, shortLists, secondaryLimit,
+	crash, crash, freeze, reload, cancel, crashLoop, outageOfProxmox, outageOfGitHub, adminStops, adminDestroys, adminTakesOver, adminTakesOver, shortLists, shortLists, secondaryLimit,
 }
 
 // troubleEvents are what goes wrong with this world.
@@ -112,6 +113,30 @@ func freeze(w *world, at time.Time, object string) []event {
 			w.trace.add("process %d freezes", w.proc.gen)
 			w.proc.frozen.Store(time.Now().Add(lasting).UnixNano())
 		}
+	}}}
+}
+
+// reload gives the dispatcher a configuration by which one of its pools makes VMs of another shape, keeps other numbers of
+// them warm and may be served first.
+func reload(w *world, at time.Time, object string) []event {
+	return []event{{at, "reload", func() {
+		if w.proc.dead() || !w.plan.trouble("configuration reloaded", object) {
+			return
+		}
+		w.mu.Lock()
+		w.spec.Pools = slices.Clone(w.spec.Pools)
+		p := &w.spec.Pools[between(0, w.pools-1, w.seed, "reloaded", object)]
+		p.Cores = between(2, 4, w.seed, "cores", object)
+		p.Priority = between(0, 1, w.seed, "priority", object)
+		if w.idle > 0 {
+			p.MinIdle = between(0, w.idle, w.seed, "idle", object)
+		}
+		next := w.spec
+		w.mu.Unlock()
+		w.trace.add("process %d gets %d cores for %s", w.proc.gen, p.Cores, p.Name)
+		ctx, cancel := context.WithTimeout(w.ctx, time.Minute)
+		defer cancel()
+		_ = w.proc.c.Reload(ctx, next) // one that is frozen misses it; the next process begins with it
 	}}}
 }
 

@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// nodeTroubles are those of single nodes, and of the cluster that they make together.
+// nodeTroubles are those of single nodes, of the cluster that they make together, and of who looks after them.
 var nodeTroubles = []trouble{
-	nodeDies, nodeRests, nodeCutOff, noQuorum, storageFills, templateMissing, adminMigrates,
+	nodeDies, nodeRests, nodeCutOff, noQuorum, storageFills, templateMissing, adminMigrates, adminBacksUp, adminEdits, adminCopies, adminRestores,
 }
 
 // someNode is one of the cluster's nodes.
@@ -138,72 +138,3 @@ func (w *world) someTemplate(object string) int {
 
 // firstTemplate is the VMID of the first node's template; where each has its own, the others' follow.
 const firstTemplate = 9000
-
-// adminMigrates moves one of our VMs to another node, which need not be one of ours.
-func adminMigrates(w *world, at time.Time, object string) []event {
-	return []event{{at, "admin migrates a VM", func() {
-		v := w.pick(object, func(v *machine) bool { return v.running && !v.stopped && !w.dead[v.node] })
-		if v == nil || w.pve.Locks()[v.vmid] != "" {
-			return
-		}
-		others := slices.DeleteFunc(slices.Clone(w.nodes), func(name string) bool { return name == v.node || w.dead[name] })
-		if len(others) == 0 || !w.plan.trouble("admin migrates a VM", object) {
-			return
-		}
-		to := pick(w.seed, "to "+object, others...)
-		w.trace.add("VM %d moves to %s", v.vmid, to)
-		w.must(w.pve.Migrate(v.vmid, to))
-		w.mu.Lock()
-		v.node = to
-		w.mu.Unlock()
-	}}}
-}
-
-const (
-	// repairEvery is how often the administrator looks for VMs that are locked and that nobody works on.
-	repairEvery = 3 * time.Minute
-	// longestTask is longer than any task runs.
-	longestTask = 5 * time.Minute
-)
-
-// adminRepairs removes VMs of ours that no token can: those that a dead worker left locked, or outside the resource pool.
-func (w *world) adminRepairs() {
-	for _, v := range w.abandoned() {
-		w.trace.add("admin unlocks and removes %d", v.vmid)
-		w.must(w.pve.SetLock(v.vmid, ""))
-		w.spoil(v)
-		w.adminEnds(v, true)
-	}
-}
-
-// abandoned are the VMs of ours that must be a dead task's.
-func (w *world) abandoned() []*machine {
-	locks := w.pve.Locks()
-	for _, v := range w.pve.VMs() {
-		if v.DestroyedAt == nil && v.Pool == "" && locks[v.VMID] == "" {
-			locks[v.VMID] = "outside the resource pool" // which is as good as a lock: no token sees it
-		}
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	var out []*machine
-	for id, v := range w.model.vms {
-		switch lock := locks[id]; {
-		case v.abandoned:
-		case lock == "" || lock == "backup":
-			v.lockedAt = time.Time{}
-			continue
-		case v.lockedAt.IsZero():
-			v.lockedAt = time.Now()
-			continue
-		case time.Since(v.lockedAt) < longestTask:
-			continue
-		}
-		v.abandoned = true
-		if !w.dead[v.node] {
-			out = append(out, v)
-		}
-	}
-	slices.SortFunc(out, func(a, b *machine) int { return a.vmid - b.vmid })
-	return out
-}

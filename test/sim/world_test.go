@@ -237,3 +237,14 @@ func (w *world) caught() bool {
 	defer w.mu.Unlock()
 	return slices.ContainsFunc(w.violations, func(v violation) bool { return v.rule == w.awaited })
 }
+
+func (w *world) must(err error) {
+	if err != nil {
+		panic(fmt.Sprintf("seed %d: %v", w.seed, err))
+	}
+}
+
+// pick chooses one of several by the seed.
+func pick[T any](seed uint64, what string, from ...T) T {
+	return from[between(0, len(from)-1, seed, what)]
+}
