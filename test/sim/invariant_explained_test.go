@@ -15,10 +15,11 @@ type explained struct {
 }
 
 const (
-	// toldWithin is how long a job may wait before the dispatcher speaks of it, while GitHub answers.
-	toldWithin = 3 * time.Minute
-	// silentFor is how many samples in a row it may then be missing: twenty replies in a row may say wrongly that nothing changed.
-	silentFor = 6
+	// toldPolls is how many polls a job may wait before the dispatcher speaks of it, while GitHub answers.
+	toldPolls = 12
+	// silentPolls is for how many polls in a row it may then be missing: twenty replies in a row may say wrongly that nothing
+	// changed.
+	silentPolls = 8
 	// freshWithin is how old the status may be.
 	freshWithin = time.Minute
 )
@@ -27,6 +28,7 @@ func (r *explained) sampled(s sample) {
 	if r.gen != s.proc.gen {
 		r.gen, r.known, r.silent = s.proc.gen, map[int64]bool{}, map[int64]int{}
 	}
+	toldWithin, silentFor := toldPolls*r.w.poll, int(silentPolls*r.w.poll/sampleEvery)
 	thawed := time.Unix(0, s.proc.frozen.Load())
 	awake := s.proc.started
 	if thawed.After(awake) {

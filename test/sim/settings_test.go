@@ -29,6 +29,7 @@ type settings struct {
 	boot     time.Duration
 	assign   time.Duration
 	supply   time.Duration // between two looks at Proxmox
+	poll     time.Duration // between two at GitHub
 }
 
 // settingsOf makes them.
@@ -38,7 +39,7 @@ func settingsOf(seed uint64, troubled time.Duration) settings {
 		runners: pick("runners", 1, 1, 2, 3, 5, 8, 12, 20, 30, 45, 60), troubled: troubled, faults: float64(pick("faults", 0, 5, 15, 15, 30, 60)),
 		guests: pick("guests", 0, 0, 2, 5, 10), boot: time.Duration(between(6, 30, seed, "boot")) * time.Second,
 		assign: time.Duration(pick("assign", 0, 1, 3, 10)) * time.Second, lasting: time.Duration(pick("lasting", 15, 60, 180, 400)) * time.Second,
-		supply: time.Duration(pick("supply", 2, 5, 5)) * time.Second,
+		supply: time.Duration(pick("supply", 2, 5, 10, 10)) * time.Second, poll: time.Duration(pick("poll", 15, 30, 30)) * time.Second,
 	}
 	for i := range pick("nodes", 1, 1, 2, 3, 4, 5) {
 		s.nodes = append(s.nodes, fmt.Sprintf("pve%d", i+1))
@@ -93,7 +94,7 @@ const maxJob = 2 * time.Hour
 func (s settings) spec() fleet.Spec {
 	spec := fleet.Spec{
 		Installation: "simulated", Node: s.nodes[0], Nodes: s.ours, Placement: s.place, ResourcePool: "ci", VMIDs: fleet.Range{Start: 200, End: 299 + 6*s.runners}, MaxRunners: s.runners,
-		PollInterval: 15 * time.Second, Timing: fleet.Timing{Supply: s.supply},
+		PollInterval: s.poll, Timing: fleet.Timing{Supply: s.supply},
 	}
 	if s.iso {
 		spec.Way, spec.Storage, spec.WebURL = fleet.WayISO, mediaStorage, "https://github.example"
