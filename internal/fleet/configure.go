@@ -130,6 +130,15 @@ func (c *Controller) stepFailed(err error) outcome {
 	return c.giveUp(err)
 }
 
+// claimed gives the marker of a VM that is provably ours by the config just read; else the outcome, which is the runner's end.
+func (c *Controller) claimed(cfg proxmox.VMConfig, a action) (runner.Marker, outcome) {
+	marker, err := Claim(c.fixed, a.vmid, cfg, a.inPool)
+	if err != nil {
+		return marker, c.disowned(cfg, fmt.Errorf("runner %s: VM %d isn't provably ours (%w); leave it alone", a.name, a.vmid, err))
+	}
+	return marker, nil
+}
+
 // disowned drops a runner whose VM isn't provably ours any more. The VM stays, unclaimed, and so does its VMID.
 func (c *Controller) disowned(cfg proxmox.VMConfig, err error) outcome {
 	return c.shown(cfg, func(e *entry, now time.Time) {

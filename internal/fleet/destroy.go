@@ -86,9 +86,9 @@ func (c *Controller) provenOurs(ctx context.Context, a action) (proxmox.VMConfig
 	if err != nil {
 		return cfg, runner.Marker{}, c.again(fmt.Errorf("runner %s: read config of VM %d before destroying it: %w", a.name, a.vmid, err))
 	}
-	marker, err := Claim(c.fixed, a.vmid, cfg, a.inPool)
-	if err != nil {
-		return cfg, marker, c.disowned(cfg, fmt.Errorf("runner %s: VM %d isn't provably ours (%w); leave it alone", a.name, a.vmid, err))
+	marker, ended := c.claimed(cfg, a)
+	if ended != nil {
+		return cfg, marker, ended
 	}
 	if marker.Runner != a.name {
 		return cfg, marker, c.shown(cfg, c.succeeded(a, marker))

@@ -16,8 +16,8 @@ func (c *Controller) eject(ctx context.Context, a action) outcome {
 	if err != nil {
 		return c.notEjected(fmt.Errorf("read config of VM %d: %w", a.vmid, err))
 	}
-	if _, err := Claim(c.fixed, a.vmid, cfg, a.inPool); err != nil {
-		return c.disowned(cfg, fmt.Errorf("runner %s: VM %d isn't provably ours (%w); leave it alone", a.name, a.vmid, err))
+	if _, ended := c.claimed(cfg, a); ended != nil {
+		return ended
 	}
 	ejected := false
 	for _, way := range sortedKeys(c.seeders) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -22,7 +23,7 @@ const breakageStory = 15 * time.Minute
 // busy makes a world with much to do and without faults, in which only the breakage can be what is wrong.
 func busy(s *settings) {
 	s.runners, s.pools, s.perHour, s.lasting, s.faults, s.guests = 6, 1, 60, time.Minute, 0, 0
-	s.idle, s.spares, s.iso = 0, 0, false
+	s.idle, s.spares, s.iso, s.lease = 0, 0, false, false
 }
 
 // TestBreakagesAreCaught breaks the dispatcher on purpose, through its seams: a rule that never fails proves nothing.
@@ -33,26 +34,28 @@ func TestBreakagesAreCaught(t *testing.T) {
 		change func(*settings)
 		rule   string // that must catch it
 		story  time.Duration
+		events func(*world, time.Time) []event
 	}{
-		{"makes more VMs than it may", overCap, busy, "caps", 45 * time.Minute},
-		{"gives a VMID away at once", noRest, busy, "cool-down", 45 * time.Minute},
-		{"doesn't deregister", noDeregistration, func(s *settings) { busy(s); s.guests = 50 }, "destroys", 45 * time.Minute},
-		{"destroys without a fresh look at the config", staleConfig, busy, "destroys", breakageStory},
-		{"destroys a VM that isn't ours", destroysForeign, busy, "untouched", breakageStory},
-		{"mints two identities for a VM", mintsTwice, busy, "one identity", breakageStory},
-		{"ends jobs that run", impatient, func(s *settings) { busy(s); s.lasting = 5 * time.Minute }, "busy kept", breakageStory},
-		{"asks Proxmox for all at once", noGate, func(s *settings) { busy(s); s.runners = 30; s.perHour = 400 }, "in flight", breakageStory},
-		{"makes three VMs for a job", threeForOne, busy, "bounded", breakageStory},
-		{"forgets its jobs when GitHub can't be read", forgetful, func(s *settings) { busy(s); s.runners = 1 }, "demand kept", 30 * time.Minute},
-		{"overlooks every third job", overlooks, busy, "explained", 45 * time.Minute},
-		{"writes GitHub's token into a VM's notes", leaksIntoNotes, busy, "secrets", breakageStory},
-		{"logs an identity", leaksIntoLog, busy, "secrets", breakageStory},
-		{"never hands an identity over", noDelivery, func(s *settings) { busy(s); s.runners = 1; s.perHour = 30 }, "served", 3 * time.Minute},
-		{"does nothing in its first minute", lateRiser, func(s *settings) { busy(s); s.runners = 2; s.perHour = 200 }, "progress", 40 * time.Minute},
+		{"makes more VMs than it may", overCap, busy, "caps", 45 * time.Minute, nil},
+		{"gives a VMID away at once", noRest, busy, "cool-down", 45 * time.Minute, nil},
+		{"doesn't deregister", noDeregistration, func(s *settings) { busy(s); s.guests = 50 }, "destroys", 45 * time.Minute, nil},
+		{"destroys without a fresh look at the config", staleConfig, busy, "destroys", breakageStory, nil},
+		{"destroys a VM that isn't ours", destroysForeign, busy, "untouched", breakageStory, nil},
+		{"mints two identities for a VM", mintsTwice, busy, "one identity", breakageStory, nil},
+		{"ends jobs that run", impatient, func(s *settings) { busy(s); s.lasting = 5 * time.Minute }, "busy kept", breakageStory, nil},
+		{"asks Proxmox for all at once", noGate, func(s *settings) { busy(s); s.runners = 30; s.perHour = 400 }, "in flight", breakageStory, nil},
+		{"makes three VMs for a job", threeForOne, busy, "bounded", breakageStory, nil},
+		{"forgets its jobs when GitHub can't be read", forgetful, func(s *settings) { busy(s); s.runners = 1 }, "demand kept", 30 * time.Minute, nil},
+		{"overlooks every third job", overlooks, busy, "explained", 45 * time.Minute, nil},
+		{"writes GitHub's token into a VM's notes", leaksIntoNotes, busy, "secrets", breakageStory, nil},
+		{"logs an identity", leaksIntoLog, busy, "secrets", breakageStory, nil},
+		{"never hands an identity over", noDelivery, func(s *settings) { busy(s); s.runners = 1; s.perHour = 30 }, "served", 3 * time.Minute, nil},
+		{"does nothing in its first minute", lateRiser, func(s *settings) { busy(s); s.runners = 2; s.perHour = 200 }, "progress", 40 * time.Minute, nil},
+		{"works on when its turn is over", worksOn, func(s *settings) { busy(s); s.lease = true }, "one holder", 45 * time.Minute, freezes},
 	} {
 		t.Run(b.name, func(t *testing.T) {
 			t.Parallel()
-			res := inBubble(t, run{seed: 11, troubled: b.story, broken: b.broken, awaited: b.rule, change: b.change})
+			res := inBubble(t, run{seed: 11, troubled: b.story, broken: b.broken, awaited: b.rule, change: b.change, events: b.events})
 			i := slices.IndexFunc(res.violations, func(v violation) bool { return v.rule == b.rule })
 			if i < 0 {
 				t.Fatalf("rule %q didn't catch it; %s", b.rule, res.report())
@@ -64,10 +67,28 @@ func TestBreakagesAreCaught(t *testing.T) {
 
 // TestUnbrokenWorldsOfTheBreakagesAreFine shows that it is the breakages that are caught.
 func TestUnbrokenWorldsOfTheBreakagesAreFine(t *testing.T) {
-	res := inBubble(t, run{seed: 11, troubled: breakageStory, change: busy})
-	if len(res.violations) > 0 {
-		t.Error(res.report())
+	for _, r := range []run{
+		{seed: 11, troubled: breakageStory, change: busy},
+		{seed: 11, troubled: 45 * time.Minute, change: func(s *settings) { busy(s); s.lease = true }, events: freezes},
+	} {
+		if res := inBubble(t, r); len(res.violations) > 0 {
+			t.Error(res.report())
+		}
 	}
+}
+
+// worksOn has a dispatcher overlook that it has lost the lease, and freezes is what it loses it by.
+func worksOn(w *world, p *process, o *fleet.Options) {
+	p.term = nil
+	o.Proxmox = w.proxmoxClient(p)
+}
+
+func freezes(w *world, born time.Time) []event {
+	var list []event
+	for i := range 4 {
+		list = append(list, freeze(w, born.Add(time.Duration(5+8*i)*time.Minute), strconv.Itoa(i))...)
+	}
+	return list
 }
 
 func overCap(_ *world, _ *process, o *fleet.Options) {

@@ -12,13 +12,16 @@ import (
 	"os"
 	"syscall"
 	"time"
+
+	"mayfly/internal/lease"
 )
 
 // link carries requests to a stand-in, and lets go wrong what the plan of faults says.
 type link struct {
 	w    *world
 	side string
-	proc *process // nil for guests
+	proc *process    // nil for guests
+	term *lease.Term // nil where nobody takes turns
 	next http.RoundTripper
 }
 
@@ -47,6 +50,8 @@ func (l *link) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	if l.proc == nil { // guests have the same paths, but each its own token
 		key += " " + req.Header.Get("Authorization")
+	} else if l.w.lease { // and so have two dispatchers
+		key = fmt.Sprintf("%d %s", l.proc.gen, key)
 	}
 	if err := l.w.turn(req.Context(), l.proc, key); err != nil {
 		return nil, err
@@ -54,14 +59,30 @@ func (l *link) RoundTrip(req *http.Request) (*http.Response, error) {
 	if l.proc.dead() {
 		return nil, errDead
 	}
-	c := newCall(l.side, l.proc.generation(), req, body)
-	if l.proc == nil {
+	switch send := (sender{l, key, body}); {
+	case l.proc == nil:
 		return l.next.RoundTrip(req)
+	case l.term != nil: // here, where it has its turn: a frozen process asks when it wakes
+		return l.term.Guard(send).RoundTrip(req)
+	default:
+		return send.RoundTrip(req)
 	}
+}
+
+// sender is a link to a request that has its turn.
+type sender struct {
+	*link
+	key  string
+	body []byte
+}
+
+// RoundTrip implements [http.RoundTripper].
+func (l sender) RoundTrip(req *http.Request) (*http.Response, error) {
+	c := newCall(l.side, l.proc.generation(), req, l.body)
 	c.fault = l.w.goesWrong(c)
 	l.w.began(c)
 	res, err := l.carry(c, req)
-	_ = l.w.turn(context.WithoutCancel(req.Context()), l.proc, key+" reply")
+	_ = l.w.turn(context.WithoutCancel(req.Context()), l.proc, l.key+" reply")
 	if l.proc.dead() {
 		res, err = nil, errDead
 	}

@@ -13,6 +13,7 @@ import (
 	"mayfly/internal/fleet"
 	"mayfly/internal/github"
 	"mayfly/internal/handoff"
+	"mayfly/internal/lease"
 	"mayfly/internal/proxmox"
 	"mayfly/internal/runner"
 	"mayfly/runners"
@@ -30,7 +31,10 @@ type process struct {
 	c       *fleet.Controller
 	ended   chan error
 	// frozen is until when nothing of it runs, in nanoseconds since 1970: its machine was suspended.
-	frozen atomic.Int64
+	frozen *atomic.Int64
+	// term is its turn, and turn the process that a dispatcher is while it has its turn: where two take turns.
+	term   *lease.Term
+	turnOf atomic.Pointer[process]
 }
 
 func (p *process) dead() bool {
@@ -74,20 +78,32 @@ func (p *process) thaw(ctx context.Context, slot int64) {
 
 // newProcess gives life to the next process.
 func (w *world) newProcess() *process {
-	w.gen++
 	ctx, cancel := context.WithCancel(w.ctx)
-	p := &process{w: w, gen: w.gen, started: time.Now(), cut: make(chan struct{}), cancel: cancel, ended: make(chan error, 1)}
+	p := &process{w: w, gen: w.nextGen(), started: time.Now(), cut: make(chan struct{}), cancel: cancel, ended: make(chan error, 1), frozen: &atomic.Int64{}}
+	w.trace.add("process %d starts", p.gen)
+	if w.lease {
+		go func() { p.ended <- p.takeTurns(ctx) }()
+		return p
+	}
+	p.begin()
+	go func() { p.ended <- p.c.Run(ctx) }()
+	return p
+}
+
+// begin makes the process's controller.
+func (p *process) begin() {
+	w := p.w
 	pveClient := w.proxmoxClient(p)
 	ghClient, err := github.New(github.Options{
 		BaseURL: "https://github.example/api/v3", Token: runner.NewSecret(w.secrets.github),
-		Transport: &link{w: w, side: toGitHub, proc: p, next: w.way(w.gh)},
+		Transport: &link{w: w, side: toGitHub, proc: p, term: p.term, next: w.way(w.gh)},
 	})
 	if err != nil {
 		panic(err)
 	}
 	o := fleet.Options{
-		Spec: w.spec, Proxmox: pveClient, GitHub: ghClient, Demand: demand.NewPoll(ghClient, w.spec.Targets(), nil),
-		Handoff: handoff.NewAgent(pveClient, handoff.AgentOptions{}), Version: "sim", Events: p.heard,
+		Spec: w.specNow(), Proxmox: pveClient, GitHub: ghClient, Demand: demand.NewPoll(ghClient, w.spec.Targets(), nil),
+		Handoff: handoff.NewAgent(pveClient, handoff.AgentOptions{}), Version: "sim", Events: p.heard, Alone: p.term != nil,
 		Logger: slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelInfo})),
 		Sequence: fleet.Sequence{
 			Turn:    p.turn,
@@ -104,9 +120,6 @@ func (w *world) newProcess() *process {
 	if p.c, err = fleet.New(o); err != nil {
 		panic(err)
 	}
-	w.trace.add("process %d starts", p.gen)
-	go func() { p.ended <- p.c.Run(ctx) }()
-	return p
 }
 
 // seeders put identities on media.
@@ -125,7 +138,7 @@ func (w *world) seeders(c *proxmox.Client, log *slog.Logger) map[fleet.Way]fleet
 func (w *world) proxmoxClient(p *process) *proxmox.Client {
 	c, err := proxmox.New(proxmox.Options{
 		Endpoints: addresses(w.nodes[:w.ends]), TokenID: w.spec.Token, TokenSecret: runner.NewSecret(w.secrets.proxmox),
-		Transport: &link{w: w, side: toProxmox, proc: p, next: w.way(w.pve)},
+		Transport: &link{w: w, side: toProxmox, proc: p, term: p.term, next: w.way(w.pve)},
 	})
 	if err != nil {
 		panic(err)

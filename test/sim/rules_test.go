@@ -38,15 +38,16 @@ func allRules(w *world) []rule {
 	return []rule{
 		&caps{w: w}, &untouched{w: w}, &oneIdentity{w: w, minted: map[string]int{}}, &cooldown{w: w},
 		&destroys{w: w}, &busyKept{w: w}, &inFlight{w: w, calls: map[string]int{}}, &bounded{w: w},
-		&explained{w: w, silent: map[int64]int{}}, &secrets{w: w}, &served{w: w},
+		&explained{w: w, silent: map[int64]int{}}, &secrets{w: w}, &served{w: w}, &oneHolder{w: w},
 	}
 }
 
 func (w *world) sample() {
-	if w.proc.dead() {
+	p := w.working()
+	if p == nil {
 		return
 	}
-	s := sample{status: w.proc.c.Status(), open: w.gh.OpenJobs(), proc: w.proc}
+	s := sample{status: p.c.Status(), open: w.gh.OpenJobs(), proc: p}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, r := range w.rules {

@@ -20,6 +20,7 @@ type settings struct {
 	pools    int           // of runners, each with a label of its own
 	idle     int           // runners of each pool that wait for a job
 	spares   int           // booted ones beside
+	lease    bool          // two dispatchers take turns
 	iso      bool          // the identity comes on a medium, before the start; else by the guest agent
 	troubled time.Duration // for how long jobs come and things go wrong; then all must come right
 	perHour  float64       // jobs
@@ -65,6 +66,7 @@ func settingsOf(seed uint64, troubled time.Duration) settings {
 	if s.iso = len(s.nodes) == 1 && chance(seed, "iso") < 0.3; s.iso {
 		s.spares = 0 // there is no guest agent that could give one its identity later
 	}
+	s.lease = !s.iso && chance(seed, "lease") < 0.25
 	// A runner's life beside its job: clone, boot, two polls, lingering, destruction.
 	life := s.lasting + s.boot + 90*time.Second
 	s.perHour = min(0.35*float64(s.runners)*float64(time.Hour)/float64(life), 150)
@@ -72,7 +74,7 @@ func settingsOf(seed uint64, troubled time.Duration) settings {
 }
 
 func (s settings) String() string {
-	return fmt.Sprintf("%d nodes (ours %v, shared template %t), %d runners in %d pools (%d idle, %d spares, iso %t), %.0f jobs an hour of %s, %g‰ faults, %d%% bad guests", len(s.nodes), s.ours, s.shared, s.runners, s.pools, s.idle, s.spares, s.iso, s.perHour, s.lasting, s.faults, s.guests)
+	return fmt.Sprintf("%d nodes (ours %v, shared template %t), %d runners in %d pools (%d idle, %d spares, iso %t, lease %t), %.0f jobs an hour of %s, %g‰ faults, %d%% bad guests", len(s.nodes), s.ours, s.shared, s.runners, s.pools, s.idle, s.spares, s.iso, s.lease, s.perHour, s.lasting, s.faults, s.guests)
 }
 
 // spareAge is how old a runner without a job gets.

@@ -29,7 +29,7 @@ func (w *world) story() {
 	born := time.Now()
 	w.sleepUntil(born)
 	w.log.secrets = []string{w.secrets.github, w.secrets.proxmox, identityMark}
-	w.proc = w.newProcess()
+	w.revive()
 	events := slices.Concat(w.jobEvents(born), w.troubleEvents(born), w.more)
 	for at := born.Add(sampleEvery); at.Before(w.plan.until); at = at.Add(sampleEvery) {
 		events = append(events, event{at, "sample", w.sample})
@@ -46,6 +46,7 @@ func (w *world) story() {
 			return
 		}
 		w.supervise()
+		w.turnTo()
 		e.do()
 	}
 	w.sleepUntil(w.plan.until)
@@ -60,9 +61,7 @@ func (w *world) story() {
 	if w.idle+w.spares > 0 {
 		w.nobodyWaits()
 	}
-	if w.proc.dead() {
-		w.proc = w.newProcess()
-	}
+	w.revive()
 	limit := time.Now().Add(servedWithin + w.backlog())
 	for !w.quiet() && (time.Now().Before(limit) || w.onlyHungLeft() && time.Now().Before(w.plan.until.Add(hungFor))) {
 		w.sleepUntil(time.Now().Add(sampleEvery))
@@ -76,9 +75,7 @@ func (w *world) story() {
 
 // nobodyWaits starts the dispatcher anew with pools that keep no runners without a job.
 func (w *world) nobodyWaits() {
-	if !w.proc.dead() {
-		w.proc.kill()
-	}
+	w.endAll()
 	for i := range w.spec.Pools {
 		w.spec.Pools[i].MinIdle, w.spec.Pools[i].BootedSpares = 0, 0
 	}
@@ -124,17 +121,19 @@ func (w *world) quiet() bool {
 
 // supervise starts the dispatcher anew when it has ended by itself, as systemd would.
 func (w *world) supervise() {
-	if w.proc.dead() {
-		return
-	}
-	select {
-	case err := <-w.proc.ended:
-		w.trace.add("process %d ended by itself", w.proc.gen)
-		w.log.Write([]byte("process ended: " + errText(err) + "\n"))
-		w.proc.ended <- err
-		w.proc.kill()
-		w.proc = w.newProcess()
-	default:
+	for _, p := range []*process{w.proc, w.other} {
+		if p == nil || p.dead() {
+			continue
+		}
+		select {
+		case err := <-p.ended:
+			w.trace.add("process %d ended by itself", p.gen)
+			w.log.Write([]byte("process ended: " + errText(err) + "\n"))
+			p.ended <- err
+			p.kill()
+			w.revive()
+		default:
+		}
 	}
 }
 

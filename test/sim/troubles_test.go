@@ -41,9 +41,7 @@ func crash(w *world, at time.Time, object string) []event {
 			}
 		}},
 		{back, "restart", func() {
-			if w.proc.dead() {
-				w.proc = w.newProcess()
-			}
+			w.revive()
 		}},
 	}
 }
@@ -58,7 +56,7 @@ const (
 
 // crashLoop kills the dispatcher every 20 s and starts it again at once.
 func crashLoop(w *world, at time.Time, object string) []event {
-	if at.Add(loopFor).After(w.plan.until) {
+	if at.Add(loopFor).After(w.plan.until) || w.lease {
 		return nil
 	}
 	on := false
@@ -120,23 +118,24 @@ func freeze(w *world, at time.Time, object string) []event {
 // them warm and may be served first.
 func reload(w *world, at time.Time, object string) []event {
 	return []event{{at, "reload", func() {
-		if w.proc.dead() || !w.plan.trouble("configuration reloaded", object) {
+		p := w.working()
+		if p == nil || !w.plan.trouble("configuration reloaded", object) {
 			return
 		}
 		w.mu.Lock()
 		w.spec.Pools = slices.Clone(w.spec.Pools)
-		p := &w.spec.Pools[between(0, w.pools-1, w.seed, "reloaded", object)]
-		p.Cores = between(2, 4, w.seed, "cores", object)
-		p.Priority = between(0, 1, w.seed, "priority", object)
+		pool := &w.spec.Pools[between(0, w.pools-1, w.seed, "reloaded", object)]
+		pool.Cores = between(2, 4, w.seed, "cores", object)
+		pool.Priority = between(0, 1, w.seed, "priority", object)
 		if w.idle > 0 {
-			p.MinIdle = between(0, w.idle, w.seed, "idle", object)
+			pool.MinIdle = between(0, w.idle, w.seed, "idle", object)
 		}
 		next := w.spec
 		w.mu.Unlock()
-		w.trace.add("process %d gets %d cores for %s", w.proc.gen, p.Cores, p.Name)
+		w.trace.add("process %d gets %d cores for %s", p.gen, pool.Cores, pool.Name)
 		ctx, cancel := context.WithTimeout(w.ctx, time.Minute)
 		defer cancel()
-		_ = w.proc.c.Reload(ctx, next) // one that is frozen misses it; the next process begins with it
+		_ = p.c.Reload(ctx, next) // one that is frozen misses it; the next process begins with it
 	}}}
 }
 

@@ -36,7 +36,8 @@ type world struct {
 	awaited   string
 	more      []event // of a breakage
 	gen       int
-	proc      *process
+	proc      *process // the one that works, where two take turns
+	other     *process // the one that stands by then
 	jobs      int
 	killed    int // workers, each of which may leave a VM that no token can remove
 	// hindered is until when runners can't be made somewhere, as far as a trouble knows.
@@ -67,6 +68,7 @@ type run struct {
 	awaited  string // the rule whose violation ends the world at once; "" for none
 	keep     bool   // the trace's lines
 	change   func(*settings)
+	events   func(*world, time.Time) []event // what happens in it besides
 }
 
 // result is what became of a world.
@@ -108,8 +110,11 @@ func live(t *testing.T, r run) result {
 	if w.iso {
 		w.spec.Token, w.secrets.proxmox = mediaToken, mediaSecret
 	}
+	if r.events != nil {
+		w.more = r.events(w, born)
+	}
 	w.story()
-	w.proc.kill()
+	w.endAll()
 	cancel()
 	w.pve.Close()
 	w.guests.Close()
@@ -133,6 +138,9 @@ func live(t *testing.T, r run) result {
 // cluster is the stand-in's side of the settings.
 func (w *world) cluster() pve.Options {
 	o := pve.Options{Seed: w.seed, Nodes: w.nodes, Engine: w.guests, Watch: w.changed}
+	if w.lease {
+		o.Lease = leaseMapping
+	}
 	if w.shared {
 		o.TemplateStorage = sharedStorage
 		o.Storages = []pve.Storage{{ID: sharedStorage, Type: "rbd", Content: []string{"images"}, Shared: true}}
