@@ -71,13 +71,13 @@ func TestWorldsStayWithinTheRules(t *testing.T) {
 				}
 				res := inBubble(t, r)
 				sum.add(res)
+				writeTrace(t, res)
 				if len(res.violations) > 0 {
 					t.Error(res.report())
 					if r.only == nil {
 						t.Error(shrunk(t, res))
 					}
 				}
-				writeTrace(t, res)
 			})
 		}
 	})
