@@ -75,6 +75,7 @@ type nodeLoad struct {
 	runners  int            // of ours
 	ofPool   map[string]int // of ours, by pool
 	tasks    int            // clones and destroys in flight or planned
+	plans    int            // how often something was planned on it
 }
 
 // spaceLoad is a storage as placement sees it.
@@ -83,6 +84,7 @@ type spaceLoad struct {
 	known    bool         // the token sees it
 	promised runner.Bytes // what our runners on it may still take
 	tasks    int
+	plans    int
 }
 
 // candidate is a node and what a runner would be cloned from there.
@@ -99,6 +101,21 @@ type candidate struct {
 	// barred says why it may not be taken, whatever its room; "" when it may.
 	barred string
 	code   Code // of that, where the template is at fault
+	judged judged
+}
+
+// judged is what place found of a candidate. It is so until something more is planned on its node or storages: a plan asks for
+// hundreds of places, and each changes one node.
+type judged struct {
+	plans    int // of node and storages then, and one; 0 is never
+	fits     bool
+	standing standing
+}
+
+// standing is by what candidates that fit are told apart, beside template and name.
+type standing struct {
+	ofPool      int
+	load, count float64
 }
 
 // refusal is why a node doesn't take a runner.
@@ -117,11 +134,31 @@ func (pl Placement) place(list []candidate, pool string, shut func([]thing) stri
 	chosen := -1
 	for i := range list {
 		c := &list[i]
-		if pl.fits(c).lack == noLack && shut(c.things) == "" && (chosen < 0 || pl.better(c, &list[chosen], pool)) {
+		pl.judge(c, pool)
+		if c.judged.fits && shut(c.things) == "" && (chosen < 0 || pl.better(c, &list[chosen])) {
 			chosen = i
 		}
 	}
 	return chosen
+}
+
+// judge finds out whether a candidate fits and how it stands, unless that is known.
+func (pl Placement) judge(c *candidate, pool string) {
+	plans := 1 + c.load.plans
+	for _, s := range c.spaces {
+		plans += s.plans // they only grow, so that the sum is the same only if all are
+	}
+	if c.judged.plans == plans {
+		return
+	}
+	c.judged = judged{plans: plans, fits: pl.fits(c).lack == noLack}
+	if !c.judged.fits {
+		return
+	}
+	c.judged.standing = standing{
+		ofPool: c.load.ofPool[pool], load: pl.load(c.load, &c.want),
+		count: float64(c.load.runners+1) / pl.weight(c.load.name),
+	}
 }
 
 // refused has the reason of each candidate that doesn't fit, by node.
@@ -143,17 +180,17 @@ func (pl Placement) refused(list []candidate, shut func([]thing) string) []refus
 }
 
 // better reports whether a is to be taken before b; both fit.
-func (pl Placement) better(a, b *candidate, pool string) bool {
+func (pl Placement) better(a, b *candidate) bool {
 	if x, y := a.from.image.Version, b.from.image.Version; x != y { // most often all are the same
 		if v := runner.CompareVersions(y, x); v != 0 {
 			return v < 0
 		}
 	}
-	if x, y := a.load.ofPool[pool], b.load.ofPool[pool]; pl.AntiAffinity && x != y {
-		return x < y
+	x, y := a.judged.standing, b.judged.standing
+	if pl.AntiAffinity && x.ofPool != y.ofPool {
+		return x.ofPool < y.ofPool
 	}
-	load := cmp.Compare(pl.load(a.load, &a.want), pl.load(b.load, &b.want))
-	count := cmp.Compare(float64(a.load.runners+1)/pl.weight(a.load.name), float64(b.load.runners+1)/pl.weight(b.load.name))
+	load, count := cmp.Compare(x.load, y.load), cmp.Compare(x.count, y.count)
 	if pl.Strategy == Pack {
 		load, count = -load, -count
 	}
@@ -181,9 +218,11 @@ func (c *candidate) take(pool string) {
 	n.runners++
 	n.ofPool[pool]++
 	n.tasks++
+	n.plans++
 	for _, s := range c.spaces {
 		s.promised += c.needs
 		s.tasks++
+		s.plans++
 	}
 }
 

@@ -37,7 +37,7 @@ var (
 // wanting has a runner of that size on each of them.
 func wanting(list []candidate, want size) []candidate {
 	for i := range list {
-		list[i].want = want
+		list[i].want, list[i].judged = want, judged{}
 	}
 	return list
 }
@@ -109,8 +109,11 @@ func drawNodes(t *rapid.T) []candidate {
 			c.load.used = runner.Bytes(rapid.IntRange(0, 64).Draw(t, "used")) * runner.GiB
 			c.load.online = rapid.IntRange(0, 9).Draw(t, "online") > 0
 			c.load.maintenance = rapid.IntRange(0, 9).Draw(t, "maintenance") == 0
-			if rapid.Bool().Draw(t, "shares") {
+			switch rapid.IntRange(0, 4).Draw(t, "storage") {
+			case 0, 1:
 				c.spaces = []*spaceLoad{shared}
+			case 2:
+				c.spaces = nil // nobody knows where its disks go
 			}
 		}))
 	}
@@ -169,6 +172,30 @@ func TestPlacementIsTheSameInAnyOrderOfTheNodes(t *testing.T) {
 		again, others := rules.place(wanting(list, middle), "ep", nothingShut), rules.refused(list, nothingShut)
 		if (again >= 0) != (first >= 0) || again >= 0 && list[again].load.name != name || !slices.Equal(reasons, others) {
 			t.Fatalf("%q first, %d afterwards", name, again)
+		}
+	})
+}
+
+// TestPlacementForgetsWhatHasChanged has two pools take turns on the same nodes: what was found of a candidate before is of no
+// more use than what is found anew.
+func TestPlacementForgetsWhatHasChanged(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		rules := usual
+		rules.NodeTasks, rules.StorageTasks = 6, 9
+		rules.Strategy = rapid.SampledFrom([]Strategy{Spread, Pack}).Draw(t, "strategy")
+		rules.AntiAffinity = rapid.Bool().Draw(t, "apart")
+		one := drawNodes(t)
+		lists := map[string][]candidate{"one": wanting(one, size{memory: runner.GiB, cores: 1}), "two": wanting(slices.Clone(one), size{memory: 6 * runner.GiB, cores: 3})}
+		for range 60 {
+			pool := rapid.SampledFrom([]string{"one", "two"}).Draw(t, "pool")
+			list := lists[pool]
+			chosen := rules.place(list, pool, nothingShut)
+			if anew := rules.place(wanting(slices.Clone(list), list[0].want), pool, nothingShut); anew != chosen {
+				t.Fatalf("pool %s: %d, and %d without what was found before", pool, chosen, anew)
+			}
+			if chosen >= 0 {
+				list[chosen].take(pool)
+			}
 		}
 	})
 }

@@ -183,9 +183,10 @@ func (p *planner) tasksFull(e *entry) bool {
 func (p *planner) addTask(e *entry) {
 	p.tasks++
 	clear(p.room.next)
-	p.nodeLoad(e.node).tasks++
+	n := p.nodeLoad(e.node)
+	n.tasks, n.plans = n.tasks+1, n.plans+1
 	for _, s := range p.spacesOfEntry(e) {
-		s.tasks++
+		s.tasks, s.plans = s.tasks+1, s.plans+1
 	}
 }
 
