@@ -20,6 +20,7 @@ type match struct {
 func (p *planner) inTurn() []match {
 	jobs := p.o.queue.demand.Jobs
 	list := make([]match, 0, len(jobs))
+	needs := make([]need, len(p.s.Pools))
 	for i := range jobs {
 		j := &jobs[i]
 		if !j.Waiting() {
@@ -29,13 +30,15 @@ func (p *planner) inTurn() []match {
 		if m.pool >= 0 {
 			pool := &p.s.Pools[m.pool]
 			m.priority = pool.Priority
-			p.wanted[pool.Name]++
+			needs[m.pool].add(j)
 			p.wantAt(pool, j)
-			if since, known := p.waits[pool.Name]; !known || j.CreatedAt.Before(since) {
-				p.waits[pool.Name] = j.CreatedAt
-			}
 		}
 		list = append(list, m)
+	}
+	for i, n := range needs {
+		if name := p.s.Pools[i].Name; n.jobs > 0 {
+			p.wanted[name], p.waits[name] = n.jobs, n.since
+		}
 	}
 	slices.SortFunc(list, func(a, b match) int { // no two jobs have one ID
 		return cmp.Or(cmp.Compare(b.priority, a.priority), a.job.CreatedAt.Compare(b.job.CreatedAt), cmp.Compare(a.job.ID, b.job.ID))

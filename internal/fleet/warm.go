@@ -208,6 +208,9 @@ func (p *planner) makeWarm(pool runner.Pool) (Reason, bool) {
 // spares first, because they are nobody's yet.
 func (p *planner) makeRoom() {
 	needed := p.cramped
+	if needed == 0 {
+		return
+	}
 	for _, e := range p.o.ledger.runners {
 		if s := e.state(); s == runner.Destroying || s == runner.Draining || s == runner.Failed || p.misfitGoes(e) != "" {
 			needed-- // that one's place comes soon

@@ -22,6 +22,14 @@ type need struct {
 	since time.Time // the oldest of them was created
 }
 
+// add counts a waiting job more.
+func (n *need) add(j *runner.Job) {
+	if n.jobs == 0 || j.CreatedAt.Before(n.since) {
+		n.since = j.CreatedAt
+	}
+	n.jobs++
+}
+
 // wantAt counts a waiting job; of a pool with one repository p.wanted tells as much.
 func (p *planner) wantAt(pool *runner.Pool, j *runner.Job) {
 	if len(pool.More) == 0 {
@@ -29,10 +37,7 @@ func (p *planner) wantAt(pool *runner.Pool, j *runner.Job) {
 	}
 	at := where{pool.Name, j.Target}
 	d := p.needs[at]
-	if d.jobs == 0 || j.CreatedAt.Before(d.since) {
-		d.since = j.CreatedAt
-	}
-	d.jobs++
+	d.add(j)
 	p.needs[at] = d
 }
 
