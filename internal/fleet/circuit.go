@@ -79,12 +79,17 @@ func (t *template) remedy() string {
 // an older one can. The plan's own choice, newestUsable, knows besides what other clones it plans.
 func choose(pool runner.Pool, o *supply, l *ledger, now time.Time) (*template, bool) {
 	newest, ok := o.base(pool)
-	for t := range newest.versions() {
-		if t.problem == "" && !l.circuits[t.id].shuns(now) && !now.Before(l.cordons[templateThing(t.node, t)].until) {
-			return t, ok
+	return l.newest(newest, now, func(t *template) bool { return !now.Before(l.cordons[templateThing(t.node, t)].until) }), ok
+}
+
+// newest is the newest version on the template's node without a fault that is such a one; the template itself where none is.
+func (l *ledger) newest(t *template, now time.Time, such func(*template) bool) *template {
+	for v := range t.versions() {
+		if v.problem == "" && !l.circuits[v.id].shuns(now) && such(v) {
+			return v
 		}
 	}
-	return newest, ok
+	return t
 }
 
 // barred says why nothing may be cloned from the template now. When its time has come, one runner is tried, and the

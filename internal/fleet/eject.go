@@ -38,10 +38,8 @@ func (c *Controller) eject(ctx context.Context, a action) outcome {
 	}
 	return func(e *entry, _ time.Time) {
 		e.medium, e.ejectTries = false, 0
-		if usual := time.Duration(float64(e.online.Sub(e.started)) * learnShare); !e.adopted && usual > 0 {
-			if best, known := c.ledger.bootTimes[a.pool.Base()]; !known || usual < best {
-				c.ledger.bootTimes[a.pool.Base()] = usual
-			}
+		if took := e.online.Sub(e.started); !e.adopted && took > 0 {
+			c.ledger.learnBoot(a.pool.Base(), took)
 		}
 		if ejected {
 			c.log.Info("user-data ejected", "runner", e.name, "vmid", e.vmid, "node", e.node)
@@ -89,13 +87,7 @@ func (p *planner) mustEject(e *entry) bool {
 // hurry has GitHub read before its time when the guest should be up, so that a job finds no medium: its runner may get
 // one a moment after it is online.
 func (p *planner) hurry(e *entry) {
-	first := p.s.Timing.FirstProbe
-	if pool, ok := p.s.Pool(e.pool); ok {
-		if usual, learnt := p.o.ledger.bootTimes[pool.Base()]; learnt {
-			first = usual
-		}
-	}
-	if due := e.started.Add(first); p.now.Before(due) {
+	if due := e.started.Add(p.usualBoot(e)); p.now.Before(due) {
 		p.wakeAt(due)
 		return
 	}

@@ -35,8 +35,8 @@ type NodeStatus struct {
 
 // nodeStatus tells of the nodes, with what is planned on them.
 func (p *planner) nodeStatus() []NodeStatus {
-	list := make([]NodeStatus, 0, len(p.o.supply.nodes))
-	for _, name := range sortedKeys(p.o.supply.nodes) {
+	list := make([]NodeStatus, 0, len(p.room.names))
+	for _, name := range p.room.names {
 		n := p.nodeLoad(name)
 		s := NodeStatus{
 			Name: name, State: NodeOnline, Runners: n.runners, Tasks: n.tasks, Memory: n.memory, Cores: n.cpus, CoresTaken: n.cores,

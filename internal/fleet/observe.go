@@ -100,13 +100,9 @@ func (t *template) onNodes() iter.Seq[*template] { return leading(t, t.copies) }
 // leading yields the template and those that follow it: none is copied, for a plan looks through them again and again.
 func leading(t *template, rest []template) iter.Seq[*template] {
 	return func(yield func(*template) bool) {
-		for i := -1; i < len(rest); i++ {
-			if i >= 0 {
-				t = &rest[i]
-			}
-			if !yield(t) {
-				return
-			}
+		more := yield(t)
+		for i := 0; more && i < len(rest); i++ {
+			more = yield(&rest[i])
 		}
 	}
 }

@@ -75,7 +75,6 @@ type nodeLoad struct {
 	runners  int            // of ours
 	ofPool   map[string]int // of ours, by pool
 	tasks    int            // clones and destroys in flight or planned
-	plans    int            // how often something was planned on it
 }
 
 // spaceLoad is a storage as placement sees it.
@@ -84,7 +83,6 @@ type spaceLoad struct {
 	known    bool         // the token sees it
 	promised runner.Bytes // what our runners on it may still take
 	tasks    int
-	plans    int
 }
 
 // candidate is a node and what a runner would be cloned from there.
@@ -104,10 +102,10 @@ type candidate struct {
 	judged judged
 }
 
-// judged is what place found of a candidate. It is so until something more is planned on its node or storages: a plan asks for
-// hundreds of places, and each changes one node.
+// judged is what place found of a candidate. It is so until something more is planned on its node or storages, which is a task
+// more: a plan asks for hundreds of places, and each changes one node.
 type judged struct {
-	plans    int // of node and storages then, and one; 0 is never
+	tasks    int // of node and storages then, and one; 0 is never
 	fits     bool
 	standing standing
 }
@@ -144,14 +142,14 @@ func (pl Placement) place(list []candidate, pool string, shut func([]thing) stri
 
 // judge finds out whether a candidate fits and how it stands, unless that is known.
 func (pl Placement) judge(c *candidate, pool string) {
-	plans := 1 + c.load.plans
+	tasks := 1 + c.load.tasks
 	for _, s := range c.spaces {
-		plans += s.plans // they only grow, so that the sum is the same only if all are
+		tasks += s.tasks // they only grow, so that the sum is the same only if all are
 	}
-	if c.judged.plans == plans {
+	if c.judged.tasks == tasks {
 		return
 	}
-	c.judged = judged{plans: plans, fits: pl.fits(c).lack == noLack}
+	c.judged = judged{tasks: tasks, fits: pl.fits(c).lack == noLack}
 	if !c.judged.fits {
 		return
 	}
@@ -218,11 +216,9 @@ func (c *candidate) take(pool string) {
 	n.runners++
 	n.ofPool[pool]++
 	n.tasks++
-	n.plans++
 	for _, s := range c.spaces {
 		s.promised += c.needs
 		s.tasks++
-		s.plans++
 	}
 }
 

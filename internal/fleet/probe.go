@@ -15,13 +15,7 @@ const maxProbes = 3
 
 // probe wants a booting guest asked whether it is ready, not before the time that the template usually takes.
 func (p *planner) probe(e *entry) {
-	first := p.s.Timing.FirstProbe
-	if pool, ok := p.s.Pool(e.pool); ok {
-		if usual, learnt := p.o.ledger.bootTimes[pool.Base()]; learnt {
-			first = usual
-		}
-	}
-	if due := e.started.Add(first); !e.adopted && p.now.Before(due) {
+	if due := e.started.Add(p.usualBoot(e)); !e.adopted && p.now.Before(due) {
 		p.wakeAt(due)
 		return
 	}
@@ -29,6 +23,16 @@ func (p *planner) probe(e *entry) {
 		return
 	}
 	p.due[e.node] = append(p.due[e.node], e)
+}
+
+// usualBoot is how long guests of the runner's template take from start to ready.
+func (p *planner) usualBoot(e *entry) time.Duration {
+	if pool, ok := p.s.Pool(e.pool); ok {
+		if usual, learnt := p.o.ledger.bootTimes[pool.Base()]; learnt {
+			return usual
+		}
+	}
+	return p.s.Timing.FirstProbe
 }
 
 // patientProbes is how often a guest is asked before others go first: it boots unusually long, or hangs.

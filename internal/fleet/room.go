@@ -183,10 +183,9 @@ func (p *planner) tasksFull(e *entry) bool {
 func (p *planner) addTask(e *entry) {
 	p.tasks++
 	clear(p.room.next)
-	n := p.nodeLoad(e.node)
-	n.tasks, n.plans = n.tasks+1, n.plans+1
+	p.nodeLoad(e.node).tasks++
 	for _, s := range p.spacesOfEntry(e) {
-		s.tasks, s.plans = s.tasks+1, s.plans+1
+		s.tasks++
 	}
 }
 
@@ -205,6 +204,7 @@ func (p *planner) candidates(pool runner.Pool) []candidate {
 	if len(p.o.supply.nodes) == 0 || p.s.lone() {
 		return []candidate{p.candidate(pool, p.s.Node, p.newestUsable(lead))}
 	}
+	nothing := &template{}
 	own, shared := make(map[string]*template, 1+len(lead.copies)), []*template{}
 	for t := range lead.onNodes() {
 		t = p.newestUsable(t)
@@ -218,7 +218,7 @@ func (p *planner) candidates(pool runner.Pool) []candidate {
 		if !pool.RunsOn(name) {
 			continue
 		}
-		t := cmp.Or(own[name], &template{})
+		t := cmp.Or(own[name], nothing)
 		if t.id == 0 || t.problem != "" {
 			if at := slices.IndexFunc(shared, func(t *template) bool { return p.reaches(name, t) }); at >= 0 {
 				t = shared[at]
@@ -231,17 +231,7 @@ func (p *planner) candidates(pool runner.Pool) []candidate {
 
 // newestUsable is the newest version on the template's node that may be cloned.
 func (p *planner) newestUsable(t *template) *template {
-	return p.newest(t, func(v *template) bool { return p.shunned[templateThing(cmp.Or(v.node, p.s.Node), v)] == "" })
-}
-
-// newest is the newest version without a fault that is such a one.
-func (p *planner) newest(t *template, such func(*template) bool) *template {
-	for v := range t.versions() {
-		if v.problem == "" && !p.o.ledger.circuits[v.id].shuns(p.now) && such(v) {
-			return v
-		}
-	}
-	return t
+	return p.o.ledger.newest(t, p.now, func(v *template) bool { return p.shunned[templateThing(cmp.Or(v.node, p.s.Node), v)] == "" })
 }
 
 // current reports whether the pool's next runner may come from that template: it is the newest usable one of some node, or
@@ -249,7 +239,7 @@ func (p *planner) newest(t *template, such func(*template) bool) *template {
 func (p *planner) current(pool runner.Pool, id int) bool {
 	lead, _ := p.o.supply.base(pool)
 	for t := range lead.onNodes() {
-		if p.newestUsable(t).id == id || p.newest(t, func(*template) bool { return true }).id == id {
+		if p.newestUsable(t).id == id || p.o.ledger.newest(t, p.now, func(*template) bool { return true }).id == id {
 			return true
 		}
 	}

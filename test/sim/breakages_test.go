@@ -34,28 +34,27 @@ func TestBreakagesAreCaught(t *testing.T) {
 		change func(*settings)
 		rule   string // that must catch it
 		story  time.Duration
-		events func(*world, time.Time) []event
 	}{
-		{"makes more VMs than it may", overCap, busy, "caps", 45 * time.Minute, nil},
-		{"gives a VMID away at once", noRest, busy, "cool-down", 45 * time.Minute, nil},
-		{"doesn't deregister", noDeregistration, func(s *settings) { busy(s); s.guests = 50 }, "destroys", 45 * time.Minute, nil},
-		{"destroys without a fresh look at the config", staleConfig, busy, "destroys", breakageStory, nil},
-		{"destroys a VM that isn't ours", destroysForeign, busy, "untouched", breakageStory, nil},
-		{"mints two identities for a VM", mintsTwice, busy, "one identity", breakageStory, nil},
-		{"ends jobs that run", impatient, func(s *settings) { busy(s); s.lasting = 5 * time.Minute }, "busy kept", breakageStory, nil},
-		{"asks Proxmox for all at once", noGate, func(s *settings) { busy(s); s.runners = 30; s.perHour = 400 }, "in flight", breakageStory, nil},
-		{"makes three VMs for a job", threeForOne, busy, "bounded", breakageStory, nil},
-		{"forgets its jobs when GitHub can't be read", forgetful, func(s *settings) { busy(s); s.runners = 1 }, "demand kept", 30 * time.Minute, nil},
-		{"overlooks every third job", overlooks, busy, "explained", 45 * time.Minute, nil},
-		{"writes GitHub's token into a VM's notes", leaksIntoNotes, busy, "secrets", breakageStory, nil},
-		{"logs an identity", leaksIntoLog, busy, "secrets", breakageStory, nil},
-		{"never hands an identity over", noDelivery, func(s *settings) { busy(s); s.runners = 1; s.perHour = 30 }, "served", 3 * time.Minute, nil},
-		{"does nothing in its first minute", lateRiser, func(s *settings) { busy(s); s.runners = 2; s.perHour = 200 }, "progress", 40 * time.Minute, nil},
-		{"works on when its turn is over", worksOn, func(s *settings) { busy(s); s.lease = true }, "one holder", 45 * time.Minute, freezes},
+		{"makes more VMs than it may", overCap, busy, "caps", 45 * time.Minute},
+		{"gives a VMID away at once", noRest, busy, "cool-down", 45 * time.Minute},
+		{"doesn't deregister", noDeregistration, func(s *settings) { busy(s); s.guests = 50 }, "destroys", 45 * time.Minute},
+		{"destroys without a fresh look at the config", staleConfig, busy, "destroys", breakageStory},
+		{"destroys a VM that isn't ours", destroysForeign, busy, "untouched", breakageStory},
+		{"mints two identities for a VM", mintsTwice, busy, "one identity", breakageStory},
+		{"ends jobs that run", impatient, func(s *settings) { busy(s); s.lasting = 5 * time.Minute }, "busy kept", breakageStory},
+		{"asks Proxmox for all at once", noGate, func(s *settings) { busy(s); s.runners = 30; s.perHour = 400 }, "in flight", breakageStory},
+		{"makes three VMs for a job", threeForOne, busy, "bounded", breakageStory},
+		{"forgets its jobs when GitHub can't be read", forgetful, func(s *settings) { busy(s); s.runners, s.events = 1, outOfGitHub }, "demand kept", 30 * time.Minute},
+		{"overlooks every third job", overlooks, busy, "explained", 45 * time.Minute},
+		{"writes GitHub's token into a VM's notes", leaksIntoNotes, busy, "secrets", breakageStory},
+		{"logs an identity", leaksIntoLog, busy, "secrets", breakageStory},
+		{"never hands an identity over", noDelivery, func(s *settings) { busy(s); s.runners = 1; s.perHour = 30 }, "served", 3 * time.Minute},
+		{"does nothing in its first minute", lateRiser, func(s *settings) { busy(s); s.runners, s.perHour, s.events = 2, 200, loops }, "progress", 40 * time.Minute},
+		{"works on when its turn is over", worksOn, takingTurns, "one holder", 45 * time.Minute},
 	} {
 		t.Run(b.name, func(t *testing.T) {
 			t.Parallel()
-			res := inBubble(t, run{seed: 11, troubled: b.story, broken: b.broken, awaited: b.rule, change: b.change, events: b.events})
+			res := inBubble(t, run{seed: 11, troubled: b.story, broken: b.broken, awaited: b.rule, change: b.change})
 			i := slices.IndexFunc(res.violations, func(v violation) bool { return v.rule == b.rule })
 			if i < 0 {
 				t.Fatalf("rule %q didn't catch it; %s", b.rule, res.report())
@@ -69,7 +68,7 @@ func TestBreakagesAreCaught(t *testing.T) {
 func TestUnbrokenWorldsOfTheBreakagesAreFine(t *testing.T) {
 	for _, r := range []run{
 		{seed: 11, troubled: breakageStory, change: busy},
-		{seed: 11, troubled: 45 * time.Minute, change: func(s *settings) { busy(s); s.lease = true }, events: freezes},
+		{seed: 11, troubled: 45 * time.Minute, change: takingTurns},
 	} {
 		if res := inBubble(t, r); len(res.violations) > 0 {
 			t.Error(res.report())
@@ -77,11 +76,11 @@ func TestUnbrokenWorldsOfTheBreakagesAreFine(t *testing.T) {
 	}
 }
 
-// worksOn has a dispatcher overlook that it has lost the lease, and freezes is what it loses it by.
-func worksOn(w *world, p *process, o *fleet.Options) {
-	p.term = nil
-	o.Proxmox = w.proxmoxClient(p)
-}
+// takingTurns makes a busy world of two dispatchers, of which the one that works freezes now and then and loses the lease by it.
+func takingTurns(s *settings) { busy(s); s.lease, s.events = true, freezes }
+
+// worksOn has a dispatcher overlook that it has lost the lease.
+func worksOn(_ *world, p *process, _ *fleet.Options) { p.term = nil }
 
 func freezes(w *world, born time.Time) []event {
 	var list []event
@@ -263,14 +262,20 @@ func threeForOne(_ *world, _ *process, o *fleet.Options) {
 	o.Spec.Pools[0].IdleTimeout = time.Minute
 }
 
-func forgetful(w *world, _ *process, o *fleet.Options) {
+// outOfGitHub is an outage of GitHub, and loops a crash loop, at a set time.
+func outOfGitHub(w *world, born time.Time) []event {
+	return []event{{born.Add(10 * time.Minute), "outage", func() { w.outage(toGitHub, kind502, 15*time.Minute) }}}
+}
+
+func loops(w *world, born time.Time) []event { return crashLoop(w, born.Add(20*time.Minute), "only") }
+
+func forgetful(_ *world, _ *process, o *fleet.Options) {
 	o.Demand = brokenDemand{o.Demand, func(r demand.Reading, err error) (demand.Reading, error) {
 		if err != nil || len(r.Partial) > 0 {
 			return demand.Reading{At: r.At}, nil //nolint:nilerr // the breakage: an error that lowers demand
 		}
 		return r, nil
 	}}
-	w.outLater(toGitHub, 15*time.Minute)
 }
 
 func overlooks(_ *world, _ *process, o *fleet.Options) {
@@ -307,12 +312,11 @@ func (noHandoff) Deliver(context.Context, handoff.VM, handoff.Order, runner.Iden
 func noDelivery(_ *world, _ *process, o *fleet.Options) { o.Handoff = noHandoff{o.Handoff} }
 
 // lateRiser tells a new process of no job in its first minute.
-func lateRiser(w *world, p *process, o *fleet.Options) {
+func lateRiser(_ *world, p *process, o *fleet.Options) {
 	o.Demand = brokenDemand{o.Demand, func(r demand.Reading, err error) (demand.Reading, error) {
 		if time.Since(p.started) < time.Minute {
 			r.Jobs = nil
 		}
 		return r, err
 	}}
-	w.loopLater(20 * time.Minute)
 }

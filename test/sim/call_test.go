@@ -7,11 +7,11 @@ import (
 	"time"
 )
 
-// call is one request of a dispatcher's process or of a guest, on its way through the world.
+// call is one request of a dispatcher's process, on its way through the world.
 type call struct {
 	at     time.Time // when it set out
-	side   string    // toProxmox, toGitHub, or guest for what guests send to GitHub
-	gen    int       // which process of the dispatcher; 0 for guests
+	side   string    // toProxmox or toGitHub
+	gen    int       // which process of the dispatcher
 	method string
 	path   string // below the API's own prefix, without the query
 	route  string // method and path, with "*" for all that differs from call to call

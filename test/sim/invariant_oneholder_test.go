@@ -13,7 +13,7 @@ type oneHolder struct {
 }
 
 func (r *oneHolder) began(c *call) {
-	if !r.w.lease || c.gen == 0 || c.method == http.MethodGet || strings.HasPrefix(c.path, "/cluster/mapping") {
+	if !r.w.lease || c.method == http.MethodGet || strings.HasPrefix(c.path, "/cluster/mapping") {
 		return
 	}
 	if c.gen < r.newest {

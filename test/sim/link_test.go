@@ -12,16 +12,13 @@ import (
 	"os"
 	"syscall"
 	"time"
-
-	"mayfly/internal/lease"
 )
 
 // link carries requests to a stand-in, and lets go wrong what the plan of faults says.
 type link struct {
 	w    *world
 	side string
-	proc *process    // nil for guests
-	term *lease.Term // nil where nobody takes turns
+	proc *process // nil for guests
 	next http.RoundTripper
 }
 
@@ -62,8 +59,8 @@ func (l *link) RoundTrip(req *http.Request) (*http.Response, error) {
 	switch send := (sender{l, key, body}); {
 	case l.proc == nil:
 		return l.next.RoundTrip(req)
-	case l.term != nil: // here, where it has its turn: a frozen process asks when it wakes
-		return l.term.Guard(send).RoundTrip(req)
+	case l.proc.term != nil: // here, where it has its turn: a frozen process asks when it wakes
+		return l.proc.term.Guard(send).RoundTrip(req)
 	default:
 		return send.RoundTrip(req)
 	}
@@ -78,7 +75,7 @@ type sender struct {
 
 // RoundTrip implements [http.RoundTripper].
 func (l sender) RoundTrip(req *http.Request) (*http.Response, error) {
-	c := newCall(l.side, l.proc.generation(), req, l.body)
+	c := newCall(l.side, l.proc.gen, req, l.body)
 	c.fault = l.w.goesWrong(c)
 	l.w.began(c)
 	res, err := l.carry(c, req)

@@ -49,13 +49,6 @@ func (p *process) dead() bool {
 	}
 }
 
-func (p *process) generation() int {
-	if p == nil {
-		return 0
-	}
-	return p.gen
-}
-
 // thaw waits while the process is frozen.
 func (p *process) thaw(ctx context.Context, slot int64) {
 	if p == nil {
@@ -90,13 +83,26 @@ func (w *world) newProcess() *process {
 	return p
 }
 
+func (w *world) nextGen() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.gen++
+	return w.gen
+}
+
+func (w *world) specNow() fleet.Spec {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.spec
+}
+
 // begin makes the process's controller.
 func (p *process) begin() {
 	w := p.w
 	pveClient := w.proxmoxClient(p)
 	ghClient, err := github.New(github.Options{
 		BaseURL: "https://github.example/api/v3", Token: runner.NewSecret(w.secrets.github),
-		Transport: &link{w: w, side: toGitHub, proc: p, term: p.term, next: w.way(w.gh)},
+		Transport: &link{w: w, side: toGitHub, proc: p, next: w.way(w.gh)},
 	})
 	if err != nil {
 		panic(err)
@@ -138,7 +144,7 @@ func (w *world) seeders(c *proxmox.Client, log *slog.Logger) map[fleet.Way]fleet
 func (w *world) proxmoxClient(p *process) *proxmox.Client {
 	c, err := proxmox.New(proxmox.Options{
 		Endpoints: addresses(w.nodes[:w.ends]), TokenID: w.spec.Token, TokenSecret: runner.NewSecret(w.secrets.proxmox),
-		Transport: &link{w: w, side: toProxmox, proc: p, term: p.term, next: w.way(w.pve)},
+		Transport: &link{w: w, side: toProxmox, proc: p, next: w.way(w.pve)},
 	})
 	if err != nil {
 		panic(err)

@@ -31,6 +31,8 @@ type settings struct {
 	assign   time.Duration
 	supply   time.Duration // between two looks at Proxmox
 	poll     time.Duration // between two at GitHub
+	// events are what a test has happen besides, from the world's beginning on; nil for nothing.
+	events func(w *world, born time.Time) []event
 }
 
 // settingsOf makes them.

@@ -88,13 +88,15 @@ func TestShrinkFindsTheFewThatMatter(t *testing.T) {
 // faults: one crash is enough.
 func TestFailingSeedIsShrunk(t *testing.T) {
 	broken := func(w *world, p *process, o *fleet.Options) {
-		if p.gen == 1 {
-			w.more = append(w.more, crash(w, time.Now().Add(6*time.Minute), "early")...)
-		} else {
-			overCap(w, p, o) // only a dispatcher that was started again is broken
+		if p.gen > 1 { // only a dispatcher that was started again is broken
+			overCap(w, p, o)
 		}
 	}
-	change := func(s *settings) { busy(s); s.runners, s.faults, s.perHour = 2, 30, 100 }
+	change := func(s *settings) {
+		busy(s)
+		s.runners, s.faults, s.perHour = 2, 30, 100
+		s.events = func(w *world, born time.Time) []event { return crash(w, born.Add(6*time.Minute), "early") }
+	}
 	res := inBubble(t, run{seed: 5, troubled: 20 * time.Minute, broken: broken, change: change, awaited: "caps"})
 	if len(res.violations) == 0 || len(res.fired) < 2 {
 		t.Fatalf("%d violations, %d faults", len(res.violations), len(res.fired))

@@ -30,7 +30,10 @@ func (w *world) story() {
 	w.sleepUntil(born)
 	w.log.secrets = []string{w.secrets.github, w.secrets.proxmox, identityMark}
 	w.revive()
-	events := slices.Concat(w.jobEvents(born), w.troubleEvents(born), w.more)
+	events := slices.Concat(w.jobEvents(born), w.troubleEvents(born))
+	if w.events != nil {
+		events = append(events, w.events(w, born)...)
+	}
 	for at := born.Add(sampleEvery); at.Before(w.plan.until); at = at.Add(sampleEvery) {
 		events = append(events, event{at, "sample", w.sample})
 	}

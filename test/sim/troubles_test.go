@@ -23,7 +23,7 @@ func (w *world) troubleEvents(born time.Time) []event {
 	var list []event
 	at := born.Add(time.Duration(between(60, 900, w.seed, "first trouble")) * time.Second)
 	for i := 0; at.Before(w.plan.until.Add(-5 * time.Minute)); i++ {
-		all := slices.Concat(troubles, nodeTroubles, workerTroubles, moreTroubles)
+		all := slices.Concat(troubles, nodeTroubles, adminTroubles, workerTroubles, moreTroubles)
 		t := all[between(0, len(all)-1, w.seed, "trouble", i)]
 		list = append(list, t(w, at, strconv.Itoa(i))...)
 		at = at.Add(time.Duration(between(60, 1200, w.seed, "next trouble", i)) * time.Second)
@@ -192,20 +192,6 @@ func (w *world) outage(side string, how kind, lasting time.Duration) {
 func (w *world) hinders(lasting time.Duration) {
 	if till := time.Now().Add(lasting); till.After(w.hindered) {
 		w.hindered = till
-	}
-}
-
-// outLater and loopLater give a world an outage or a crash loop at a set time.
-func (w *world) outLater(side string, lasting time.Duration) {
-	if w.gen == 1 {
-		at := time.Now().Add(10 * time.Minute)
-		w.more = append(w.more, event{at, "outage", func() { w.outage(side, kind502, lasting) }})
-	}
-}
-
-func (w *world) loopLater(in time.Duration) {
-	if w.gen == 1 {
-		w.more = append(w.more, crashLoop(w, time.Now().Add(in), "only")...)
 	}
 }
 

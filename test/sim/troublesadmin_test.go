@@ -9,6 +9,9 @@ import (
 	"mayfly/internal/runner"
 )
 
+// adminTroubles are what the administrator does to VMs of ours without ending them.
+var adminTroubles = []trouble{adminMigrates, adminBacksUp, adminEdits, adminCopies, adminRestores}
+
 // admin is a client of the administrator, who goes straight to Proxmox.
 func (w *world) admin() *proxmox.Client {
 	i := w.pve.Info()
@@ -75,15 +78,19 @@ func (w *world) adminEnds(v *machine, destroys bool) {
 	w.locate()
 	c := w.admin()
 	upid, err := c.Stop(ctx, v.node, v.vmid)
-	if err == nil {
-		_ = c.WaitTask(ctx, upid)
+	_ = waited(ctx, c, upid, err)
+	if destroys {
+		upid, err = c.Delete(ctx, v.node, v.vmid)
+		_ = waited(ctx, c, upid, err)
 	}
-	if !destroys {
-		return
+}
+
+// waited waits for a task, if it was begun, and tells how either went.
+func waited(ctx context.Context, c *proxmox.Client, upid proxmox.UPID, err error) error {
+	if err != nil {
+		return err
 	}
-	if upid, err = c.Delete(ctx, v.node, v.vmid); err == nil {
-		_ = c.WaitTask(ctx, upid)
-	}
+	return c.WaitTask(ctx, upid)
 }
 
 // adminTakesOver writes other notes on one of our VMs: from then on it isn't ours. An hour later the administrator is done
@@ -197,7 +204,7 @@ func adminRestores(w *world, at time.Time, object string) []event {
 	}}}
 }
 
-// adminClones clones one of our VMs to the highest free VMID below most, and returns that; 0 where it failed.
+// adminClones clones one of our VMs to the highest free VMID up to most, and returns that; 0 where it failed.
 func (w *world) adminClones(v *machine, most int, name string) int {
 	used := map[int]bool{}
 	for _, other := range w.pve.VMs() {
@@ -223,10 +230,7 @@ func (w *world) adminClone(node string, from int, o proxmox.CloneOptions) error 
 	defer cancel()
 	c := w.admin()
 	upid, err := c.Clone(ctx, node, from, o)
-	if err == nil {
-		err = c.WaitTask(ctx, upid)
-	}
-	return err
+	return waited(ctx, c, upid, err)
 }
 
 // adminRemovesCopy removes what adminClones made, as far as it is there.
@@ -239,9 +243,9 @@ func (w *world) adminRemovesCopy(node string, id int) {
 	}
 	ctx, cancel := context.WithTimeout(w.ctx, time.Minute)
 	defer cancel()
-	if upid, err := w.admin().Delete(ctx, node, id); err == nil {
-		_ = w.admin().WaitTask(ctx, upid)
-	}
+	c := w.admin()
+	upid, err := c.Delete(ctx, node, id)
+	_ = waited(ctx, c, upid, err)
 }
 
 // adminMigrates moves one of our VMs to another node, which need not be one of ours.

@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// nodeTroubles are those of single nodes, of the cluster that they make together, and of who looks after them.
+// nodeTroubles are those of single nodes, and of the cluster that they make together.
 var nodeTroubles = []trouble{
-	nodeDies, nodeRests, nodeCutOff, noQuorum, storageFills, templateMissing, adminMigrates, adminBacksUp, adminEdits, adminCopies, adminRestores,
+	nodeDies, nodeRests, nodeCutOff, noQuorum, storageFills, templateMissing,
 }
 
 // someNode is one of the cluster's nodes.

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"time"
 
-	"mayfly/internal/fleet"
 	"mayfly/internal/lease"
 )
 
@@ -104,17 +103,4 @@ func (w *world) endAll() {
 			p.kill()
 		}
 	}
-}
-
-func (w *world) nextGen() int {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.gen++
-	return w.gen
-}
-
-func (w *world) specNow() fleet.Spec {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.spec
 }

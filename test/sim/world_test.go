@@ -34,7 +34,6 @@ type world struct {
 	dead      map[string]bool // the nodes without power
 	secrets   tokens
 	awaited   string
-	more      []event // of a breakage
 	gen       int
 	proc      *process // the one that works, where two take turns
 	other     *process // the one that stands by then
@@ -68,7 +67,6 @@ type run struct {
 	awaited  string // the rule whose violation ends the world at once; "" for none
 	keep     bool   // the trace's lines
 	change   func(*settings)
-	events   func(*world, time.Time) []event // what happens in it besides
 }
 
 // result is what became of a world.
@@ -109,9 +107,6 @@ func live(t *testing.T, r run) result {
 	w.spec.Token, w.secrets = w.pve.Info().TokenID, tokens{w.gh.Info().Token, w.pve.Info().TokenSecret}
 	if w.iso {
 		w.spec.Token, w.secrets.proxmox = mediaToken, mediaSecret
-	}
-	if r.events != nil {
-		w.more = r.events(w, born)
 	}
 	w.story()
 	w.endAll()
