@@ -29,6 +29,11 @@ func (l *ledger) absorbSupply(s Spec, o supply) {
 		}
 		l.runners[t.vmid] = e
 	}
+	for _, t := range o.stops {
+		if e := l.runners[t.vmid]; e != nil && e.op == nil && e.failed == "" && !o.at.Before(l.lastUsed[t.vmid]) {
+			e.failed, e.notUntil = beingStopped, o.at.Add(s.Timing.Stop)
+		}
+	}
 	for id, e := range l.runners {
 		v, there := o.vms[id]
 		switch {
@@ -54,6 +59,9 @@ func (l *ledger) absorbSupply(s Spec, o supply) {
 		}
 	}
 }
+
+// beingStopped ends a runner whose VM a process that has ended was stopping: it still runs, and whatever it is given ends with it.
+const beingStopped = "its VM is being stopped since before a restart"
 
 // poolOfTemplate guesses the pool of a clone that isn't finished: its marker, which names the pool, is still hidden.
 func poolOfTemplate(s Spec, o supply, id string) string {

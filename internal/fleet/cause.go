@@ -29,7 +29,7 @@ const (
 	CauseHalted Cause = "vm_halted"
 	// CauseUnregistered: its registration went though its job had not ended, or it goes on after both have.
 	CauseUnregistered Cause = "registration_gone"
-	// CauseRestart: its identity was minted before a restart of the dispatcher and never arrived.
+	// CauseRestart: its identity was minted before a restart of the dispatcher and never arrived, or its VM was being stopped then.
 	CauseRestart Cause = "restart"
 	// CauseOther: none of the others.
 	CauseOther Cause = "other"

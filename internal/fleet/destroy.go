@@ -129,7 +129,7 @@ func (c *Controller) deleteVM(ctx context.Context, a action) error {
 func (c *Controller) stopVM(ctx context.Context, a action) error {
 	ctx, cancel := context.WithTimeout(ctx, c.spec.Timing.Stop)
 	defer cancel()
-	err := c.order(ctx, a, "qmstop", c.pve.Stop)
+	err := c.order(ctx, a, typeStop, c.pve.Stop)
 	if err != nil && !errors.Is(err, proxmox.NotFound) {
 		return fmt.Errorf("runner %s: stop VM %d on %s: %w", a.name, a.vmid, a.node, err)
 	}
@@ -177,6 +177,9 @@ func (c *Controller) quarantineLocked(o supply, now time.Time) {
 		v, there := o.vms[id]
 		if there && v.lock == "" || o.free[id] || !there && !q.hidden && !o.taken[id] {
 			delete(l.quarantined, id)
+			if !there {
+				l.lastUsed[id] = o.at // its VM was there until about now
+			}
 			c.log.Info("quarantine over", "vmid", id)
 		}
 	}

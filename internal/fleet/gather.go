@@ -119,15 +119,19 @@ func (g *gatherer) supply(ctx context.Context, since time.Time, hidden []int) su
 	return o
 }
 
-// addTasks adds the clones and destroys that run, where since isn't zero.
+// addTasks adds the clones, stops and destroys that run, where since isn't zero.
 func (g *gatherer) addTasks(ctx context.Context, o *supply, since time.Time) error {
 	if since.IsZero() {
 		return nil
 	}
 	tasks, unsure, err := g.ownTasks(ctx, since)
 	for _, t := range tasks {
-		if !slices.ContainsFunc(o.tasks, func(known ownTask) bool { return known.upid == t.upid }) {
-			o.tasks = append(o.tasks, t)
+		list := &o.tasks
+		if t.upid.Type() == typeStop {
+			list = &o.stops
+		}
+		if !slices.ContainsFunc(*list, func(known ownTask) bool { return known.upid == t.upid }) {
+			*list = append(*list, t)
 		}
 	}
 	o.unsure = o.unsure || unsure
@@ -302,7 +306,7 @@ func clonedTo(line string) (vmid int, ok bool) {
 	return vmid, err == nil
 }
 
-// ownTasks finds the clones and destroys in our range that still run. unsure says that there is a clone whose VMID its
+// ownTasks finds the clones, stops and destroys in our range that still run. unsure says that there is a clone whose VMID its
 // log doesn't tell yet.
 func (g *gatherer) ownTasks(ctx context.Context, since time.Time) (found []ownTask, unsure bool, err error) {
 	nodes, err := g.scanned(ctx)
@@ -318,14 +322,17 @@ func (g *gatherer) ownTasks(ctx context.Context, since time.Time) (found []ownTa
 		tasks = append(tasks, list...)
 	}
 	for _, t := range tasks {
-		if !t.Running || t.Type != typeClone && t.Type != typeDestroy || g.spec.Token != "" && t.UPID.User() != g.spec.Token {
+		if !t.Running || g.spec.Token != "" && t.UPID.User() != g.spec.Token {
 			continue
 		}
 		vmid, known := 0, false
-		if t.Type == typeDestroy {
+		switch t.Type {
+		default:
+			continue
+		case typeDestroy, typeStop:
 			vmid, err = strconv.Atoi(t.ID)
 			known = err == nil
-		} else {
+		case typeClone:
 			lines, err := g.pve.TaskLog(ctx, t.UPID, 0, 1)
 			if errors.Is(err, proxmox.Permission) {
 				continue // another token's
@@ -348,6 +355,7 @@ func (g *gatherer) ownTasks(ctx context.Context, since time.Time) (found []ownTa
 // Types of Proxmox's tasks.
 const (
 	typeClone   = "qmclone"
+	typeStop    = "qmstop"
 	typeDestroy = "qmdestroy"
 )
 

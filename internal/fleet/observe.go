@@ -26,6 +26,8 @@ type supply struct {
 	means  means
 	// tasks are clones and destroys that run, where they were looked for.
 	tasks []ownTask
+	// stops are those that stop a VM, likewise.
+	stops []ownTask
 	// unsure says that a clone runs of which it isn't known yet where to.
 	unsure bool
 }
@@ -131,7 +133,7 @@ func (o *supply) baseOf(e *entry, pool runner.Pool) *template {
 	return t
 }
 
-// ownTask is a clone or destroy in our range that somebody asked for, most likely this dispatcher before a restart.
+// ownTask is a clone, stop or destroy in our range that somebody asked for, most likely this dispatcher before a restart.
 type ownTask struct {
 	upid     proxmox.UPID
 	vmid     int

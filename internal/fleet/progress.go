@@ -129,7 +129,7 @@ func (e *entry) misfortune() Cause {
 		return CauseHalted
 	case !e.missingSince.IsZero():
 		return CauseUnregistered
-	case e.adopted && e.registration != 0 && e.delivered.IsZero():
+	case e.failed == beingStopped || e.adopted && e.registration != 0 && e.delivered.IsZero():
 		return CauseRestart
 	}
 	return CauseOther

@@ -59,10 +59,15 @@ func (b *bench) tidied(vmid int, command string) {
 		b.t.Errorf("VM %d: the command is %q, want %q", vmid, command, want)
 	}
 	b.lock(vmid, "")
+	time.Sleep(6 * time.Minute) // the VMIDs of the others have had their rest
+	free := b.controller.Status().Capacity.VMIDsFree
 	a := b.admin()
 	a.done(a.Delete(b.t.Context(), "pve1", vmid))
 	b.until(time.Minute, "the VMID is free again", func() bool { return len(b.controller.Status().Quarantine) == 0 })
 	b.logged("quarantine over")
+	if n := b.controller.Status().Capacity.VMIDsFree; n != free {
+		b.t.Errorf("%d VMIDs are free, want %d as before: that of a VM that has just gone rests, as any other", n, free)
+	}
 	b.served(time.Minute)
 }
 

@@ -42,6 +42,7 @@ type machine struct {
 	// lockedAt is since when it has been seen locked; abandoned says that only the administrator can remove it.
 	lockedAt  time.Time
 	abandoned bool
+	hidden    bool // outside the resource pool, where no token sees it
 	// read and answered are when its config was last read, and GitHub last answered about its registration, by which
 	// process, since it set out to destroy the VM.
 	read, answered map[int]time.Time
@@ -130,7 +131,9 @@ func (m *model) changed(c pve.Change) {
 	case pve.ChangeDestroyed:
 		delete(m.copies, c.VMID)
 		if v := m.vms[c.VMID]; v != nil {
-			m.gone[c.VMID] = death{at: c.At, gen: m.w.gen}
+			if m.gone[c.VMID] = (death{at: c.At, gen: m.w.gen}); v.hidden && v.gen != m.w.gen {
+				delete(m.gone, c.VMID) // the process that works now never knew of it
+			}
 			delete(m.vms, c.VMID)
 		}
 	case pve.ChangeStarted, pve.ChangeStopped:

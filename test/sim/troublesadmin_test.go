@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -287,10 +288,11 @@ func (w *world) adminRepairs() {
 
 // abandoned are the VMs of ours that must be a dead task's.
 func (w *world) abandoned() []*machine {
-	locks := w.pve.Locks()
+	locks, hidden := w.pve.Locks(), map[int]bool{}
 	for _, v := range w.pve.VMs() {
-		if v.DestroyedAt == nil && v.Pool == "" && locks[v.VMID] == "" {
-			locks[v.VMID] = "outside the resource pool" // which is as good as a lock: no token sees it
+		if v.DestroyedAt == nil && v.Pool == "" {
+			hidden[v.VMID] = true
+			locks[v.VMID] = cmp.Or(locks[v.VMID], "outside the resource pool") // which is as good as a lock: no token sees it
 		}
 	}
 	w.mu.Lock()
@@ -308,7 +310,7 @@ func (w *world) abandoned() []*machine {
 		case time.Since(v.lockedAt) < longestTask:
 			continue
 		}
-		v.abandoned = true
+		v.abandoned, v.hidden = true, hidden[id]
 		if !w.dead[v.node] {
 			out = append(out, v)
 		}
