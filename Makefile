@@ -52,13 +52,13 @@ soak: ## 10,000 jobs through one process: goroutines, open files and memory of t
 # HOURS of virtual time over as many worlds as it takes (MINUTES ends it earlier); or the one world of SEED.
 sim: ## the controller in simulated worlds where everything goes wrong: 2,000 hours, or HOURS=, or one world SEED=
 	@scripts/need.sh go certs
-	@HOURS=$(or $(HOURS),$(if $(SEED),,2000)) MINUTES=$(MINUTES) SEED=$(SEED) STORY=$(STORY) FAULTS="$(FAULTS)" TRACE=$(TRACE) GOGC=400 \
+	@HOURS=$(or $(HOURS),$(if $(SEED),,2000)) MINUTES=$(MINUTES) SEED=$(SEED) STORY=$(STORY) FAULTS="$(FAULTS)" TRACE=$(TRACE) GOGC=1000 \
 		go test -C test/sim -count=1 -timeout 3h -run TestWorldsStayWithinTheRules
 
 # No more than HOURS, so that a fast machine tells the same stories as others.
 sim-ci: ## 150 hours of make sim or five minutes, a few worlds with the race detector, and one world 20 times: the same trace each time
 	@scripts/need.sh go certs cc
-	HOURS=150 MINUTES=5 GOGC=400 go test -C test/sim -count=1 -timeout 30m -run TestWorldsStayWithinTheRules
+	HOURS=150 MINUTES=5 GOGC=1000 go test -C test/sim -count=1 -timeout 30m -run TestWorldsStayWithinTheRules
 	CGO_ENABLED=1 HOURS=1 STORY=20 SEED=2001 go test -C test/sim -race -count=1 -timeout 30m -run TestWorldsStayWithinTheRules
 	RUNS=20 STORY=20 go test -C test/sim -count=1 -timeout 30m -run TestSameSeedSameTrace -v
 

@@ -42,7 +42,7 @@ func settingsOf(seed uint64, troubled time.Duration) settings {
 		runners: pick("runners", 1, 1, 2, 3, 5, 8, 12, 20, 30, 45, 60), troubled: troubled, faults: float64(pick("faults", 0, 5, 15, 15, 30, 60)),
 		guests: pick("guests", 0, 0, 2, 5, 10), boot: time.Duration(between(6, 30, seed, "boot")) * time.Second,
 		assign: time.Duration(pick("assign", 0, 1, 3, 10)) * time.Second, lasting: time.Duration(pick("lasting", 15, 60, 180, 400)) * time.Second,
-		supply: time.Duration(pick("supply", 2, 5, 10, 10, 10)) * time.Second, poll: time.Duration(pick("poll", 15, 30, 30)) * time.Second,
+		supply: time.Duration(pick("supply", 2, 5, 10, 10, 10, 10, 10, 10, 10, 10)) * time.Second, poll: time.Duration(pick("poll", 15, 30, 30)) * time.Second,
 	}
 	for i := range pick("nodes", 1, 1, 2, 3, 4, 5) {
 		s.nodes = append(s.nodes, fmt.Sprintf("pve%d", i+1))
