@@ -277,7 +277,7 @@ func (p *planner) clone(pool runner.Pool) Reason {
 	p.open[pool.Name]--
 	p.tasks++
 	p.cloned[pool.Name] = true
-	p.d.actions = append(p.d.actions, action{step: StepClone, vmid: vmid, pool: pool, node: at.load.name, template: at.from, full: at.full, shape: p.s.shapeKey(pool, at.from), why: "a job waits"})
+	p.d.actions = append(p.d.actions, action{step: StepClone, vmid: vmid, pool: pool, node: at.load.name, template: at.from, full: at.full, shape: p.shapeOf(pool, at.from), why: "a job waits"})
 	return Reason{WaitRunner, "a runner is being made for it"}
 }
 

@@ -329,3 +329,33 @@ func TestLostRepliesOfManyJobsAtOnce(t *testing.T) {
 		})
 	}
 }
+
+// TestRunnerAtWorkIsKeptThroughARestart restarts the dispatcher while a job runs. GitHub's list of runners lacks the runner for a
+// while, and what is asked of its guest comes to nothing.
+func TestRunnerAtWorkIsKeptThroughARestart(t *testing.T) {
+	asks := pve.FaultMatch{Method: http.MethodPost, Path: "/nodes/*/qemu/*/agent/exec"}
+	answers := pve.FaultMatch{Method: http.MethodGet, Path: "/nodes/*/qemu/*/agent/exec-status"}
+	for _, tc := range []struct {
+		name  string
+		fault pve.FaultSpec
+	}{
+		{"the answer is lost", pve.FaultSpec{Kind: "answer_after", Status: 596, Match: answers}},
+		{"the question is refused", pve.FaultSpec{Kind: "answer", Status: 403, Reason: "Permission check failed (/vms/201, VM.GuestAgent.Unrestricted)", Match: asks}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t, nil)
+				b.queue(1, 30*time.Minute)
+				b.until(10*time.Minute, "the job runs", func() bool { return count(b, "in_progress") == 1 })
+				b.halt()
+				b.arm(tc.fault)
+				b.armGitHub(gh.FaultSpec{Kind: "empty_list", Match: gh.FaultMatch{Method: http.MethodGet, Path: "**/actions/runners", Count: 8}})
+				b.start("")
+				b.served(time.Hour)
+				b.succeeded()
+				b.made(1, 1)
+				b.fired()
+			})
+		})
+	}
+}

@@ -42,6 +42,10 @@ func (p *planner) nextStep(e *entry) {
 	if !p.usable() || p.o.ledger.isQuarantined(e.vmid) {
 		return
 	}
+	if e.failed != "" && p.unheard(e) {
+		p.d.github = true
+		return
+	}
 	if why, force := p.mustGo(e); why != "" {
 		p.destroy(e, why, force)
 		return
@@ -95,6 +99,9 @@ func (p *planner) act(e *entry, a action) {
 		a.registration = 0 // GitHub removed it with its job
 	case e.registration == 0 && (e.minting || e.adopted):
 		a.lookIn = p.lookIn(e, a.pool)
+		if e.job != 0 && e.jobOver.IsZero() {
+			a.works = e.job
+		}
 	}
 	p.d.actions = append(p.d.actions, a)
 }
@@ -168,6 +175,12 @@ func (p *planner) readSince(e *entry, t time.Time) bool {
 	target, _ := p.s.targetOf(e)
 	_, read := p.o.queue.registrations[target]
 	return read && p.o.queue.failed[target] == nil && !p.o.queue.at.Before(t)
+}
+
+// unheard reports whether a runner of before a restart may have a job that GitHub has yet to tell of.
+func (p *planner) unheard(e *entry) bool {
+	_, known := p.s.targetOf(e)
+	return known && e.adopted && e.registration == 0 && e.halted.IsZero() && !p.readSince(e, time.Time{})
 }
 
 // after gives why once the time has come, and makes sure that the plan is made again then.

@@ -51,6 +51,8 @@ type action struct {
 	// in the targets of lookIn.
 	registration int64
 	lookIn       []runner.Target
+	// works is the job that GitHub's list of jobs has on the runner while its registration isn't known; 0 for none.
+	works int64
 	// unsure says that its guest runs and nobody knows whether it has got an identity.
 	unsure bool
 	// seeded says that an identity waits in the VM's user-data, put there by way; medium that it may be on one that lasts.
@@ -152,7 +154,7 @@ type planner struct {
 	levels   map[string]level  // what holds for a pool now
 	keeps    map[int]bool      // warm runners that are wanted
 	retire   map[int]string    // warm runners that shall go, and why
-	shapes   map[origin]string // what shapeNow has found
+	shapes   map[handed]string // what shapeOf has found
 }
 
 // sorted lists the runners in the order in which they were made.
@@ -188,7 +190,7 @@ func (p *planner) count() {
 	p.fitting = map[string][]int{}
 	p.open, p.cannot = map[string]int{}, map[string]bool{}
 	p.answers, p.squeezed, p.needs = map[int]bool{}, map[string]int{}, map[where]need{}
-	p.levels, p.keeps, p.retire, p.shapes = map[string]level{}, map[int]bool{}, map[int]string{}, map[origin]string{}
+	p.levels, p.keeps, p.retire, p.shapes = map[string]level{}, map[int]bool{}, map[int]string{}, map[handed]string{}
 	for id := range p.o.supply.taken {
 		p.taken[id] = true
 	}

@@ -164,6 +164,9 @@ func (c *Controller) findHeld(ctx context.Context, a action) (registered, error)
 			return registered{}, err
 		}
 	}
+	if a.works != 0 && !a.force { // a list of runners may lack some (facts: github H)
+		return registered{}, fmt.Errorf("%w: GitHub lists no runner %s, on which job %d runs", github.Unavailable, a.name, a.works)
+	}
 	return registered{}, nil
 }
 

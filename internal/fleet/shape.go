@@ -65,28 +65,29 @@ func (p *planner) misfit(e *entry) string {
 	if !known {
 		return ""
 	}
-	now := p.shapeNow(e, pool)
+	now := p.shapeOf(pool, p.o.supply.baseOf(e, pool)) // as if it were cloned now from the template that it came from
 	if now == "" || now == e.shape {
 		return ""
 	}
 	return fmt.Sprintf("its pool makes VMs of another shape now (%s, it has %s)", now, e.shape)
 }
 
-// shapeNow is the key that the runner would have if it were cloned now from the template that it came from.
-func (p *planner) shapeNow(e *entry, pool runner.Pool) string {
-	at := origin{pool.Name, e.template}
-	key, known := p.shapes[at]
+// shapeOf is shapeKey, of which nothing but the way to hand an identity over is the template's.
+func (p *planner) shapeOf(pool runner.Pool, t *template) string {
+	way, _ := p.s.seeds(t)
+	of := handed{pool.Name, way}
+	key, known := p.shapes[of]
 	if !known {
-		key = p.s.shapeKey(pool, p.o.supply.baseOf(e, pool))
-		p.shapes[at] = key
+		key = p.s.shapeKey(pool, t)
+		p.shapes[of] = key
 	}
 	return key
 }
 
-// origin is a pool and the VMID of a template that runners of it came from.
-type origin struct {
-	pool     string
-	template int
+// handed is a pool and a way in which runners of it get their identities.
+type handed struct {
+	pool string
+	way  Way
 }
 
 // misfitGoes says why a runner goes as a misfit now. One that has its identity, or may have it, is let come online first:

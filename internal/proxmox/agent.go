@@ -78,7 +78,7 @@ type ExecStatus struct {
 }
 
 // AgentExecStatus asks what became of a command (VM.GuestAgent.Unrestricted). The agent tells of an exited command
-// once and forgets it: later, for an unknown pid, and when that one reply got lost, the answer is NotFound.
+// once and forgets it: later, for an unknown pid, and when that one reply got lost, the answer is Unavailable.
 func (c *Client) AgentExecStatus(ctx context.Context, node string, vmid, pid int) (ExecStatus, error) {
 	op := fmt.Sprintf("read status of pid %d in VM %d on %s", pid, vmid, node)
 	var w struct {

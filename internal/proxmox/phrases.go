@@ -70,7 +70,7 @@ var atOnce = []phrase{
 	{regexp.MustCompile(`^No QEMU guest agent configured`), BadParameter, "set agent: enabled=1 in the template and start the VM anew"},
 	{regexp.MustCompile(`^QEMU guest agent is not running`), Unavailable, "wait for the guest to boot; qemu-guest-agent must be in the template"},
 	{regexp.MustCompile(`^(?:VM|CT) \d+ (?:is )?not running`), Unavailable, "start it"},
-	{regexp.MustCompile(`^Agent error: Invalid parameter 'pid'`), NotFound, "the agent tells of an exited command once only"},
+	{regexp.MustCompile(`^Agent error: Invalid parameter 'pid'`), Unavailable, "the agent tells of an exited command once only"},
 	{regexp.MustCompile(`^Agent error: .*No such file or directory`), NotFound, ""},
 	// qemu-ga's words for a command that its configuration blocks (qga/commands.c, not recorded).
 	{regexp.MustCompile(`^Agent error: .*has (?:been disabled|not been found)`), BadParameter, "let the guest's qemu-guest-agent have the command"},
