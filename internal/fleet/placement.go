@@ -94,7 +94,7 @@ type candidate struct {
 	spaces []*spaceLoad
 	full   bool         // a full clone
 	needs  runner.Bytes // room on each of spaces
-	// things are what may be cordoned of it.
+	// things are what may be cordoned of it, where anything is.
 	things []thing
 	// barred says why it may not be taken, whatever its room; "" when it may.
 	barred string

@@ -82,6 +82,7 @@ type room struct {
 	nodes  map[string]*nodeLoad
 	names  []string // of those that the cluster lists, in order
 	spaces map[string]*spaceLoad
+	seen   map[[2]string]*spaceLoad // the same by node and storage: what is shared is there once for each node
 	// full are the pools for which no node fits: what is planned later only takes more.
 	full map[string]Reason
 	// lists are the candidates of each pool, next the best of them as long as nothing more was planned.
@@ -93,8 +94,8 @@ type room struct {
 // measure counts what our runners take of each node and storage.
 func (p *planner) measure() {
 	p.room = room{
-		nodes: map[string]*nodeLoad{}, spaces: map[string]*spaceLoad{}, full: map[string]Reason{}, lists: map[string][]candidate{},
-		next: map[string]*candidate{}, sizes: map[int]size{},
+		nodes: map[string]*nodeLoad{}, spaces: map[string]*spaceLoad{}, seen: map[[2]string]*spaceLoad{}, full: map[string]Reason{},
+		lists: map[string][]candidate{}, next: map[string]*candidate{}, sizes: map[int]size{},
 	}
 	p.room.names = sortedKeys(p.o.supply.nodes)
 	for _, name := range p.room.names {
@@ -159,15 +160,26 @@ func (p *planner) spacesOf(node string, storages []string) []*spaceLoad {
 	}
 	list := make([]*spaceLoad, 0, len(storages))
 	for _, name := range storages {
-		seen, known := p.o.supply.spaces[spaceKey(node, name, false)]
-		key := spaceKey(node, name, seen.shared)
-		if p.room.spaces[key] == nil {
-			seen.name = name
-			p.room.spaces[key] = &spaceLoad{space: seen, known: known}
+		at := [2]string{node, name}
+		load := p.room.seen[at]
+		if load == nil {
+			load = p.spaceLoad(node, name)
+			p.room.seen[at] = load
 		}
-		list = append(list, p.room.spaces[key])
+		list = append(list, load)
 	}
 	return list
+}
+
+// spaceLoad is the load of a storage of the node.
+func (p *planner) spaceLoad(node, name string) *spaceLoad {
+	seen, known := p.o.supply.spaces[spaceKey(node, name, false)]
+	key := spaceKey(node, name, seen.shared)
+	if p.room.spaces[key] == nil {
+		seen.name = name
+		p.room.spaces[key] = &spaceLoad{space: seen, known: known}
+	}
+	return p.room.spaces[key]
 }
 
 // tasksFull reports whether as many clones and destroys run on the runner's node or storages as they bear.
@@ -231,7 +243,9 @@ func (p *planner) candidates(pool runner.Pool) []candidate {
 
 // newestUsable is the newest version on the template's node that may be cloned.
 func (p *planner) newestUsable(t *template) *template {
-	return p.o.ledger.newest(t, p.now, func(v *template) bool { return p.shunned[templateThing(cmp.Or(v.node, p.s.Node), v)] == "" })
+	return p.o.ledger.newest(t, p.now, func(v *template) bool {
+		return len(p.shunned) == 0 || p.shunned[templateThing(cmp.Or(v.node, p.s.Node), v)] == ""
+	})
 }
 
 // current reports whether the pool's next runner may come from that template: it is the newest usable one of some node, or
@@ -263,7 +277,9 @@ func (p *planner) candidate(pool runner.Pool, name string, t *template) candidat
 	c := candidate{load: p.nodeLoad(name), from: t, want: p.wants(pool, t), full: pool.FullClone}
 	storages := c.want.storagesFor(pool)
 	c.spaces = p.spacesOf(name, storages)
-	c.things = p.o.supply.things(name, t, storages)
+	if len(p.o.ledger.cordons) > 0 {
+		c.things = p.o.supply.things(name, t, storages)
+	}
 	c.full = c.full || slices.ContainsFunc(c.spaces, func(s *spaceLoad) bool { return !s.links() })
 	c.needs = p.s.Placement.LinkedGrowth
 	if c.full {
