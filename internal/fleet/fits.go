@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"fmt"
+	"strconv"
 
 	"mayfly/internal/runner"
 )
@@ -89,7 +90,7 @@ func (pl Placement) why(c *candidate, v verdict) string {
 	case lacksSpace:
 		return fmt.Sprintf("storage %s has %s free after %s of reserve and what runners may grow, %s needed", v.space.name, max(pl.freeSpace(v.space), 0), pl.StorageReserve, c.needs)
 	case lacksNodeTask:
-		return fmt.Sprintf("%d clones and destroys run already", n.tasks)
+		return strconv.Itoa(n.tasks) + " clones and destroys run already" // the usual word, of every node of a busy cluster
 	case lacksSpaceTask:
 		return fmt.Sprintf("%d clones and destroys run already on storage %s", v.space.tasks, v.space.name)
 	}

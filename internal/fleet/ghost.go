@@ -1,7 +1,6 @@
 package fleet
 
 import (
-	"fmt"
 	"time"
 
 	"mayfly/internal/runner"
@@ -19,5 +18,5 @@ func (p *planner) ghost(e *entry, pool runner.Pool) string {
 		since = waits
 	}
 	limit := ghostShare * pool.IdleTimeout
-	return p.afterReading(e, since.Add(limit), fmt.Sprintf("it has been idle for %s while a job waited", limit.Round(time.Second)))
+	return p.afterReading(e, since.Add(limit), "it has been idle for %s while a job waited", limit.Round(time.Second))
 }

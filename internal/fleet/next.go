@@ -132,11 +132,11 @@ func (p *planner) mustGo(e *entry) (why string, force bool) {
 	case !e.finished.IsZero():
 		return p.after(e.finished.Add(t.Linger), "its listener ended but it did not power off"), true
 	case !e.busy.IsZero():
-		return p.after(jobDeadline(e, pool), fmt.Sprintf("its job ran longer than %s", pool.MaxJobDuration)), true
+		return p.after(jobDeadline(e, pool), "its job ran longer than %s", pool.MaxJobDuration), true
 	case e.ready.IsZero() && e.adopted && !e.probed:
 		return "", false // nobody has asked it yet
 	case e.ready.IsZero() && !e.started.IsZero():
-		return p.after(e.started.Add(pool.BootTimeout), strings.TrimSuffix(fmt.Sprintf("its guest was not ready after %s: %s", pool.BootTimeout, e.lastWord), ": ")), false
+		return strings.TrimSuffix(p.after(e.started.Add(pool.BootTimeout), "its guest was not ready after %s: %s", pool.BootTimeout, e.lastWord), ": "), false
 	case e.ready.IsZero():
 		return "", false
 	case e.delivered.IsZero() && e.adopted && e.registration != 0 && !p.mustSeed(e):
@@ -149,21 +149,22 @@ func (p *planner) mustGo(e *entry) (why string, force bool) {
 		return p.after(later(e.ready, e.kept).Add(pool.IdleTimeout), "no job wants it any more"), false
 	case e.online.IsZero() && !e.seeded.IsZero():
 		limit := pool.BootTimeout + t.Register
-		return p.afterReading(e, e.started.Add(limit), fmt.Sprintf("it did not come online within %s of its start", limit)), false
+		return p.afterReading(e, e.started.Add(limit), "it did not come online within %s of its start", limit), false
 	case e.online.IsZero():
-		return p.afterReading(e, e.delivered.Add(t.Register), fmt.Sprintf("it did not come online within %s of getting its identity", t.Register)), false
+		return p.afterReading(e, e.delivered.Add(t.Register), "it did not come online within %s of getting its identity", t.Register), false
 	case e.missingSince.IsZero() && p.wantedOf(e) > 0:
 		return p.ghost(e, pool), false
 	case e.missingSince.IsZero() && p.wantedOf(e) == 0 && !p.keeps[e.vmid]:
-		return p.afterReading(e, later(e.online, e.kept).Add(pool.IdleTimeout), fmt.Sprintf("it was idle for %s", pool.IdleTimeout)), false
+		return p.afterReading(e, later(e.online, e.kept).Add(pool.IdleTimeout), "it was idle for %s", pool.IdleTimeout), false
 	}
 	return "", false
 }
 
 // afterReading is after, for what only GitHub knows: the time has come when GitHub was read since then, and it was
 // still so. While GitHub can't be read nobody knows.
-func (p *planner) afterReading(e *entry, t time.Time, why string) string {
-	if why = p.after(t, why); why == "" || p.readSince(e, t) {
+func (p *planner) afterReading(e *entry, t time.Time, format string, args ...any) string {
+	why := p.after(t, format, args...)
+	if why == "" || p.readSince(e, t) {
 		return why
 	}
 	p.d.github = true
@@ -183,13 +184,14 @@ func (p *planner) unheard(e *entry) bool {
 	return known && e.adopted && e.registration == 0 && e.halted.IsZero() && !p.readSince(e, time.Time{})
 }
 
-// after gives why once the time has come, and makes sure that the plan is made again then.
-func (p *planner) after(t time.Time, why string) string {
+// after gives why once the time has come, and makes sure that the plan is made again then. Most often it hasn't, and no words
+// are made.
+func (p *planner) after(t time.Time, format string, args ...any) string {
 	if p.now.Before(t) {
 		p.wakeAt(t)
 		return ""
 	}
-	return why
+	return fmt.Sprintf(format, args...)
 }
 
 // jobDeadline counts from when the job was first seen. Where that was after a restart, the creation of the VM, which is

@@ -59,9 +59,9 @@ type Spec struct {
 
 // Pool returns the pool of that name.
 func (s Spec) Pool(name string) (runner.Pool, bool) {
-	for _, p := range s.Pools {
-		if p.Name == name {
-			return p, true
+	for i := range s.Pools { // a pool is large, and a plan asks for each runner's
+		if s.Pools[i].Name == name {
+			return s.Pools[i], true
 		}
 	}
 	return runner.Pool{}, false

@@ -176,7 +176,7 @@ func (p *planner) outOfDate(pool runner.Pool, e *entry) string {
 	if pool.SpareMaxAge <= 0 {
 		return ""
 	}
-	return p.after(e.created.Add(maxAge(pool, e.name)), fmt.Sprintf("it waited for a job until it was as old as spare_max_age allows (%s)", pool.SpareMaxAge))
+	return p.after(e.created.Add(maxAge(pool, e.name)), "it waited for a job until it was as old as spare_max_age allows (%s)", pool.SpareMaxAge)
 }
 
 // maxAge is how old the runner of that name may get: its name decides on its part of ageSpread.
