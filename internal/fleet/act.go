@@ -61,8 +61,8 @@ func (c *Controller) do(ctx context.Context, a action, now time.Time) {
 	case StepInspect:
 		c.start(ctx, a, probeTimeout, now, c.inspect)
 	case StepDestroy:
-		c.strikeLate(c.ledger.runners[a.vmid], a.pool, now)
-		c.progress.late(c.ledger.runners[a.vmid], a.pool, c.spec.Timing, now)
+		c.strikeLate(c.ledger.runners[a.vmid], *a.pool, now)
+		c.progress.late(c.ledger.runners[a.vmid], *a.pool, c.spec.Timing, now)
 		if a.sweeps {
 			c.noteSweep(c.ledger.runners[a.vmid], now)
 		}

@@ -71,7 +71,7 @@ const lostIdentity = "its identity was lost in a restart"
 
 func (c *Controller) guestAnswered(e *entry, a action, g handoff.Guest, now time.Time) {
 	e.ready, e.runnerVersion, e.contract = now, g.RunnerVersion, g.Contract
-	c.sayPolicy(a.pool, g)
+	c.sayPolicy(*a.pool, g)
 	switch {
 	case g.State == handoff.Done:
 		e.delivered, e.finished = now, now

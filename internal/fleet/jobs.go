@@ -85,7 +85,7 @@ func (p *planner) serve(j *runner.Job, pool *runner.Pool, l *line) Reason {
 		return r
 	}
 	before := len(p.d.actions)
-	r := p.clone(*pool)
+	r := p.clone(pool)
 	if len(p.d.actions) == before {
 		l.held = &r
 	}
@@ -256,8 +256,8 @@ func (p *planner) noBase(pool runner.Pool) (Reason, bool) {
 }
 
 // clone plans one more runner for the pool.
-func (p *planner) clone(pool runner.Pool) Reason {
-	at, r, ok := p.findPlace(pool)
+func (p *planner) clone(pool *runner.Pool) Reason {
+	at, r, ok := p.findPlace(*pool)
 	if !ok {
 		return r
 	}
@@ -270,14 +270,14 @@ func (p *planner) clone(pool runner.Pool) Reason {
 		}
 		return Reason{WaitVMIDs, text}
 	}
-	p.take(pool, at)
+	p.take(*pool, at)
 	p.taken[vmid] = true
 	p.total++
 	p.alive[pool.Name]++
 	p.open[pool.Name]--
 	p.tasks++
 	p.cloned[pool.Name] = true
-	p.d.actions = append(p.d.actions, action{step: StepClone, vmid: vmid, pool: pool, node: at.load.name, template: at.from, full: at.full, shape: p.shapeOf(pool, at.from), why: "a job waits"})
+	p.d.actions = append(p.d.actions, action{step: StepClone, vmid: vmid, pool: pool, node: at.load.name, template: at.from, full: at.full, shape: p.shapeOf(*pool, at.from), why: "a job waits"})
 	return Reason{WaitRunner, "a runner is being made for it"}
 }
 

@@ -84,7 +84,8 @@ func (p *planner) inPool(e *entry) string {
 
 func (p *planner) act(e *entry, a action) {
 	a.vmid, a.name, a.node = e.vmid, e.name, e.node
-	a.pool, _ = p.s.poolOf(e)
+	pool, _ := p.s.poolOf(e)
+	a.pool = &pool
 	a.inPool = p.inPool(e)
 	a.registration, a.target, a.contract = e.registration, e.target, e.contract
 	a.way, a.medium, a.theirs = e.way, e.medium, p.left(e)
@@ -98,7 +99,7 @@ func (p *planner) act(e *entry, a action) {
 	case !e.missingSince.IsZero() && (!e.stopped.IsZero() || !e.finished.IsZero()):
 		a.registration = 0 // GitHub removed it with its job
 	case e.registration == 0 && (e.minting || e.adopted):
-		a.lookIn = p.lookIn(e, a.pool)
+		a.lookIn = p.lookIn(e, pool)
 		if e.job != 0 && e.jobOver.IsZero() {
 			a.works = e.job
 		}

@@ -35,7 +35,7 @@ type action struct {
 	step   Step
 	vmid   int
 	name   string
-	pool   runner.Pool
+	pool   *runner.Pool // nil for a registration alone
 	node   string
 	inPool string
 	why    string

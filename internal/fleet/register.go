@@ -15,7 +15,7 @@ import (
 // register mints an identity and delivers it at once. A reply that GitHub lost leaves a registration that nobody has
 // the key of; it is removed with the VM, because a name is never used twice.
 func (c *Controller) register(ctx context.Context, a action) outcome {
-	id, err := c.gh.CreateJITConfig(ctx, a.target, a.name, c.fixed.labels(a.pool), a.pool.GroupID)
+	id, err := c.gh.CreateJITConfig(ctx, a.target, a.name, c.fixed.labels(*a.pool), a.pool.GroupID)
 	if err != nil {
 		return c.notMinted(a, fmt.Errorf("runner %s: mint identity: %w", a.name, err))
 	}

@@ -44,7 +44,7 @@ func (c *Controller) seed(ctx context.Context, a action) outcome {
 // mint makes the identity that the user-data asks for.
 func (c *Controller) mint(ctx context.Context, a action) (handoff.SeedIdentity, error) {
 	if c.seeders[a.way].Needs() != cloudinit.NeedsRegistrationToken {
-		id, err := c.gh.CreateJITConfig(ctx, a.target, a.name, c.fixed.labels(a.pool), a.pool.GroupID)
+		id, err := c.gh.CreateJITConfig(ctx, a.target, a.name, c.fixed.labels(*a.pool), a.pool.GroupID)
 		return handoff.SeedIdentity{Identity: id}, err
 	}
 	token, err := c.gh.CreateRegistrationToken(ctx, a.target)
@@ -54,7 +54,7 @@ func (c *Controller) mint(ctx context.Context, a action) (handoff.SeedIdentity, 
 // plant writes the user-data and names it in the VM's config. Both may be repeated.
 func (c *Controller) plant(ctx context.Context, a action, cfg proxmox.VMConfig, id handoff.SeedIdentity) error {
 	set, err := c.seeders[a.way].Prepare(ctx, handoff.SeedGuest{
-		VM: handoff.VM{Node: a.node, VMID: a.vmid}, User: a.pool.RunnerUser, Labels: c.fixed.labels(a.pool),
+		VM: handoff.VM{Node: a.node, VMID: a.vmid}, User: a.pool.RunnerUser, Labels: c.fixed.labels(*a.pool),
 		RepoURL: c.spec.WebURL + "/" + a.target.String(), Config: cfg.Values,
 		Pool: a.pool.Name, Policy: a.pool.Jobs,
 	}, id)

@@ -196,7 +196,7 @@ func (p *planner) makeWarm(pool runner.Pool) (Reason, bool) {
 		return r, false
 	}
 	before := len(p.d.actions)
-	r := p.clone(pool)
+	r := p.clone(&pool)
 	if len(p.d.actions) == before {
 		return r, false
 	}
