@@ -341,7 +341,7 @@ func TestWarmRunnerIsNotReplacedForACordon(t *testing.T) {
 	p := planner{s: s, o: o, now: noon}
 	p.cordonOff()
 	for id, outdated := range map[int]bool{9101: false, 9100: false, 9099: true} {
-		if why := p.outOfDate(s.Pools[0], &entry{name: "ep-1", template: id, created: noon, shape: "any"}); (why != "") != outdated {
+		if why := p.outOfDate(s.Pools[0], &entry{name: "ep-1", node: "pve1", template: id, created: noon, shape: "any"}); (why != "") != outdated {
 			t.Errorf("of VM %d: %q", id, why)
 		}
 	}

@@ -137,3 +137,28 @@ func TestRestartsOnManyNodesLoseNothing(t *testing.T) {
 		}
 	})
 }
+
+// TestWarmRunnersLeaveANodeThatTheirPoolHasLeft changes a pool's nodes while spares and idle runners wait: others take their
+// places first, and no job waits longer.
+func TestWarmRunnersLeaveANodeThatTheirPoolHasLeft(t *testing.T) {
+	for _, restart := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBench(t, func(s *setup) {
+				onNodes(s)
+				warm(1, 2)(s)
+				s.spec.Pools[0].Nodes = []string{"pve2"}
+			})
+			b.until(10*time.Minute, "warm", b.isWarm(1, 2))
+			b.change(restart, func(s *fleet.Spec) { s.Pools[0].Nodes = []string{"pve3"} })
+			for since := time.Now(); time.Since(since) < 10*time.Minute; time.Sleep(5 * time.Second) {
+				if n := b.able(); time.Since(since) > time.Minute && n < 3 {
+					t.Fatalf("%d warm runners after %s, want 3 at any time", n, time.Since(since))
+				}
+			}
+			if on := livesOn(b); on["pve3"] != 3 || len(on) != 1 {
+				t.Errorf("runners live on %v", on)
+			}
+			b.drained(time.Hour)
+		})
+	}
+}

@@ -170,6 +170,9 @@ func (p *planner) outOfDate(pool runner.Pool, e *entry) string {
 	if e.shape == "" {
 		return "it was made before its notes told its shape"
 	}
+	if !p.s.runsOn(e.node) || !pool.RunsOn(e.node) {
+		return "it is on node " + e.node + ", where its pool makes none"
+	}
 	if t, ok := choose(pool, &p.o.supply, p.o.ledger, p.now); ok && t.problem == "" && e.template != 0 && t.id != 0 && !p.current(pool, e.template) {
 		return fmt.Sprintf("it is of an earlier template (VM %d), and new ones come from VM %d", e.template, t.id)
 	}
