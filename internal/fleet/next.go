@@ -245,35 +245,33 @@ func (p *planner) mint(e *entry, step Step, why string) {
 		p.d.github = true
 		return
 	}
-	registered := p.plannedIdentities(e.pool)
-	for _, other := range p.byPool[e.pool] {
-		if other.outdated || p.misfit(other) != "" {
-			continue
-		}
-		s := other.state()
-		onItsWay := s == runner.Booting && (!other.seeded.IsZero() || other.op != nil && other.op.step == StepSeed)
-		if p.lost(other) {
-			continue
-		}
-		if s == runner.Registering || s == runner.Idle || onItsWay || other.unexplained(p.now) {
-			at, _ := p.s.targetOf(other)
-			registered[at]++
-		}
-	}
+	registered := p.identities(e.pool)
 	if target, wants := p.mintAt(e, pool, registered); wants {
 		p.act(e, action{step: step, why: why})
 		p.d.actions[len(p.d.actions)-1].target = target
+		registered[target]++
 	}
 }
 
-// plannedIdentities counts what is to be minted for a pool, by repository.
-func (p *planner) plannedIdentities(pool string) map[runner.Target]int {
+// identities counts the runners of a pool that have an identity and no job, and those that are to get one, by repository. They are
+// looked through once: mint adds what the plan itself gives.
+func (p *planner) identities(pool string) map[runner.Target]int {
+	if n, counted := p.registered[pool]; counted {
+		return n
+	}
 	n := map[runner.Target]int{}
-	for _, a := range p.d.actions {
-		if (a.step == StepRegister || a.step == StepSeed) && a.pool.Name == pool {
-			n[a.target]++
+	for _, e := range p.byPool[pool] {
+		if e.outdated || p.lost(e) || p.misfit(e) != "" {
+			continue
+		}
+		s := e.state()
+		onItsWay := s == runner.Booting && (!e.seeded.IsZero() || e.op != nil && e.op.step == StepSeed)
+		if s == runner.Registering || s == runner.Idle || onItsWay || e.unexplained(p.now) {
+			at, _ := p.s.targetOf(e)
+			n[at]++
 		}
 	}
+	p.registered[pool] = n
 	return n
 }
 

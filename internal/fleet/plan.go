@@ -155,6 +155,8 @@ type planner struct {
 	keeps    map[int]bool      // warm runners that are wanted
 	retire   map[int]string    // warm runners that shall go, and why
 	shapes   map[handed]string // what shapeOf has found
+
+	registered map[string]map[runner.Target]int // what identities has counted
 }
 
 // sorted lists the runners in the order in which they were made.
@@ -191,6 +193,7 @@ func (p *planner) count() {
 	p.open, p.cannot = map[string]int{}, map[string]bool{}
 	p.answers, p.squeezed, p.needs = map[int]bool{}, map[string]int{}, map[where]need{}
 	p.levels, p.keeps, p.retire, p.shapes = map[string]level{}, map[int]bool{}, map[int]string{}, map[handed]string{}
+	p.registered = map[string]map[runner.Target]int{}
 	for id := range p.o.supply.taken {
 		p.taken[id] = true
 	}

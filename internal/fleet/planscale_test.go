@@ -87,6 +87,32 @@ func BenchmarkPlan(b *testing.B) {
 	}
 }
 
+// BenchmarkPlanOfSpares is one plan over fleets of nothing but booted spares, for which no job waits.
+func BenchmarkPlanOfSpares(b *testing.B) {
+	for _, runners := range []int{10, 100, 1000, 10_000} {
+		b.Run(fmt.Sprintf("runners=%d", runners), func(b *testing.B) {
+			s, o := fleetOf(50, runners, 0)
+			for i := range s.Pools {
+				s.Pools[i].BootedSpares = runners / len(s.Pools)
+			}
+			i := 0
+			for id, e := range o.ledger.runners {
+				pool, _ := s.Pool(e.pool)
+				spare := entry{vmid: id, node: e.node, name: e.name, pool: e.pool, created: e.created, cloned: noon, configured: noon, started: noon, ready: noon, template: 9000 + i%50}
+				spare.shape = s.shapeKey(pool, o.supply.baseOf(&spare, pool))
+				*e = spare
+				i++
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				if d := plan(s, o, noon); len(d.actions) != 0 || len(d.kept) != runners {
+					b.Fatalf("%d actions are planned, and %d runners kept", len(d.actions), len(d.kept))
+				}
+			}
+		})
+	}
+}
+
 func clonesIn(d decision) int {
 	n := 0
 	for _, a := range d.actions {
