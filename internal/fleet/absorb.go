@@ -23,8 +23,8 @@ func (l *ledger) absorbSupply(s Spec, o supply) {
 		if e := l.runners[t.vmid]; e != nil || o.at.Before(l.lastUsed[t.vmid]) {
 			continue
 		}
-		e := &entry{vmid: t.vmid, node: t.upid.Node(), created: t.since, adopted: true, ending: t.destroys}
-		if !t.destroys {
+		e := &entry{vmid: t.vmid, node: t.upid.Node(), created: t.since, adopted: true, ending: t.destroys()}
+		if !t.destroys() {
 			e.pool = poolOfTemplate(s, o, t.upid.ID())
 		}
 		l.runners[t.vmid] = e

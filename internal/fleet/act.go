@@ -33,7 +33,7 @@ func (c *Controller) do(ctx context.Context, a action, now time.Time) {
 		c.sayTemplate(a)
 		c.start(ctx, a, c.spec.Timing.Clone, now, c.clone)
 	case StepFollow:
-		if a.task.destroys {
+		if a.task.destroys() {
 			c.start(ctx, a, c.spec.Timing.Destroy, now, c.followEnd)
 		} else {
 			c.start(ctx, a, c.spec.Timing.Clone, now, c.follow)

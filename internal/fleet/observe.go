@@ -133,14 +133,6 @@ func (o *supply) baseOf(e *entry, pool runner.Pool) *template {
 	return t
 }
 
-// ownTask is a clone, stop or destroy in our range that somebody asked for, most likely this dispatcher before a restart.
-type ownTask struct {
-	upid     proxmox.UPID
-	vmid     int
-	destroys bool
-	since    time.Time
-}
-
 // queue is one look at GitHub: the registrations, then the jobs.
 type queue struct {
 	at            time.Time // when the look began: registrations are read first
