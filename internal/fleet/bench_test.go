@@ -160,6 +160,13 @@ func (b *bench) halt() {
 	b.ended <- nil // for the next one who asks
 }
 
+// through has a new controller's requests to GitHub go through next: nobody uses the link while it is changed.
+func (b *bench) through(next http.RoundTripper) {
+	b.halt()
+	b.toGitHub.next = next
+	b.start("")
+}
+
 // queue queues jobs that the pool serves.
 func (b *bench) queue(count int, lasting time.Duration) []int64 {
 	return b.gh.AddJobs(gh.JobSpec{Count: count, Labels: []string{"self-hosted", "Linux", "energyplus"}, Duration: lasting})

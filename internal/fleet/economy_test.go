@@ -36,10 +36,8 @@ func TestRunnerIsCheap(t *testing.T) {
 			s.guests.Boot = 15 * time.Second
 			s.guests.Logger = slog.New(slog.NewTextHandler(ups, &slog.HandlerOptions{Level: slog.LevelDebug}))
 		})
-		var calls counter
-		b.halt() // nobody uses the link while it is changed
-		calls.next, b.toGitHub.next = b.toGitHub.next, &calls
-		b.start("")
+		calls := counter{next: b.gh.RoundTripper()}
+		b.through(&calls)
 		for range jobs / 6 {
 			b.queue(6, 2*time.Minute)
 			time.Sleep(45 * time.Second)

@@ -155,10 +155,8 @@ func TestNameConflictAfterALostIdentityCostsItsVM(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, nil)
-		b.halt()
 		proxy := &twice{next: b.gh.RoundTripper(), path: "/generate-jitconfig"}
-		b.toGitHub.next = proxy
-		b.start("")
+		b.through(proxy)
 		oneJob(b)
 		if proxy.got.Load() != http.StatusConflict {
 			t.Fatalf("the repeated request was answered with %d, want 409", proxy.got.Load())
@@ -296,10 +294,8 @@ func TestJobThatReadsQueuedThoughItRunsIsServedOnce(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				b := newBench(t, nil)
-				b.halt()
 				cache := &stale{next: b.gh.RoundTripper(), seen: map[string]*recorded{}}
-				b.toGitHub.next = cache
-				b.start("")
+				b.through(cache)
 				b.queue(1, 3*time.Minute)
 				b.until(5*time.Minute, "an identity was minted", func() bool { return len(b.gh.Runners()) == 1 })
 				cache.frozen.Store(true)

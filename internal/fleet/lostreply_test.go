@@ -333,7 +333,7 @@ func TestLostRepliesOfManyJobsAtOnce(t *testing.T) {
 // TestRunnerAtWorkIsKeptThroughARestart restarts the dispatcher while a job runs. GitHub's list of runners lacks the runner for a
 // while, and what is asked of its guest comes to nothing.
 func TestRunnerAtWorkIsKeptThroughARestart(t *testing.T) {
-	asks := pve.FaultMatch{Method: http.MethodPost, Path: "/nodes/*/qemu/*/agent/exec"}
+	asks := pve.FaultMatch{Method: probes.method, Path: probes.path}
 	answers := pve.FaultMatch{Method: http.MethodGet, Path: "/nodes/*/qemu/*/agent/exec-status"}
 	for _, tc := range []struct {
 		name  string
@@ -349,7 +349,7 @@ func TestRunnerAtWorkIsKeptThroughARestart(t *testing.T) {
 				b.until(10*time.Minute, "the job runs", func() bool { return count(b, "in_progress") == 1 })
 				b.halt()
 				b.arm(tc.fault)
-				b.armGitHub(gh.FaultSpec{Kind: "empty_list", Match: gh.FaultMatch{Method: http.MethodGet, Path: "**/actions/runners", Count: 8}})
+				b.armGitHub(gh.FaultSpec{Kind: "empty_list", Match: gh.FaultMatch{Method: http.MethodGet, Path: runnerList, Count: 8}})
 				b.start("")
 				b.served(time.Hour)
 				b.succeeded()

@@ -4,8 +4,8 @@ import (
 	"time"
 )
 
-// cooldown: a process gives no VMID to a new VM before its last one has been gone for 5 minutes. The worlds' ranges are long
-// enough for that.
+// cooldown: a process gives no VMID to a new VM before its last one, of which it could know, has been gone for 5 minutes. The
+// worlds' ranges are long enough for that.
 type cooldown struct {
 	anyRule
 	w *world

@@ -131,8 +131,8 @@ func (m *model) changed(c pve.Change) {
 	case pve.ChangeDestroyed:
 		delete(m.copies, c.VMID)
 		if v := m.vms[c.VMID]; v != nil {
-			if m.gone[c.VMID] = (death{at: c.At, gen: m.w.gen}); v.hidden && v.gen != m.w.gen {
-				delete(m.gone, c.VMID) // the process that works now never knew of it
+			if !v.hidden || v.gen == m.w.gen { // else the process that works now never knew of it
+				m.gone[c.VMID] = death{at: c.At, gen: m.w.gen}
 			}
 			delete(m.vms, c.VMID)
 		}
