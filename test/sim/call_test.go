@@ -52,6 +52,9 @@ func newCall(side string, gen int, req *http.Request, body []byte) *call {
 	for i, part := range parts {
 		if i == 2 && parts[1] == "nodes" || (i == 2 || i == 3) && parts[1] == "repos" || isNumber(part) || strings.HasPrefix(part, "UPID") {
 			parts[i] = "*"
+		} else if strings.Contains(part, ":") { // a volume, to the path's end
+			parts = append(parts[:i:i], "*")
+			break
 		}
 	}
 	c.route = req.Method + " " + strings.Join(parts, "/")
@@ -65,20 +68,25 @@ func (c *call) is(route string) bool { return c.route == route }
 
 // The routes that the invariants speak of.
 const (
-	routeClone   = "POST /nodes/*/qemu/*/clone"
-	routeConfig  = "GET /nodes/*/qemu/*/config"
-	routeSet     = "PUT /nodes/*/qemu/*/config"
-	routeStart   = "POST /nodes/*/qemu/*/status/start"
-	routeStop    = "POST /nodes/*/qemu/*/status/stop"
-	routeDestroy = "DELETE /nodes/*/qemu/*"
-	routeMint    = "POST /repos/*/*/actions/runners/generate-jitconfig"
-	routeRemove  = "DELETE /repos/*/*/actions/runners/*"
-	routeRunner  = "GET /repos/*/*/actions/runners/*"
-	routeRunners = "GET /repos/*/*/actions/runners"
-	routeRead    = "GET /nodes/*/qemu/*/agent/file-read"
-	routeExec    = "POST /nodes/*/qemu/*/agent/exec"
-	routeUpload  = "POST /nodes/*/storage/local/upload"
-	routeWrite   = "POST /nodes/*/qemu/*/agent/file-write"
+	routeClone      = "POST /nodes/*/qemu/*/clone"
+	routeConfig     = "GET /nodes/*/qemu/*/config"
+	routeSet        = "PUT /nodes/*/qemu/*/config"
+	routeStart      = "POST /nodes/*/qemu/*/status/start"
+	routeStop       = "POST /nodes/*/qemu/*/status/stop"
+	routeDestroy    = "DELETE /nodes/*/qemu/*"
+	routeMint       = "POST /repos/*/*/actions/runners/generate-jitconfig"
+	routeRemove     = "DELETE /repos/*/*/actions/runners/*"
+	routeRunner     = "GET /repos/*/*/actions/runners/*"
+	routeRunners    = "GET /repos/*/*/actions/runners"
+	routeRead       = "GET /nodes/*/qemu/*/agent/file-read"
+	routeExec       = "POST /nodes/*/qemu/*/agent/exec"
+	routeUnload     = "DELETE /nodes/*/storage/local/content/*"
+	routeNextID     = "GET /cluster/nextid"
+	routeTask       = "GET /nodes/*/tasks/*/status"
+	routeTaskLog    = "GET /nodes/*/tasks/*/log"
+	routeExecStatus = "GET /nodes/*/qemu/*/agent/exec-status"
+	routeUpload     = "POST /nodes/*/storage/local/upload"
+	routeWrite      = "POST /nodes/*/qemu/*/agent/file-write"
 )
 
 // good reports whether the stand-in did what was asked.

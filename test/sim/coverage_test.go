@@ -61,8 +61,8 @@ func atLeast(hours float64) int {
 
 // rare are the routes that are called so seldom that their faults have to be more frequent.
 var rare = map[string]float64{
-	routeStop: 8, routeRunner: 24, routeRemove: 3, routeRead: 4, "GET /nodes/*/tasks/*/log": 24, "GET /cluster/nextid": 8, routeExec: 0.5,
-	"POST /nodes/*/qemu/*/agent/ping": 0.5,
+	routeStop: 8, routeRunner: 24, routeRunners: 2, routeRemove: 3, routeRead: 4, routeTaskLog: 24, routeTask: 24, routeNextID: 8, routeExec: 0.5,
+	routeExecStatus: 4, routeUpload: 8, routeUnload: 8, "GET /access/permissions": 24, "GET /nodes/*/storage": 24, "GET /nodes/*/storage/local/content": 24,
 }
 
 // missed lists the faults that came less often than they must: each kind on each route, and each trouble of the world.
@@ -74,8 +74,8 @@ func missed(cover map[string]int, least int) []string {
 		}
 	}
 	for _, route := range []string{
-		"GET /cluster/resources", "GET /nodes/*/qemu", "GET /nodes/*/tasks", "GET /nodes/*/tasks/*/log", "GET /cluster/nextid",
-		routeConfig, routeClone, routeSet, routeStart, routeStop, routeDestroy, routeExec, routeRead,
+		"GET /cluster/resources", "GET /nodes/*/qemu", "GET /nodes/*/tasks", routeTask, routeTaskLog, routeNextID,
+		routeConfig, routeClone, routeSet, routeStart, routeStop, routeDestroy, routeExec, routeExecStatus, routeRead, routeUpload, routeUnload,
 	} {
 		for _, k := range kindsOf(toProxmox) {
 			need(toProxmox + " " + route + " | " + string(k))
@@ -105,5 +105,7 @@ var worldFaults = []string{
 	"VM stops for a full disk", "token refused by proxmox", "token refused by github",
 	"admin stops a VM", "admin destroys a VM", "admin takes a VM over", "admin backs up a VM", "admin edits a VM", "admin copies a VM", "admin restores a VM", "GitHub: partial_list", "GitHub: empty_list",
 	"GitHub: 403_secondary", "GitHub: 429", "qmclone fails", "qmstart fails", "qmdestroy fails", "qmstop fails",
+	"VMID is taken", "admin reuses a VMID", "admin protects a VM", "addition to the resource pool fails", "start fails and the guest comes up",
+	"clones are refused", "GitHub: 403_permission", "GitHub: 422", "job waits for approval", "guests can't reach GitHub", "runner release is refused",
 	"qmclone is slow", "qmstart is slow", "qmdestroy is slow", "qmstop is slow",
 }

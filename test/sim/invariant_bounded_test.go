@@ -24,7 +24,8 @@ func (r *bounded) finished(pve.State, gh.State) {
 	}
 	for _, id := range r.w.plan.fired {
 		most += 2
-		if strings.HasPrefix(id, "crash") || strings.HasPrefix(id, "freeze") || strings.HasPrefix(id, "configuration reloaded") {
+		if strings.HasPrefix(id, "crash") || strings.HasPrefix(id, "freeze") || strings.HasPrefix(id, "configuration reloaded") ||
+			strings.HasPrefix(id, "guests can't") || strings.HasPrefix(id, "runner release") {
 			most += r.w.runners
 		}
 		if strings.HasPrefix(id, "assignment withdrawn") {

@@ -35,13 +35,22 @@ func (r *untouched) began(c *call) {
 		}
 	}
 	if v := r.w.model.vms[c.vmid]; v != nil && !v.taken.IsZero() && c.is(routeDestroy) {
-		if look := v.looked[c.gen]; look.After(v.taken) || time.Since(look) > lookFor {
-			r.w.violated("untouched", "VM %d is to be destroyed, which its notes say is no longer ours since %s, and the last look at them was %s ago",
-				c.vmid, time.Since(v.taken), time.Since(look))
-		}
+		r.fresh(c, v.taken, v.looked[c.gen])
+	}
+	// The guest agent of a VM that is off takes nothing.
+	if u, is := r.w.model.reused[c.vmid]; is && !c.is(routeExec) && !c.is(routeWrite) {
+		r.fresh(c, u.since, u.looked[c.gen])
 	}
 	if r.foreign[c.vmid] || r.w.model.copies[c.vmid] {
 		r.w.violated("untouched", "%s %s: VM %d isn't ours", c.method, c.path, c.vmid)
+	}
+}
+
+// fresh demands that the process didn't know that the VM is somebody else's, and had just looked.
+func (r *untouched) fresh(c *call, since, look time.Time) {
+	if look.After(since) || time.Since(look) > lookFor {
+		r.w.violated("untouched", "%s %s: VM %d is no longer ours since %s, and the last look at its config was %s ago",
+			c.method, c.path, c.vmid, time.Since(since), time.Since(look))
 	}
 }
 

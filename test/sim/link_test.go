@@ -57,6 +57,8 @@ func (l *link) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, errDead
 	}
 	switch send := (sender{l, key, body}); {
+	case l.proc == nil && time.Now().UnixNano() < l.w.cutOff.Load():
+		return nil, errUnreachable()
 	case l.proc == nil:
 		return l.next.RoundTrip(req)
 	case l.proc.term != nil: // here, where it has its turn: a frozen process asks when it wakes
@@ -109,7 +111,7 @@ func (l *link) carry(c *call, req *http.Request) (*http.Response, error) {
 	ctx := req.Context()
 	switch c.fault {
 	case kindRefused:
-		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
+		return nil, errUnreachable()
 	case kindReset:
 		return nil, errReset()
 	case kindHang:
@@ -149,6 +151,9 @@ func (l *link) carry(c *call, req *http.Request) (*http.Response, error) {
 
 // execute hands the request to the stand-in and keeps its reply.
 func (l *link) execute(c *call, req *http.Request) (*http.Response, error) {
+	if c.is(routeClone) {
+		l.w.grab(c)
+	}
 	c.executed = true
 	res, err := l.next.RoundTrip(req)
 	if err != nil {
@@ -166,6 +171,10 @@ func (l *link) execute(c *call, req *http.Request) (*http.Response, error) {
 
 // slowFor is within what the clients wait for.
 const slowFor = 4 * time.Second
+
+func errUnreachable() error {
+	return &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
+}
 
 func errReset() error {
 	return &net.OpError{Op: "read", Net: "tcp", Err: os.NewSyscallError("read", syscall.ECONNRESET)}

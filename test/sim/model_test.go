@@ -23,6 +23,14 @@ type model struct {
 	// whose backup is about to take their place.
 	copies   map[int]bool
 	restores map[int]*machine
+	// reused are VMIDs of ours under which the administrator made VMs at once.
+	reused map[int]reuse
+}
+
+// reuse is since when a VMID is somebody else's, and when processes set out to read the config of the VM that was ours.
+type reuse struct {
+	since  time.Time
+	looked map[int]time.Time
 }
 
 // machine is one VM of the fleet.
@@ -57,7 +65,7 @@ type death struct {
 }
 
 func newModel(w *world) *model {
-	return &model{w: w, vms: map[int]*machine{}, asked: map[int]*machine{}, gone: map[int]death{}, badGuests: map[string]bool{}, cancelled: map[int64]bool{}, died: map[string]bool{}, copies: map[int]bool{}, restores: map[int]*machine{}}
+	return &model{w: w, vms: map[int]*machine{}, asked: map[int]*machine{}, gone: map[int]death{}, badGuests: map[string]bool{}, cancelled: map[int64]bool{}, died: map[string]bool{}, copies: map[int]bool{}, restores: map[int]*machine{}, reused: map[int]reuse{}}
 }
 
 func (m *model) bad(name string) {
@@ -100,6 +108,9 @@ func (m *model) ended(c *call) {
 		if v := m.vms[c.vmid]; v != nil {
 			v.read[c.gen], v.looked[c.gen] = time.Now(), c.at
 		}
+		if u, is := m.reused[c.vmid]; is {
+			u.looked[c.gen] = c.at
+		}
 	}
 }
 
@@ -130,6 +141,7 @@ func (m *model) changed(c pve.Change) {
 		m.made++
 	case pve.ChangeDestroyed:
 		delete(m.copies, c.VMID)
+		delete(m.reused, c.VMID)
 		if v := m.vms[c.VMID]; v != nil {
 			if !v.hidden || v.gen == m.w.gen { // else the process that works now never knew of it
 				m.gone[c.VMID] = death{at: c.At, gen: m.w.gen}

@@ -116,5 +116,5 @@ func (s settings) spec() fleet.Spec {
 
 // misbehaviours are what bad guests do.
 var misbehaviours = []standin.Behaviour{
-	standin.MuteAgent, standin.NeverRegisters, standin.Ghost, standin.DiesInJob, standin.HangsAfterJob, standin.GivesUp,
+	standin.MuteAgent, standin.NeverRegisters, standin.Ghost, standin.DiesInJob, standin.HangsAfterJob, standin.GivesUp, standin.SlowBoot,
 }

@@ -57,6 +57,7 @@ func (w *world) story() {
 	w.gh.ClearFaults(0)
 	w.gh.WithdrawNext(0)
 	w.pve.ClearFaults(0)
+	w.endQuietTroubles()
 	for v, tries := w.pick("", taken), 0; v != nil && tries < 100; v, tries = w.pick("", taken), tries+1 {
 		w.adminEnds(v, true)
 		w.sleepUntil(time.Now().Add(sampleEvery))

@@ -12,7 +12,7 @@ type trouble func(w *world, at time.Time, object string) []event
 
 // troubles are all there are.
 var troubles = []trouble{
-	crash, crash, freeze, reload, cancel, crashLoop, outageOfProxmox, outageOfGitHub, adminStops, adminDestroys, adminTakesOver, adminTakesOver, shortLists, shortLists, secondaryLimit,
+	crash, crash, freeze, reload, cancel, crashLoop, outageOfProxmox, outageOfGitHub, adminStops, adminDestroys, adminTakesOver, adminTakesOver,
 }
 
 // troubleEvents are what goes wrong with this world.
@@ -23,10 +23,10 @@ func (w *world) troubleEvents(born time.Time) []event {
 	var list []event
 	at := born.Add(time.Duration(between(60, 900, w.seed, "first trouble")) * time.Second)
 	for i := 0; at.Before(w.plan.until.Add(-5 * time.Minute)); i++ {
-		all := slices.Concat(troubles, nodeTroubles, adminTroubles, workerTroubles, moreTroubles)
+		all := slices.Concat(troubles, nodeTroubles, adminTroubles, workerTroubles, clusterTroubles, vmidTroubles, githubTroubles)
 		t := all[between(0, len(all)-1, w.seed, "trouble", i)]
 		list = append(list, t(w, at, strconv.Itoa(i))...)
-		at = at.Add(time.Duration(between(60, 1200, w.seed, "next trouble", i)) * time.Second)
+		at = at.Add(time.Duration(between(60, 900, w.seed, "next trouble", i)) * time.Second)
 	}
 	return list
 }
@@ -86,7 +86,7 @@ func crashLoop(w *world, at time.Time, object string) []event {
 func (w *world) unassigned() map[int64]bool {
 	out := map[int64]bool{}
 	for _, j := range w.gh.OpenJobs() {
-		if j.Runner == "" {
+		if j.Status == "queued" && j.Runner == "" {
 			out[j.ID] = true
 		}
 	}

@@ -11,7 +11,7 @@ import (
 )
 
 // adminTroubles are what the administrator does to VMs of ours without ending them.
-var adminTroubles = []trouble{adminMigrates, adminBacksUp, adminEdits, adminCopies, adminRestores}
+var adminTroubles = []trouble{adminMigrates, adminMigrates, adminBacksUp, adminEdits, adminCopies, adminRestores}
 
 // admin is a client of the administrator, who goes straight to Proxmox.
 func (w *world) admin() *proxmox.Client {

@@ -3,7 +3,6 @@ package sim
 import (
 	"time"
 
-	"mayfly/internal/sim/gh"
 	"mayfly/internal/sim/pve"
 )
 
@@ -47,11 +46,6 @@ func removalLeaks(w *world, at time.Time, object string) []event {
 	})
 }
 
-// assignmentWithdrawn takes jobs back as their runners start them, one to three in a row: each runner is spent.
-func assignmentWithdrawn(w *world, at time.Time, object string) []event {
-	return w.simply(at, object, "assignment withdrawn", func() { w.gh.WithdrawNext(between(1, 3, w.seed, "withdrawn", object)) })
-}
-
 // clocksJump has the clocks of both sides, or of the nodes alone, jump by up to an hour, as all others do for a dispatcher whose
 // own clock jumps.
 func clocksJump(w *world, at time.Time, object string) []event {
@@ -62,45 +56,6 @@ func clocksJump(w *world, at time.Time, object string) []event {
 			w.gh.SetClock(ahead)
 		}
 	})
-}
-
-// listsLag has lists of runners show who there was up to two minutes ago, for some minutes.
-func listsLag(w *world, at time.Time, object string) []event {
-	return append(w.simply(at, object, "GitHub: list of runners lags", func() { w.gh.SetRunnerLag(w.seconds("lag", object, 5, 120)) }),
-		event{at.Add(w.seconds("lags", object, 60, 600)), "lists are up to date", func() { w.gh.SetRunnerLag(0) }})
-}
-
-// oddLists has lists of GitHub's repeat what they hold, have it in the opposite order, or say that nothing changed.
-func oddLists(w *world, at time.Time, object string) []event {
-	kind := pick(w.seed, "odd "+object, "double_list", "reverse_list", "stale_304")
-	return w.githubFault(at, object, kind, gh.FaultSpec{
-		Kind: kind, Match: gh.FaultMatch{Method: "GET", Path: "/repos/*/*/actions/**", Count: between(1, 20, w.seed, "odd lists", object)},
-	})
-}
-
-// primaryLimit refuses some requests as if the hour's were used up.
-func primaryLimit(w *world, at time.Time, object string) []event {
-	return w.githubFault(at, object, "403_primary", gh.FaultSpec{Kind: "403_primary", Match: gh.FaultMatch{Path: "/repos/**"}})
-}
-
-// nameTaken refuses a registration for its name.
-func nameTaken(w *world, at time.Time, object string) []event {
-	return w.githubFault(at, object, "409", gh.FaultSpec{Kind: "409", Match: gh.FaultMatch{Path: "**/generate-jitconfig"}})
-}
-
-// stolen has a runner that isn't ours take one of the queued jobs.
-func stolen(w *world, at time.Time, object string) []event {
-	return []event{{at, "job stolen", func() {
-		for _, j := range w.gh.OpenJobs() {
-			if j.Status == "queued" && j.Runner == "" {
-				if w.plan.trouble("job stolen", object) && w.gh.Steal(j.ID, w.seconds("stolen", object, 5, 300)) {
-					w.model.cancelled[j.ID] = true
-					w.trace.add("job %d is stolen", j.ID)
-				}
-				return
-			}
-		}
-	}}}
 }
 
 // simply is a trouble of one moment.
@@ -118,7 +73,7 @@ func (w *world) seconds(what, object string, least, most int) time.Duration {
 	return time.Duration(between(least, most, w.seed, what, object)) * time.Second
 }
 
-// moreTroubles are those of this file.
-var moreTroubles = []trouble{
-	pvestatdHangs, workersTaken, tasksRotate, execTwice, removalLeaks, assignmentWithdrawn, clocksJump, listsLag, oddLists, oddLists, primaryLimit, nameTaken, stolen,
+// clusterTroubles are those of the nodes' own services, and of clocks.
+var clusterTroubles = []trouble{
+	pvestatdHangs, workersTaken, tasksRotate, execTwice, removalLeaks, clocksJump,
 }

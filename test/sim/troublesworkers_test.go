@@ -8,14 +8,16 @@ import (
 
 // workerTroubles are those of Proxmox's own processes and disks.
 var workerTroubles = []trouble{
-	workerFault, workerFault, workerFault, workerFault, workerKilled, daemonDown, activeLock, templateLocked, diskFull, proxmoxRefusesUs, githubRefusesUs,
+	workerFault, workerFault, workerFault, workerFault, workerFault, workerFault, workerKilled, workerKilled, workerKilled, poolAdditionFails, startFailsLate, clonesRefused, daemonDown, activeLock, templateLocked, diskFull, proxmoxRefusesUs, githubRefusesUs,
 }
 
-// reasons are errors that tasks end with (facts: a full or busy storage, a VM that another task holds, QEMU that doesn't come up).
+// reasons are errors that tasks end with (facts: a full or busy storage, a base volume that is gone, a VM that another task holds,
+// QEMU that doesn't come up).
 var reasons = map[string][]string{
 	"qmclone": {
 		"can't lock file '/var/lock/pve-manager/pve-storage-local-lvm' - got timeout", "cfs-lock 'storage-ceph' error: got lock request timeout",
-		"'storage-local-lvm'-locked command timed out - aborting",
+		"'storage-local-lvm'-locked command timed out - aborting", "volume 'local-lvm:base-9000-disk-0' does not exist",
+		"can't lock file '/var/lock/qemu-server/lock-9000.conf' - got timeout",
 	},
 	"qmstart":   {"start failed: QEMU exited with code 1", "start failed: command '/usr/bin/kvm' failed: got timeout"},
 	"qmdestroy": {"can't lock file '/var/lock/qemu-server/lock-200.conf' - got timeout", "'storage-local-lvm'-locked command timed out - aborting"},
@@ -52,6 +54,34 @@ func workerKilled(w *world, at time.Time, object string) []event {
 	})
 }
 
+// poolAdditionFails has a clone fail in its last step, when its VM is whole and, where it was made from a template of another node,
+// has moved already: that one stays behind outside the resource pool, without its disks.
+func poolAdditionFails(w *world, at time.Time, object string) []event {
+	return w.simply(at, object, "addition to the resource pool fails", func() {
+		w.mu.Lock()
+		w.killed++
+		w.mu.Unlock()
+		_, err := w.pve.Fault(pve.FaultSpec{
+			Kind: "fail", Reason: "cfs-lock 'file-user_cfg' error: got lock request timeout", Match: pve.FaultMatch{Task: "qmclone", At: "pool"},
+		})
+		w.must(err)
+	})
+}
+
+// startFailsLate has a start fail whose guest comes up nevertheless: QEMU was slow to answer.
+func startFailsLate(w *world, at time.Time, object string) []event {
+	return w.proxmoxFault(at, object, "start fails and the guest comes up", pve.FaultSpec{
+		Kind: "fail", Reason: "start failed: command '/usr/bin/kvm' failed: got timeout",
+		Match: pve.FaultMatch{Task: "qmstart", At: "done", Count: between(1, 3, w.seed, "count", object)},
+	})
+}
+
+// clonesRefused has somebody take a privilege away, or the resource pool, for some minutes.
+func clonesRefused(w *world, at time.Time, object string) []event {
+	why := pick(w.seed, "privilege "+object, "Permission check failed (/vms/9000, VM.Clone)", "Permission check failed (pool 'ci' does not exist)")
+	return w.refusedPaths("clones are refused", 403, why, "/nodes/*/qemu/*/clone", at, w.seconds("refused", object, 20, 600), object)
+}
+
 // activeLock has a node start a task, and answer that it couldn't.
 func activeLock(w *world, at time.Time, object string) []event {
 	path := pick(w.seed, "path "+object, "**/clone", "**/status/start")
@@ -70,13 +100,16 @@ func (w *world) proxmoxFault(at time.Time, object, name string, spec pve.FaultSp
 
 // daemonDown stops pvedaemon on all nodes: pveproxy reads what it can by itself, and says 595 to all else.
 func daemonDown(w *world, at time.Time, object string) []event {
+	return w.refusedPaths("pvedaemon is down", 595, "Connection refused", "/nodes/*/*/**", at, w.seconds("daemon", object, 10, 300), object)
+}
+
+// refusedPaths is a spell in which all requests with such paths get one answer.
+func (w *world) refusedPaths(name string, status int, why, paths string, at time.Time, lasting time.Duration, object string) []event {
 	id := int64(0)
-	return w.cast(spell{"pvedaemon is down", func() (err error) {
-		id, err = w.pve.Fault(pve.FaultSpec{
-			Kind: "answer", Status: 595, Reason: "Connection refused", Match: pve.FaultMatch{Path: "/nodes/*/*/**", Count: -1},
-		})
+	return w.cast(spell{name, func() (err error) {
+		id, err = w.pve.Fault(pve.FaultSpec{Kind: "answer", Status: status, Reason: why, Match: pve.FaultMatch{Path: paths, Count: -1}})
 		return err
-	}, func() error { w.pve.ClearFaults(id); return nil }, nil}, at, w.seconds("daemon", object, 10, 300), object)
+	}, func() error { w.pve.ClearFaults(id); return nil }, nil}, at, lasting, object)
 }
 
 // templateLocked has a template be saved by vzdump for some minutes.

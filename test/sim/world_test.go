@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -39,6 +40,10 @@ type world struct {
 	other     *process // the one that stands by then
 	jobs      int
 	killed    int // workers, each of which may leave a VM that no token can remove
+	grabs     int // clones whose VMIDs are to be taken by somebody else
+	// cutOff is until when no guest reaches GitHub, and refused until when GitHub refuses the guests' release of the Actions
+	// runner; in nanoseconds since 1970.
+	cutOff, refused atomic.Int64
 	// hindered is until when runners can't be made somewhere, as far as a trouble knows.
 	hindered time.Time
 
@@ -99,9 +104,9 @@ func live(t *testing.T, r run) result {
 		plan: newFaultPlan(r.seed, s.faults, born.Add(s.troubled), r.only), trace: newTrace(r.keep), log: &journal{}, out: outages{}, dead: map[string]bool{},
 	}
 	w.model, w.rules = newModel(w), allRules(w)
-	w.gh = gh.New(gh.Options{Seed: r.seed, AssignDelay: s.assign})
+	w.gh = gh.New(gh.Options{Seed: r.seed, AssignDelay: s.assign, OldestRunner: newRelease})
 	w.guests = standin.NewGuests(standin.GuestOptions{
-		Seed: r.seed, Boot: s.boot, Shutdown: 2 * time.Second, Transport: &link{w: w, side: fromGuest, next: w.gh.RoundTripper()}, Behave: w.behave,
+		Seed: r.seed, Boot: s.boot, Shutdown: 2 * time.Second, Transport: &link{w: w, side: fromGuest, next: w.gh.RoundTripper()}, Behave: w.behave, VersionOf: w.releaseOf,
 	})
 	w.pve = pve.New(w.cluster())
 	w.spec.Token, w.secrets = w.pve.Info().TokenID, tokens{w.gh.Info().Token, w.pve.Info().TokenSecret}

@@ -39,11 +39,12 @@ type FaultMatch struct {
 
 // FaultKinds are the faults there are. "Before" is without effect, "after" means that only the reply is lost or
 // replaced; held requests wait for their release. "stale_304" says that nothing changed to a client that has any older reply;
-// "403_primary" is the hourly limit, whatever was used of it; "409" is the refusal of a name that a runner has.
+// "403_primary" is the hourly limit, whatever was used of it; "403_permission" is a token without the permission that the
+// call needs; "409" is the refusal of a name that a runner has, "422" that of a runner too many.
 func FaultKinds() []string {
 	return []string{
 		"reset_before", "reset_after", "hold_before", "hold_after", "delay", "500", "502", "503", "500_after",
-		"502_after", "503_after", "403_secondary", "429", "403_primary", "409", "partial_list", "empty_list", "double_list", "reverse_list", "stale_304",
+		"502_after", "503_after", "403_secondary", "429", "403_primary", "403_permission", "409", "422", "partial_list", "empty_list", "double_list", "reverse_list", "stale_304",
 	}
 }
 
@@ -216,6 +217,10 @@ func (s *Server) withFault(c *call, f *armed) reply {
 		return f.spec.secondary()
 	case "403_primary":
 		return s.primary(c)
+	case "403_permission":
+		return s.unpermitted(c)
+	case "422":
+		return tooManyRunners(defaultGroup)
 	case "409":
 		return problem(http.StatusConflict, "Already exists - A runner with the name "+c.wantedName()+" already exists.", runnerDocs)
 	case "partial_list", "empty_list", "double_list", "reverse_list":

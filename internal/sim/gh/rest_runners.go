@@ -76,6 +76,11 @@ func (s *Server) getRunner(c *call) reply {
 	return answer(http.StatusOK, s.renderRunner(c, r))
 }
 
+// tooManyRunners refuses one more registration (the words of ggml-org/llama.cpp#7893).
+func tooManyRunners(group int64) reply {
+	return problem(http.StatusUnprocessableEntity, fmt.Sprintf("Runner group %d has reached max limit of %d runners", group, maxRunners), runnerDocs)
+}
+
 // deleteRunner answers DELETE …/actions/runners/{runner_id}. While the runner runs a job that is refused
 // (cybozu-go/meows#136 quotes the words); 204 is a promise that no job will land on it any more.
 func (s *Server) deleteRunner(c *call) reply {
@@ -125,8 +130,8 @@ func (s *Server) generateJIT(c *call) reply {
 		return problem(http.StatusUnprocessableEntity, fmt.Sprintf("Runner group %d does not exist", n.groupID), runnerDocs)
 	case s.world.named(owner, repo, n.name) != nil:
 		return problem(http.StatusConflict, "Already exists - A runner with the name "+n.name+" already exists.", runnerDocs)
-	case s.world.full(n): // the words of ggml-org/llama.cpp#7893
-		return problem(http.StatusUnprocessableEntity, fmt.Sprintf("Runner group %d has reached max limit of %d runners", n.groupID, maxRunners), runnerDocs)
+	case s.world.full(n):
+		return tooManyRunners(n.groupID)
 	}
 	if refusal, hasty := s.hasty(owner, repo, c.now); hasty {
 		return refusal

@@ -112,6 +112,14 @@ func (s *Server) primary(c *call) reply {
 	return rep
 }
 
+// unpermitted is the refusal of a token that lacks what the call needs.
+func (s *Server) unpermitted(c *call) reply {
+	r, _, _ := find(s.routes, c.method, c.path)
+	rep := forbidden(r)
+	rep.header.Set("X-Accepted-GitHub-Permissions", r.need)
+	return rep
+}
+
 // wantedName is the name that a registration is asked for.
 func (c *call) wantedName() string {
 	var body struct {

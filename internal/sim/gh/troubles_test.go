@@ -80,6 +80,24 @@ func TestPrimaryLimitAndConflictAreRefusedAsGitHubDoes(t *testing.T) {
 	}
 }
 
+func TestRefusalsForPermissionsAndNumbersAreGitHubs(t *testing.T) {
+	b := inProcess(t, Options{})
+	b.arm(FaultSpec{Kind: "403_permission", Match: FaultMatch{Path: jitPath}})
+	g := b.ask(http.MethodPost, jitPath, jitBody("ep-7", "x"))
+	if g.status != http.StatusForbidden || g.header.Get("X-Accepted-GitHub-Permissions") != "administration=write" || g.header.Get("Retry-After") != "" {
+		t.Errorf("%d %v", g.status, g.header)
+	}
+	b.arm(FaultSpec{Kind: "422", Match: FaultMatch{Path: jitPath}})
+	g = b.ask(http.MethodPost, jitPath, jitBody("ep-7", "x"))
+	var body struct{ Message string }
+	if err := json.Unmarshal(g.body, &body); err != nil || g.status != http.StatusUnprocessableEntity || body.Message != "Runner group 1 has reached max limit of 10000 runners" {
+		t.Errorf("%d %s", g.status, g.body)
+	}
+	if got := b.names(); len(got) != 0 {
+		t.Errorf("registered: %v", got)
+	}
+}
+
 func TestWithdrawnJobSpendsItsRunnerAndGoesToAnother(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := inProcess(t, Options{})

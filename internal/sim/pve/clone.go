@@ -307,7 +307,8 @@ func (s *Server) fillClone(ctx context.Context, w *worker, c *cloning, plan *clo
 	return w.point(ctx, pointDone)
 }
 
-// undoClone frees the disks that a failed clone had made, then its configuration file.
+// undoClone frees the disks that a failed clone had made, then its configuration file; one that has moved to another node stays
+// there, without its disks (qemu-server: API2/Qemu.pm, clone_vm: the path it removes is the old one).
 func (s *Server) undoClone(c *cloning, plan *clonePlan, v *vm) {
 	if err := s.opts.Engine.Destroy(s.ctx, c.newid); err != nil {
 		s.opts.Logger.Debug("disks of failed clone not removed", "vmid", c.newid, "reason", err)
@@ -315,7 +316,7 @@ func (s *Server) undoClone(c *cloning, plan *clonePlan, v *vm) {
 	s.lock()
 	defer s.mu.Unlock()
 	s.freeVolumes(&vm{id: v.id, node: v.node, conf: plan.conf})
-	if !s.readOnly(v.node) { // else it stays, locked (recorded from Proxmox VE 9.2: quorum-*)
+	if v.node == c.node.name && !s.readOnly(v.node) { // else it stays, locked (recorded from Proxmox VE 9.2: quorum-*)
 		s.forget(v, "")
 	}
 }

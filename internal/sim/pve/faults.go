@@ -42,7 +42,7 @@ type FaultMatch struct {
 	VMID int `json:"vmid,omitempty"`
 	// Task is a task's type, for example "qmstart": the fault is in the worker, not in the request. At is the point
 	// it strikes at: one of [TaskPoints], "" is "start". "locked" is for workers of a VM's power, clone and removal,
-	// what comes after it for qmclone and qmdestroy only.
+	// what comes after it for qmclone and qmdestroy only, and "done" for qmstart, too.
 	Task string `json:"task,omitempty"`
 	At   string `json:"at,omitempty"`
 	// Nth is the first match that goes wrong, counted from 1; 0 is 1.
@@ -82,7 +82,7 @@ const (
 	pointCopy   = "copy"   // clone: locked configuration, parts of the disks; removal: disks gone, configuration whole
 	pointCopied = "copied" // clone: disks and whole configuration, still locked; removal: "lock: destroyed"
 	pointPool   = "pool"   // clone: unlocked, not yet in its resource pool; removal: no longer in it
-	pointDone   = "done"   // clone: all done but the last line
+	pointDone   = "done"   // clone: all done but the last line; start: the guest runs
 )
 
 // TaskPoints are the points at which a fault can strike a worker.

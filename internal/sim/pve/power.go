@@ -125,6 +125,12 @@ func (s *Server) powerOn(ctx context.Context, w *worker, v *vm) error {
 	if err := s.opts.Engine.Start(ctx, m); err != nil {
 		return err
 	}
+	s.noteStart(w, v, boot, agent)
+	return w.point(ctx, pointDone)
+}
+
+// noteStart notes that the engine started a machine.
+func (s *Server) noteStart(w *worker, v *vm, boot uint64, agent bool) {
 	s.lock()
 	defer s.mu.Unlock()
 	now := time.Now()
@@ -135,7 +141,6 @@ func (s *Server) powerOn(ctx context.Context, w *worker, v *vm) error {
 	if v.exited == boot { // it was off again before it was up
 		s.powerOff(v)
 	}
-	return nil
 }
 
 // machine is the VM for the engine, and which of its starts this is.

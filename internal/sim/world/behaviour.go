@@ -30,7 +30,12 @@ const (
 	Unfit
 	// GivesUp takes its identity, and its listener ends with an error before it has had a job.
 	GivesUp
+	// SlowBoot takes several minutes longer to boot: a node that swaps, a disk that is rebuilt.
+	SlowBoot
 )
+
+// slowBoot is how much longer those take.
+const slowBoot = 6 * time.Minute
 
 // String names the behaviour.
 func (b Behaviour) String() string {
@@ -51,6 +56,8 @@ func (b Behaviour) String() string {
 		return "unfit"
 	case GivesUp:
 		return "gives up"
+	case SlowBoot:
+		return "boots slowly"
 	}
 	return "behaviour " + strconv.Itoa(int(b))
 }

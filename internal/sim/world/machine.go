@@ -42,6 +42,9 @@ func newMachine(g *Guests, pm pve.Machine, behaviour Behaviour, d *disk, start i
 		log:    g.opts.Logger.With("vmid", pm.VMID, "runner", pm.Name),
 		button: make(chan struct{}, 1), agentUp: make(chan struct{}), off: make(chan struct{}),
 	}
+	if behaviour == SlowBoot {
+		m.boot += slowBoot
+	}
 	if m.media = maps.Clone(pm.Media); m.media == nil {
 		m.media = map[string][]byte{}
 	}
