@@ -12,9 +12,11 @@ type model struct {
 	// vms are the VMs that the dispatcher's token made and that still exist, by VMID.
 	vms map[int]*machine
 	// asked are clones that were asked for, by VMID: the VM comes with the task.
-	asked     map[int]*machine
-	made      int
-	gone      map[int]death
+	asked map[int]*machine
+	made  int
+	gone  map[int]death
+	// over is when VMs were destroyed, by name.
+	over      map[string]time.Time
 	badGuests map[string]bool
 	cancelled map[int64]bool
 	// died are the nodes that were without power once.
@@ -42,6 +44,7 @@ type machine struct {
 	gen     int // the process that made it
 	created time.Time
 	running bool
+	ran     bool      // it was started once
 	off     bool      // it powered itself off, or an administrator did it
 	taken   time.Time // since when it is somebody else's
 	back    bool      // it was restored from a backup
@@ -65,7 +68,7 @@ type death struct {
 }
 
 func newModel(w *world) *model {
-	return &model{w: w, vms: map[int]*machine{}, asked: map[int]*machine{}, gone: map[int]death{}, badGuests: map[string]bool{}, cancelled: map[int64]bool{}, died: map[string]bool{}, copies: map[int]bool{}, restores: map[int]*machine{}, reused: map[int]reuse{}}
+	return &model{w: w, vms: map[int]*machine{}, asked: map[int]*machine{}, gone: map[int]death{}, over: map[string]time.Time{}, badGuests: map[string]bool{}, cancelled: map[int64]bool{}, died: map[string]bool{}, copies: map[int]bool{}, restores: map[int]*machine{}, reused: map[int]reuse{}}
 }
 
 func (m *model) bad(name string) {
@@ -146,11 +149,13 @@ func (m *model) changed(c pve.Change) {
 			if !v.hidden || v.gen == m.w.gen { // else the process that works now never knew of it
 				m.gone[c.VMID] = death{at: c.At, gen: m.w.gen}
 			}
+			m.over[v.name] = c.At
 			delete(m.vms, c.VMID)
 		}
 	case pve.ChangeStarted, pve.ChangeStopped:
 		if v := m.vms[c.VMID]; v != nil {
 			v.running = c.Kind == pve.ChangeStarted
+			v.ran = v.ran || v.running
 			v.off = !v.running && !v.stopped
 		}
 	}

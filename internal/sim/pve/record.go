@@ -111,6 +111,9 @@ func (s *Server) vmStates() []VMState {
 			r.keep(r.vm)
 		}
 		st := r.VMState
+		if r.vm != nil {
+			st.Pool = r.vm.pool // which it loses before its file
+		}
 		st.Config = maps.Clone(r.Config)
 		st.StartedAt, st.StoppedAt = slices.Clone(r.StartedAt), slices.Clone(r.StoppedAt)
 		if st.DigestStart != "" {
