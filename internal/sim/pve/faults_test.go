@@ -125,6 +125,11 @@ func TestTaskFaultEndsTheTaskAsTold(t *testing.T) {
 		if exit := fleet.task("POST", vmPath("270", "/status/start")); exit != "OK" {
 			t.Errorf("second start: %q", exit)
 		}
+		fleet.vmFor("273")
+		arm(FaultSpec{Match: FaultMatch{Task: "qmstart", At: "done"}, Kind: "fail", Reason: "start failed: got timeout"})
+		if exit := fleet.task("POST", vmPath("273", "/status/start")); exit != "start failed: got timeout" || s.State().vm(273).Status != "running" {
+			t.Errorf("a start that fails late: %q, and its guest is %s", exit, s.State().vm(273).Status)
+		}
 		arm(FaultSpec{Match: FaultMatch{Task: "qmclone", At: "copy"}, Kind: "fail", Reason: "lvcreate: insufficient free space"})
 		if exit := fleet.task("POST", vmPath("9000", "/clone"), "newid=271", "pool=ci"); exit != "clone failed: lvcreate: insufficient free space" {
 			t.Errorf("clone: %q", exit)

@@ -96,6 +96,18 @@ func TestTemplateOnASharedStorageIsOneForAllNodes(t *testing.T) {
 		if left := adminOf(t, s).call(http.MethodGet, "/nodes/pve3/storage/ceph/content", "vmid=270").list(); len(left) != 0 {
 			t.Errorf("left: %v", left)
 		}
+		if _, err := s.Fault(FaultSpec{Match: FaultMatch{Task: "qmclone", At: "pool"}, Kind: "fail", Reason: "got lock request timeout"}); err != nil {
+			t.Fatal(err)
+		}
+		if exit := made("272"); exit != "clone failed: got lock request timeout" {
+			t.Errorf("clone whose last step fails: %s", exit)
+		}
+		if v := s.State().vm(272); v.Node != "pve3" || v.Pool != "" || v.DestroyedAt != nil {
+			t.Errorf("a clone that has moved doesn't stay when its last step fails: %+v", v)
+		}
+		if left := adminOf(t, s).call(http.MethodGet, "/nodes/pve3/storage/ceph/content", "vmid=272").list(); len(left) != 0 {
+			t.Errorf("its disks stay: %v", left)
+		}
 		if err := s.FillStorage("pve3", "ceph", true); err != nil {
 			t.Fatal(err)
 		}
