@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"slices"
 	"strings"
 
 	"mayfly/internal/sim/gh"
@@ -8,11 +9,15 @@ import (
 )
 
 // bounded: a job costs one VM, and whatever goes wrong at most two more; a crash, and a configuration that makes VMs of another
-// shape, may cost every VM that there may be.
+// shape, may cost every VM that there may be. In a crash loop each process finds out anew that a storage is full, with as many clones
+// as it takes at once.
 type bounded struct {
 	anyRule
 	w *world
 }
+
+// clonesAtOnce is how many clones and removals the fleet has under way on a storage (docs/operations.md).
+const clonesAtOnce = 4
 
 func (r *bounded) finished(pve.State, gh.State) {
 	r.w.plan.mu.Lock()
@@ -22,7 +27,11 @@ func (r *bounded) finished(pve.State, gh.State) {
 		// Runners that wait for a job are replaced as they age, and each job may need the room of another pool's.
 		most += r.w.jobs + waiting*int(1+r.w.troubled/spareAge)
 	}
+	full := slices.ContainsFunc(r.w.plan.fired, func(id string) bool { return strings.HasPrefix(id, "storage is full") })
 	for _, id := range r.w.plan.fired {
+		if full && strings.HasPrefix(id, "crash loop") {
+			most += int(loopFor/loopEvery) * clonesAtOnce
+		}
 		most += 2
 		if strings.HasPrefix(id, "crash") || strings.HasPrefix(id, "freeze") || strings.HasPrefix(id, "configuration reloaded") ||
 			strings.HasPrefix(id, "guests can't") || strings.HasPrefix(id, "runner release") {

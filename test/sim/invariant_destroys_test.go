@@ -14,7 +14,7 @@ import (
 //
 // The bound: a VM that has never run, that powered itself off, or whose processors stand still for good, need not wait for GitHub, which may be out or
 // have asked for a pause. The answer would tell whether a job has just landed, and none can run there; the registration is removed
-// afterwards.
+// afterwards. Nor need one that runs, which Proxmox doesn't destroy: it was found off when its start was under way.
 type destroys struct {
 	anyRule
 	w     *world
@@ -32,7 +32,7 @@ func (r *destroys) began(c *call) {
 	if v.read[c.gen].IsZero() {
 		r.w.violated("destroys", "VM %d is to be destroyed without a look at its config", c.vmid)
 	}
-	if look, there := r.w.gh.Look(v.name); there && v.ran && !v.off && !v.halted && v.answered[c.gen].IsZero() {
+	if look, there := r.w.gh.Look(v.name); there && v.ran && !v.running && !v.off && !v.halted && v.answered[c.gen].IsZero() {
 		r.w.violated("destroys", "VM %d is to be destroyed, and nobody asked GitHub about its registration %d", c.vmid, look.ID)
 	}
 }
