@@ -128,23 +128,41 @@ func (w *world) adminGivesUp(v *machine) {
 
 // adminBacksUp has vzdump hold one of our VMs for some minutes: as long as that lasts it can't be stopped or destroyed.
 func adminBacksUp(w *world, at time.Time, object string) []event {
+	lock := func(v *machine, how string) { w.must(w.pve.SetLock(v.vmid, how)) }
+	locked := func(v *machine, how string) bool { return w.pve.Locks()[v.vmid] == how }
+	return w.adminHolds("admin backs up a VM", at, w.seconds("backup", object, 30, 600), object, hold{
+		func(v *machine) bool { return locked(v, "") }, func(v *machine) { lock(v, "backup") },
+		func(v *machine) bool { return locked(v, "backup") }, func(v *machine) { lock(v, "") },
+	})
+}
+
+// hold is something that the administrator does to a VM that fits, and undoes later if it is still so.
+type hold struct {
+	fits  func(*machine) bool
+	begin func(*machine)
+	still func(*machine) bool
+	end   func(*machine)
+}
+
+// adminHolds has the administrator hold one of our VMs for a while, to the end of which things must still go wrong.
+func (w *world) adminHolds(name string, at time.Time, lasting time.Duration, object string, h hold) []event {
 	var v *machine
-	end := at.Add(w.seconds("backup", object, 30, 600))
+	end := at.Add(lasting)
 	if end.After(w.plan.until) {
 		return nil
 	}
 	return []event{
-		{at, "admin backs up", func() {
-			if v = w.pick(object, func(v *machine) bool { return w.pve.Locks()[v.vmid] == "" }); v == nil || !w.plan.trouble("admin backs up a VM", object) {
+		{at, name, func() {
+			if v = w.pick(object, h.fits); v == nil || !w.plan.trouble(name, object) {
 				v = nil
 				return
 			}
-			w.trace.add("backup of %d", v.vmid)
-			w.must(w.pve.SetLock(v.vmid, "backup"))
+			w.trace.add("%s: %d", name, v.vmid)
+			h.begin(v)
 		}},
-		{end, "backup is done", func() {
-			if v != nil && w.pve.Locks()[v.vmid] == "backup" {
-				w.must(w.pve.SetLock(v.vmid, ""))
+		{end, "end of " + name, func() {
+			if v != nil && h.still(v) {
+				h.end(v)
 			}
 		}},
 	}

@@ -28,16 +28,15 @@ func (w *world) grab(c *call) {
 	}
 }
 
-// adminOwns makes a VM of the administrator's, which stays; false where somebody has the VMID.
-func (w *world) adminOwns(node string, vmid int, pool string) bool {
+// adminOwns makes a VM of the administrator's, which stays, unless somebody has the VMID.
+func (w *world) adminOwns(node string, vmid int, pool string) {
 	a, err := w.pve.Backup(firstTemplate)
 	w.must(err)
 	if w.pve.Restore(a, node, vmid, pool) != nil {
-		return false
+		return
 	}
 	w.trace.add("admin has a VM %d on %s, in pool %q", vmid, node, pool)
 	w.must(w.pve.Edit(vmid, map[string]string{"template": "", "protection": "", "name": "admins-own", "description": "keep"}))
-	return true
 }
 
 // adminReuses removes one of our VMs and makes another under its VMID at once, in our resource pool or in none: until the
@@ -59,26 +58,11 @@ func adminReuses(w *world, at time.Time, object string) []event {
 
 // adminProtects protects one of our VMs for a while: as long as that lasts it can't be destroyed.
 func adminProtects(w *world, at time.Time, object string) []event {
-	var v *machine
-	end := at.Add(w.seconds("protects", object, 30, 1800))
-	if end.After(w.plan.until) {
-		return nil
-	}
-	return []event{
-		{at, "admin protects", func() {
-			if v = w.pick(object, func(v *machine) bool { return v.running }); v == nil || !w.plan.trouble("admin protects a VM", object) {
-				v = nil
-				return
-			}
-			w.trace.add("admin protects %d", v.vmid)
-			w.must(w.pve.Edit(v.vmid, map[string]string{"protection": "1"}))
-		}},
-		{end, "admin lets go", func() {
-			if v != nil && w.pick("", func(other *machine) bool { return other == v }) == v {
-				w.must(w.pve.Edit(v.vmid, map[string]string{"protection": ""}))
-			}
-		}},
-	}
+	protect := func(v *machine, how string) { w.must(w.pve.Edit(v.vmid, map[string]string{"protection": how})) }
+	return w.adminHolds("admin protects a VM", at, w.seconds("protects", object, 30, 1800), object, hold{
+		func(v *machine) bool { return v.running }, func(v *machine) { protect(v, "1") },
+		func(v *machine) bool { return w.pick("", func(other *machine) bool { return other == v }) == v }, func(v *machine) { protect(v, "") },
+	})
 }
 
 // endQuietTroubles ends those that would strike later only, or end by themselves.

@@ -97,7 +97,7 @@ func (s *Server) checkRegister(t ticket, body runnerproto.RegisterRequest, n *ne
 		}
 	}
 	if s.world.full(*n) {
-		return bad(fmt.Sprintf("Runner group %d has reached max limit of %d runners", n.groupID, maxRunners))
+		return bad(groupIsFull(n.groupID))
 	}
 	return reply{}, true
 }

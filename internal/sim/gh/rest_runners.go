@@ -76,9 +76,14 @@ func (s *Server) getRunner(c *call) reply {
 	return answer(http.StatusOK, s.renderRunner(c, r))
 }
 
-// tooManyRunners refuses one more registration (the words of ggml-org/llama.cpp#7893).
+// tooManyRunners refuses one more registration.
 func tooManyRunners(group int64) reply {
-	return problem(http.StatusUnprocessableEntity, fmt.Sprintf("Runner group %d has reached max limit of %d runners", group, maxRunners), runnerDocs)
+	return problem(http.StatusUnprocessableEntity, groupIsFull(group), runnerDocs)
+}
+
+// groupIsFull are the words of ggml-org/llama.cpp#7893.
+func groupIsFull(group int64) string {
+	return fmt.Sprintf("Runner group %d has reached max limit of %d runners", group, maxRunners)
 }
 
 // deleteRunner answers DELETE …/actions/runners/{runner_id}. While the runner runs a job that is refused
