@@ -93,6 +93,18 @@ func (l sender) RoundTrip(req *http.Request) (*http.Response, error) {
 	return res, err
 }
 
+// unhurried carries each request when all else that happens at that instant has happened.
+type unhurried struct {
+	conductor *conductor
+	next      http.RoundTripper
+}
+
+// RoundTrip implements [http.RoundTripper].
+func (u unhurried) RoundTrip(req *http.Request) (*http.Response, error) {
+	u.conductor.settle("admin")
+	return u.next.RoundTrip(req)
+}
+
 // readBody takes the request's body and gives it another.
 func readBody(req *http.Request) ([]byte, error) {
 	if req.Body == nil {

@@ -87,9 +87,11 @@ func (w *world) nobodyWaits() {
 
 func taken(v *machine) bool { return !v.taken.IsZero() }
 
-// sleepUntil waits until an instant that is the story's own.
+// sleepUntil waits until an instant that is the story's own, and until what the story set in motion before, and ends at that
+// instant, has ended.
 func (w *world) sleepUntil(at time.Time) {
 	wait(context.Background(), onSlot(time.Now(), max(time.Until(at), 1), actorSlot))
+	w.conductor.settle("story")
 }
 
 // backlog is how long the jobs that wait now take at least, with time to spare.

@@ -13,12 +13,13 @@ import (
 // adminTroubles are what the administrator does to VMs of ours without ending them.
 var adminTroubles = []trouble{adminMigrates, adminMigrates, adminBacksUp, adminEdits, adminCopies, adminRestores}
 
-// admin is a client of the administrator, who goes straight to Proxmox.
+// admin is a client of the administrator, who goes straight to Proxmox and does one thing after the other: a task that ends
+// at once has ended when its status is asked for.
 func (w *world) admin() *proxmox.Client {
 	i := w.pve.Info()
 	c, err := proxmox.New(proxmox.Options{
 		Endpoints: addresses(w.nodes), TokenID: i.AdminTokenID, TokenSecret: runner.NewSecret(i.AdminTokenSecret),
-		Transport: w.pve.RoundTripper(),
+		Transport: unhurried{w.conductor, w.pve.RoundTripper()},
 	})
 	if err != nil {
 		panic(err)
