@@ -169,6 +169,9 @@ func (c *Controller) Run(ctx context.Context) error {
 		case <-timer.C:
 		}
 		c.sequence.Settle()
+		if ctx.Err() != nil { // of several that are ready the select takes any
+			return nil
+		}
 		if m != nil {
 			m(time.Now())
 		}

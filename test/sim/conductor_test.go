@@ -119,16 +119,11 @@ func (c *conductor) park(key string, settle bool) *parked {
 	return p
 }
 
-// turn returns at an instant that is nobody else's, or with ctx's error.
+// turn returns at an instant that is nobody else's, with ctx's error if it has ended by then. Who has nothing to do any more
+// waits for its instant, too: what it does next would else meet what others do.
 func (c *conductor) turn(ctx context.Context, key string) error {
-	p := c.park(key, false)
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	if !wait(ctx, p.delay) {
-		return ctx.Err()
-	}
-	return nil
+	time.Sleep(c.park(key, false).delay)
+	return ctx.Err()
 }
 
 // settle returns when all else that happens at this instant has happened.

@@ -69,8 +69,15 @@ func (p *process) thaw(ctx context.Context, slot int64) {
 	}
 }
 
-// newProcess gives life to the next process.
+// newProcess gives life to the next process, and returns when it has done what it can at that instant: it may be killed before
+// the next.
 func (w *world) newProcess() *process {
+	p := w.bear()
+	w.conductor.settle("story")
+	return p
+}
+
+func (w *world) bear() *process {
 	ctx, cancel := context.WithCancel(w.ctx)
 	p := &process{w: w, gen: w.nextGen(), started: time.Now(), cut: make(chan struct{}), cancel: cancel, ended: make(chan error, 1), frozen: &atomic.Int64{}}
 	w.trace.add("process %d starts", p.gen)
@@ -169,7 +176,11 @@ func (p *process) kill() {
 	p.w.trace.add("process %d was killed", p.gen)
 }
 
+// turn gives a step its instant. What a dead process still wants to do depends on chance, so it gets none.
 func (p *process) turn(ctx context.Context, who string) {
+	if p.dead() {
+		return
+	}
 	_ = p.w.turn(ctx, p, fmt.Sprintf("process %d %s", p.gen, who))
 	if vmid, destroys := strings.CutPrefix(who, "destroy "); destroys {
 		p.w.model.destroys(p.gen, atoi(vmid))
