@@ -39,6 +39,7 @@ type bench struct {
 	secret   string // of the token that the controller has
 	alone    bool   // the next controller knows that no other one works
 	observer fleet.Observer
+	sequence fleet.Sequence // of the next controller
 
 	// toGitHub and toProxmox are what the controller's requests go through.
 	toGitHub, toProxmox *link
@@ -140,7 +141,7 @@ func (b *bench) start(token string) {
 	b.controller, err = fleet.New(fleet.Options{
 		Spec: b.spec, Proxmox: pveClient, GitHub: ghClient, Demand: demand.NewPoll(ghClient, b.spec.Targets(), nil),
 		Handoff: handoff.NewAgent(pveClient, handoff.AgentOptions{}), Seeders: seeders, Logger: logger, Version: "test",
-		Alone: b.alone, Observer: b.observer,
+		Alone: b.alone, Observer: b.observer, Sequence: b.sequence,
 	})
 	if err != nil {
 		b.t.Fatal(err)

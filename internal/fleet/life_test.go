@@ -1,6 +1,7 @@
 package fleet_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -94,6 +95,21 @@ func TestRestartsLoseNoRunnerAndNoJob(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestNothingIsBegunAfterTheEnd: a machine that was suspended wakes with a message and the end of its context, both at once.
+func TestNothingIsBegunAfterTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, nil)
+		b.halt()
+		var begun atomic.Int32
+		b.sequence = fleet.Sequence{Settle: func() { b.stop() }, Turn: func(context.Context, string) { begun.Add(1) }}
+		b.start("")
+		b.halt()
+		if n := begun.Load(); n > 0 {
+			t.Errorf("%d steps were begun after the end", n)
+		}
+	})
 }
 
 func TestJobsWaitOutAnOutageWithTheirReason(t *testing.T) {
