@@ -97,7 +97,7 @@ func TestRestartsLoseNoRunnerAndNoJob(t *testing.T) {
 	}
 }
 
-// TestNothingIsBegunAfterTheEnd: a machine that was suspended wakes with a message and the end of its context, both at once.
+// TestNothingIsBegunAfterTheEnd: a machine that was suspended wakes with something to do and the end of its context, both at once.
 func TestNothingIsBegunAfterTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t, nil)

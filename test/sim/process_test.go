@@ -72,21 +72,16 @@ func (p *process) thaw(ctx context.Context, slot int64) {
 // newProcess gives life to the next process, and returns when it has done what it can at that instant: it may be killed before
 // the next.
 func (w *world) newProcess() *process {
-	p := w.bear()
-	w.conductor.settle("story")
-	return p
-}
-
-func (w *world) bear() *process {
 	ctx, cancel := context.WithCancel(w.ctx)
 	p := &process{w: w, gen: w.nextGen(), started: time.Now(), cut: make(chan struct{}), cancel: cancel, ended: make(chan error, 1), frozen: &atomic.Int64{}}
 	w.trace.add("process %d starts", p.gen)
-	if w.lease {
-		go func() { p.ended <- p.takeTurns(ctx) }()
-		return p
+	run := p.takeTurns
+	if !w.lease {
+		p.begin()
+		run = p.c.Run
 	}
-	p.begin()
-	go func() { p.ended <- p.c.Run(ctx) }()
+	go func() { p.ended <- run(ctx) }()
+	w.conductor.settle("story")
 	return p
 }
 

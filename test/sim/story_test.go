@@ -2,7 +2,6 @@ package sim
 
 import (
 	"cmp"
-	"context"
 	"slices"
 	"time"
 
@@ -90,7 +89,7 @@ func taken(v *machine) bool { return !v.taken.IsZero() }
 // sleepUntil waits until an instant that is the story's own, and until what the story set in motion before, and ends at that
 // instant, has ended.
 func (w *world) sleepUntil(at time.Time) {
-	wait(context.Background(), onSlot(time.Now(), max(time.Until(at), 1), actorSlot))
+	time.Sleep(onSlot(time.Now(), max(time.Until(at), 1), actorSlot))
 	w.conductor.settle("story")
 }
 
